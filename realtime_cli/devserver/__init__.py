@@ -1,0 +1,1 @@
+"""Realtime Toolkit command line."""
