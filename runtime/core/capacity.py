@@ -1,0 +1,131 @@
+"""Every bound of the runtime: its default, its effective value, and what happened at it.
+
+Code reads `get("MAX_TOPICS")`; the app overrides by name in `[capacity]`, a test with `capacity_override(...)`.
+Spec: platform 6.1 and 6.2, live-api 27.1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from runtime.wire import limits
+
+__all__ = [
+    "DEFAULTS",
+    "MAX_BATCH_CALLS",
+    "MAX_BATCH_EVENTS",
+    "MAX_CONTROL_QUEUE",
+    "MAX_HELD_FRAMES",
+    "MAX_INFLIGHT_CALLS",
+    "MAX_LIVE_KEPT",
+    "MAX_METRIC_SERIES",
+    "MAX_RATE_LIMIT_IDENTITIES",
+    "MAX_RESUME_TOPICS",
+    "MAX_STREAM_SUBSCRIPTIONS",
+    "MAX_SUBSCRIPTIONS_PER_CONNECTION",
+    "MAX_TOPICS",
+    "MAX_TOPIC_SEQS",
+    "TOPIC_SEQS_WARN_THRESHOLD",
+    "VOLATILE_WARN_CAP",
+    "capacity_override",
+    "configure",
+    "events",
+    "get",
+    "record",
+]
+
+logger = logging.getLogger("realtime.capacity")
+
+MAX_SUBSCRIPTIONS_PER_CONNECTION = 1_000_000  # topics of one connection; REJECT
+MAX_CONTROL_QUEUE = 1024  # control frames waiting on one connection; REJECT
+MAX_INFLIGHT_CALLS = 1000  # running calls of one connection; REJECT
+MAX_HELD_FRAMES = 1000  # frames held while one subscription loads; the loader runs again
+MAX_RESUME_TOPICS = 1000  # entries of lastSeenSeqs; the rest is ignored
+MAX_TOPICS = 2_000_000  # topics with a subscriber; REJECT
+TOPIC_SEQS_WARN_THRESHOLD = 1_000_000  # topics ever stamped; WARN
+MAX_TOPIC_SEQS = 10_000_000  # topics ever stamped; SKIP
+MAX_BATCH_EVENTS = 10_000  # events per batch frame; split
+MAX_RATE_LIMIT_IDENTITIES = 5000  # rate-limit buckets; stale swept, then REJECT
+MAX_METRIC_SERIES = 10_000  # label sets per metric; SKIP
+VOLATILE_WARN_CAP = 256  # dev warnings remembered; further paths may warn again
+MAX_STREAM_SUBSCRIPTIONS = 100_000  # logical stream subscriptions of one connection; REJECT
+MAX_LIVE_KEPT = 10_000  # values of live.keep; REJECT
+MAX_BATCH_CALLS = limits.MAX_BATCH_CALLS  # calls per RPC batch; REJECT
+
+DEFAULTS: Mapping[str, int] = MappingProxyType(
+    {
+        "MAX_BATCH_CALLS": MAX_BATCH_CALLS,
+        "MAX_BATCH_EVENTS": MAX_BATCH_EVENTS,
+        "MAX_CONTROL_QUEUE": MAX_CONTROL_QUEUE,
+        "MAX_HELD_FRAMES": MAX_HELD_FRAMES,
+        "MAX_INFLIGHT_CALLS": MAX_INFLIGHT_CALLS,
+        "MAX_LIVE_KEPT": MAX_LIVE_KEPT,
+        "MAX_METRIC_SERIES": MAX_METRIC_SERIES,
+        "MAX_RATE_LIMIT_IDENTITIES": MAX_RATE_LIMIT_IDENTITIES,
+        "MAX_RESUME_TOPICS": MAX_RESUME_TOPICS,
+        "MAX_STREAM_SUBSCRIPTIONS": MAX_STREAM_SUBSCRIPTIONS,
+        "MAX_SUBSCRIPTIONS_PER_CONNECTION": MAX_SUBSCRIPTIONS_PER_CONNECTION,
+        "MAX_TOPICS": MAX_TOPICS,
+        "MAX_TOPIC_SEQS": MAX_TOPIC_SEQS,
+        "TOPIC_SEQS_WARN_THRESHOLD": TOPIC_SEQS_WARN_THRESHOLD,
+        "VOLATILE_WARN_CAP": VOLATILE_WARN_CAP,
+    }
+)
+
+_effective: dict[str, int] = dict(DEFAULTS)
+_warned: set[str] = set()
+
+#: (structure, action) -> how often a bound was met in this process.
+events: Counter[tuple[str, str]] = Counter()
+
+
+def get(name: str) -> int:
+    """Return the effective value of a bound.
+
+    Raises:
+        KeyError: there is no bound of that name.
+    """
+    return _effective[name]
+
+
+def configure(values: Mapping[str, int]) -> None:
+    """Make `values` (from `[capacity]`) the effective ones on top of the defaults, once at start.
+
+    Raises:
+        ValueError: an unknown name or a value below 1.
+    """
+    merged = dict(DEFAULTS)
+    for name, value in values.items():
+        if name not in DEFAULTS:
+            raise ValueError(f"unknown capacity {name!r}; known: {', '.join(DEFAULTS)}")
+        if value < 1:
+            raise ValueError(f"capacity {name} must be at least 1, not {value}")
+        merged[name] = value
+    _effective.clear()
+    _effective.update(merged)
+
+
+def record(structure: str, action: str, *, hint: str = "") -> None:
+    """Count that a bound was met; the first time for a structure also say so in the log."""
+    events[structure, action] += 1
+    if structure not in _warned:
+        _warned.add(structure)
+        line = {"structure": structure, "limit": _effective.get(structure), "action": action, "hint": hint}
+        logger.warning("[realtime/capacity] %s", json.dumps(line))
+
+
+@contextlib.contextmanager
+def capacity_override(**values: int) -> Iterator[None]:
+    """Use other bounds inside a `with` block of a test. Spec: platform 6.1."""
+    before = dict(_effective)
+    configure({**before, **values})
+    try:
+        yield
+    finally:
+        _effective.clear()
+        _effective.update(before)

@@ -1,0 +1,138 @@
+"""The exception tree, and the one place that turns an exception into what a client may see.
+
+Spec: live-api 3.2 and 28, wire 4.2 and 4.3, platform 9.2.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from runtime.core.sensitive import redact_text
+
+__all__ = [
+    "CapacityExceeded",
+    "ConnectionBusy",
+    "ConnectionClosed",
+    "Issue",
+    "LiveError",
+    "PayloadTooLarge",
+    "PlatformError",
+    "PlatformNotReady",
+    "RealtimeError",
+    "RequestFailed",
+    "RequestTimeout",
+    "WireError",
+    "denial_error",
+    "to_wire",
+]
+
+# A refused subscription carries the hook's reason as its code; the text is one of two. Spec: wire 5.1 step 6.
+ACCESS_DENIED = "Access denied"
+AUTHENTICATION_REQUIRED = "Authentication required"
+INTERNAL_ERROR = "INTERNAL_ERROR"
+INTERNAL_ERROR_TEXT = "Internal server error"
+
+
+class Issue(TypedDict):
+    """One reason why arguments were refused; `path` leads from the argument to the bad field."""
+
+    path: list[str]
+    message: str
+
+
+class RealtimeError(Exception):
+    """Base of every exception that Realtime Toolkit raises on purpose."""
+
+
+class LiveError(RealtimeError):
+    """An error that a client is meant to see: a stable `code`, a text for people, and optional data.
+
+    Codes are free strings; the framework's own are listed in live-api 28. `message` defaults to the code.
+    `issues` says which fields were wrong (`VALIDATION`), `retry_after` in how many seconds to try again.
+    """
+
+    def __init__(self, code: str, message: str | None = None, data: Any = None) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = code if message is None else message
+        self.data = data
+        self.issues: list[Issue] | None = None
+        self.retry_after: float | None = None
+
+    def __str__(self) -> str:
+        return self.code if self.message == self.code else f"{self.code}: {self.message}"
+
+    @classmethod
+    def validation(cls, issues: list[Issue]) -> LiveError:
+        """Return the error for arguments that do not fit their annotations. Spec: live-api 5.1."""
+        error = cls("VALIDATION", "Validation failed")
+        error.issues = issues
+        return error
+
+
+class PlatformError(RealtimeError):
+    """Base of what the platform's methods raise."""
+
+
+class PlatformNotReady(PlatformError, RuntimeError):
+    """The platform does not exist yet: the app has not been started."""
+
+
+class PayloadTooLarge(PlatformError, ValueError):
+    """An envelope is larger than any client would accept. Spec: platform 2.2."""
+
+
+class ConnectionClosed(PlatformError):
+    """The peer went away while its answer was awaited."""
+
+
+class RequestFailed(PlatformError):
+    """The peer answered a request with an error text."""
+
+
+class RequestTimeout(PlatformError):
+    """The peer did not answer a request in time."""
+
+
+class CapacityExceeded(PlatformError):
+    """A bounded structure is full and refuses more."""
+
+
+class ConnectionBusy(PlatformError):
+    """The request could not be sent because the peer's buffer is full."""
+
+
+@dataclass(slots=True, frozen=True)
+class WireError:
+    """What of an exception goes to the client. Spec: wire 4.2."""
+
+    code: str
+    message: str
+    issues: list[Issue] | None = None
+    retry_after_ms: int | None = None
+    data: Any = None
+
+
+def to_wire(error: BaseException, *, dev: bool) -> WireError:
+    """Return what the client may see of `error`.
+
+    A `LiveError` passes as it is. Anything else is `INTERNAL_ERROR` with a fixed text; only with `dev` does it
+    carry `{"traceback": text}`, secrets redacted. Spec: wire 4.3, live-api 3.2.
+    """
+    if isinstance(error, LiveError):
+        retry = None if error.retry_after is None else max(1, round(error.retry_after * 1000))
+        return WireError(error.code, error.message, error.issues, retry, error.data)
+    data = None
+    if dev:
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        data = {"traceback": redact_text(text)}
+    return WireError(INTERNAL_ERROR, INTERNAL_ERROR_TEXT, data=data)
+
+
+def denial_error(reason: str) -> LiveError:
+    """Return the error for a stream whose subscription the gate refused. Spec: wire 5.1 step 6."""
+    if reason == "CONNECTION_CLOSED":
+        return LiveError(reason, "WebSocket closed")
+    return LiveError(reason, AUTHENTICATION_REQUIRED if reason == "UNAUTHENTICATED" else ACCESS_DENIED)

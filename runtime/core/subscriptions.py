@@ -1,0 +1,141 @@
+"""Which connections get which topic, in both directions, and the subscriptions whose frames are held back.
+
+While a stream loads, its connection is kept apart from the topic's other subscribers: what is published meanwhile is
+held and written behind the stream's reply. A publish pays one dict look-up for that, not one per subscriber.
+Spec: wire 5.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from runtime.core import capacity
+from runtime.core.sink import Frame
+
+if TYPE_CHECKING:
+    from runtime.core.connection import Connection
+
+__all__ = ["Hold", "Subscriptions"]
+
+_NOBODY: dict[Connection, None] = {}
+
+
+class Hold:
+    """Frames of one topic kept back from one connection until its stream has answered."""
+
+    __slots__ = ("frames", "limit", "overflowed")
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.limit = capacity.get("MAX_HELD_FRAMES")
+        self.overflowed = False
+
+    def keep(self, frame: Frame) -> None:
+        """Keep `frame`; beyond `MAX_HELD_FRAMES` drop all of them and note that the loader has to run again."""
+        if self.overflowed:
+            return
+        if len(self.frames) >= self.limit:
+            self.overflowed = True
+            self.frames.clear()
+            capacity.record("MAX_HELD_FRAMES", "reload", hint="a loader is slow and its topic busy; it runs again")
+            return
+        self.frames.append(frame)
+
+    def restart(self) -> None:
+        """Forget an overflow before the loader runs once more."""
+        self.frames.clear()
+        self.overflowed = False
+
+
+class Subscriptions:
+    """The index from topic to connections; each connection carries the other direction in `all_topics`."""
+
+    __slots__ = ("_held", "_total", "_topics")
+
+    def __init__(self) -> None:
+        self._topics: dict[str, dict[Connection, None]] = {}
+        self._held: dict[str, dict[Connection, Hold]] = {}
+        self._total = 0
+
+    @property
+    def topics(self) -> int:
+        """Number of topics with at least one subscriber."""
+        return len(self._topics) + sum(1 for topic in self._held if topic not in self._topics)
+
+    @property
+    def total(self) -> int:
+        """Number of (connection, topic) pairs."""
+        return self._total
+
+    def has_room(self, topic: str) -> bool:
+        """Return whether `topic` exists already or `MAX_TOPICS` leaves room for it."""
+        if topic in self._topics or topic in self._held or len(self._topics) < capacity.get("MAX_TOPICS"):
+            return True
+        capacity.record("MAX_TOPICS", "reject")
+        return False
+
+    def of(self, topic: str) -> Collection[Connection]:
+        """Return the connections that get a publish of `topic` at once. Do not change it while iterating."""
+        return self._topics.get(topic, _NOBODY)
+
+    def held(self, topic: str) -> dict[Connection, Hold] | None:
+        """Return the connections whose frames of `topic` are held back, or `None`."""
+        return self._held.get(topic) if self._held else None
+
+    def count(self, topic: str) -> int:
+        """Return how many connections are on `topic`."""
+        held = self._held.get(topic)
+        return len(self._topics.get(topic, ())) + (len(held) if held else 0)
+
+    def add(self, connection: Connection, topic: str) -> bool:
+        """Put `connection` on `topic`; return `False` if it was already."""
+        if topic in connection.all_topics:
+            return False
+        connection.all_topics.add(topic)
+        self._topics.setdefault(topic, {})[connection] = None
+        self._total += 1
+        return True
+
+    def remove(self, connection: Connection, topic: str) -> bool:
+        """Take `connection` off `topic`; return `False` if it was not on it."""
+        if topic not in connection.all_topics:
+            return False
+        connection.all_topics.discard(topic)
+        self._total -= 1
+        if self._held:
+            self._drop(self._held, topic, connection)
+        self._drop(self._topics, topic, connection)
+        return True
+
+    def remove_all(self, connection: Connection) -> None:
+        """Take `connection` off everything."""
+        for topic in list(connection.all_topics):
+            self.remove(connection, topic)
+
+    def hold(self, connection: Connection, topic: str) -> Hold:
+        """Keep frames of `topic` back from `connection`, which is on it, until `release`."""
+        hold = Hold()
+        self._drop(self._topics, topic, connection)
+        self._held.setdefault(topic, {})[connection] = hold
+        return hold
+
+    def release(self, connection: Connection, topic: str) -> None:
+        """Write what was held for `connection`, in order, and deliver to it directly from now on."""
+        holds = self._held.get(topic)
+        hold = holds.get(connection) if holds else None
+        if hold is None:
+            return
+        self._drop(self._held, topic, connection)
+        self._topics.setdefault(topic, {})[connection] = None
+        for frame in hold.frames:
+            connection.write(frame)
+
+    @staticmethod
+    def _drop(index: dict[str, dict[Connection, Hold]] | dict[str, dict[Connection, None]], topic: str,
+              connection: Connection) -> None:
+        members = index.get(topic)
+        if members is not None:
+            members.pop(connection, None)
+            if not members:
+                del index[topic]

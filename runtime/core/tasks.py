@@ -1,0 +1,79 @@
+"""Ownership of tasks: whoever starts one can end it, and no failure goes unseen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+__all__ = ["TaskOwner"]
+
+logger = logging.getLogger("realtime.tasks")
+
+T = TypeVar("T")
+
+
+class TaskOwner:
+    """Keep the tasks of one owner (the app, a connection, a generation of live modules) and end them with it.
+
+    A task that raises is logged with the owner's name; `close()` cancels what still runs and waits for it.
+    All methods belong to the loop's thread.
+    """
+
+    __slots__ = ("_closed", "_tasks", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    @property
+    def running(self) -> int:
+        """Number of tasks that have not ended."""
+        return len(self._tasks)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called; nothing can be started any more."""
+        return self._closed
+
+    def start(self, coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """Run `coro` as a task of this owner.
+
+        Raises:
+            RuntimeError: the owner is closed; the coroutine is closed without having run.
+        """
+        if self._closed:
+            coro.close()
+            raise RuntimeError(f"cannot start {name!r}: {self.name} is closed")
+        task = asyncio.get_running_loop().create_task(coro, name=f"{self.name}:{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            logger.error("task %s failed", task.get_name(), exc_info=error)
+
+    async def wait_idle(self, *, timeout: float | None) -> bool:
+        """Wait until no task runs, at most `timeout` seconds (`None`: without a bound); return whether that came."""
+        while self._tasks:
+            _, pending = await asyncio.wait(self._tasks, timeout=timeout)
+            if pending:
+                return False
+        return True
+
+    async def close(self) -> None:
+        """Cancel every task and wait for it. May be called again; never raises for a task's failure."""
+        self._closed = True
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not current]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,49 @@
+"""The publishes that live functions make in one turn of the loop leave together. Spec: live-api 2.2, wire 2.3."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runtime.core.publisher import Event, Publisher
+
+__all__ = ["TurnBatch"]
+
+
+class TurnBatch:
+    """Collect events until the end of the turn, or until somebody needs the order now.
+
+    A handler's reply, a direct send and `platform.publish` flush first, so that a peer sees everything in the order
+    in which the server made it. `flush_stored` is the one asynchronous seam of the pipeline: numbering is local
+    today and it returns at once; a shared replay store will number its topics there, in call order.
+    """
+
+    __slots__ = ("_events", "_publisher", "_scheduled")
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._events: list[Event] = []
+        self._scheduled = False
+
+    def add(self, event: Event) -> None:
+        """Queue one event behind the others of this turn."""
+        self._events.append(event)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._turn_ended)
+
+    def flush(self) -> None:
+        """Publish what waits."""
+        events = self._events
+        if events:
+            self._events = []
+            self._publisher.publish_many(events)
+
+    async def flush_stored(self) -> None:
+        """Publish what waits and return when all of it has its number; the pipeline awaits this before a reply."""
+        self.flush()
+
+    def _turn_ended(self) -> None:
+        self._scheduled = False
+        self.flush()
