@@ -81,7 +81,7 @@ def shared_flags(command: Callable[..., None]) -> Callable[..., None]:
         p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared)
     ]
     del run.__wrapped__  # type: ignore[attr-defined]  # or typer would read the signature of `command`
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by inspect.signature
+    run.__signature__ = inspect.Signature(parameters)
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
 

@@ -85,12 +85,18 @@ def find_holder(port: int) -> str | None:
         if not process.name.isdigit():
             continue
         try:
-            links = [str(entry.readlink()) for entry in (process / "fd").iterdir()]
-            if wanted.intersection(links):
+            if any(_link(entry) in wanted for entry in (process / "fd").iterdir()):
                 return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
         except OSError:  # ended meanwhile, or not ours to look at
             continue
     return None
+
+
+def _link(entry: Path) -> str:
+    try:
+        return str(entry.readlink())
+    except OSError:  # closed between listing and looking
+        return ""
 
 
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
