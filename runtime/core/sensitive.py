@@ -1,0 +1,131 @@
+"""Keep secrets out of what people and pages get to see: URLs, logs, errors, tracebacks.
+
+Spec: platform 5.15.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+import msgspec
+
+__all__ = ["is_sensitive_name", "redact_text", "redact_url", "strip_internal"]
+
+MASK: Final = "***"
+MAX_STRIP_DEPTH: Final = 64  # platform 5.15; what lies deeper becomes None
+
+_SENSITIVE = re.compile(r"token|secret|password|auth|session|cookie|jwt|credential", re.IGNORECASE)
+_POLLUTING = frozenset({"constructor", "prototype"})
+_QUERY_SECRETS = frozenset({"password", "pass", "pwd", "token", "secret", "key", "sslpassword"})
+# A URL in running text ends at white space or at a quote or bracket around it.
+_URL_IN_TEXT = re.compile(r"\b[a-z][a-z0-9+.-]{1,30}://[^\s\"'<>`]+", re.IGNORECASE)
+# `password=...`, `"api_key": "..."`, `Authorization: Bearer ...`: a telling name, a sign, and a value.
+_PAIR_IN_TEXT = re.compile(
+    r"(?P<name>[A-Za-z0-9_-]{0,40}"
+    r"(?:password|passwd|pwd|secret|token|api_?key|credential|authorization|cookie|jwt|session_?id)"
+    r"[A-Za-z0-9_-]{0,40}[\"']?\s{0,3}(?:=(?!=)|:)\s{0,3})"
+    r"(?P<value>b?\"(?:[^\"\\\n]|\\.)*\"|b?'(?:[^'\\\n]|\\.)*'|(?:Bearer|Basic)\s+[^\s\"',;)]+|[^\s\"',;()\[\]{}]+)",
+    re.IGNORECASE,
+)
+
+
+def is_sensitive_name(name: str) -> bool:
+    """Whether a value under this name is a secret by its looks (`token`, `db_password`, `sessionId`, ...)."""
+    return _SENSITIVE.search(name) is not None
+
+
+def redact_url(url: object) -> str:
+    """Return a URL with its password and the values of telling query parameters as `***`.
+
+    The last `@` of the authority ends the user part; an empty password stays as it is; text without `://` comes
+    back unchanged. Spec: platform 5.15.
+    """
+    text = url if isinstance(url, str) else str(url)
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return text
+    end = min((at for at in (rest.find(sign) for sign in "/?#") if at >= 0), default=len(rest))
+    authority, tail = rest[:end], rest[end:]
+    user, at, host = authority.rpartition("@")
+    if at:
+        name, colon, password = user.partition(":")
+        if colon and password:
+            user = f"{name}:{MASK}"
+    authority = f"{user}{at}{host}"
+    return f"{scheme}://{authority}{_redact_query(tail)}"
+
+
+def _redact_query(tail: str) -> str:
+    before, mark, query = tail.partition("?")
+    if not mark:
+        return tail
+    query, hash_sign, fragment = query.partition("#")
+    pairs = []
+    for pair in query.split("&"):
+        name, equals, value = pair.partition("=")
+        hide = bool(value) and unquote(name).lower() in _QUERY_SECRETS
+        pairs.append(f"{name}{equals}{MASK}" if hide else pair)
+    return f"{before}?{'&'.join(pairs)}{hash_sign}{fragment}"
+
+
+def redact_text(text: str) -> str:
+    """Return running text, such as a traceback, with URLs redacted and values after telling names as `***`.
+
+    Works by looks, so it errs on the side of hiding: `password = read()` becomes `password = ***()`.
+    """
+    text = _URL_IN_TEXT.sub(lambda match: redact_url(match[0]), text)
+    return _PAIR_IN_TEXT.sub(_redact_pair, text)
+
+
+def _redact_pair(match: re.Match[str]) -> str:
+    value = match["value"]
+    if value.lower() in {"none", "null", "true", "false"}:
+        return match[0]
+    quote = value[-1] if value[-1] in "\"'" else ""
+    return f"{match['name']}{quote}{MASK}{quote}"
+
+
+def strip_internal(value: Any) -> Any:
+    """Return a copy fit for other people's eyes: internal and secret keys dropped, bytes named by their size.
+
+    Mapping keys that begin with `__`, are `constructor` or `prototype`, or look secret are left out at every level;
+    dataclasses and msgspec structs are walked by field; a cycle, and what lies deeper than 64 levels, is `None`.
+    Spec: platform 5.15.
+    """
+    return _strip(value, frozenset(), 0)
+
+
+def _strip(value: Any, above: frozenset[int], depth: int) -> Any:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"[bytes: {len(value)}]"
+    if id(value) in above or depth >= MAX_STRIP_DEPTH:
+        return None
+    inner = above | {id(value)}
+    fields = _fields(value)
+    if fields is not None:
+        return {name: _strip(item, inner, depth + 1) for name, item in fields.items() if _is_open(name)}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_strip(item, inner, depth + 1) for item in value]
+    return value
+
+
+def _fields(value: Any) -> Mapping[Any, Any] | None:
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.asdict(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return None
+
+
+def _is_open(name: Any) -> bool:
+    if not isinstance(name, str):
+        return True
+    return not (name.startswith("__") or name in _POLLUTING or is_sensitive_name(name))

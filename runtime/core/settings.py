@@ -1,0 +1,324 @@
+"""Every setting of the runtime, one frozen struct per section of `realtime.toml`; no file is read here.
+
+Each key carries its kind (type, range) and its sentence in one place, its annotation; loading, error texts and the
+reference page are made from that. A struct made in code is checked and converted like a file:
+`ServerSettings(port=0)`, `WebSocketSettings(max_payload_length="2M")`. Spec: platform 4.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+
+from runtime.core.errors import RealtimeError
+from runtime.core.settingkinds import (
+    PATH_PREFIXES,
+    Boolean,
+    Choice,
+    Duration,
+    Integer,
+    Kind,
+    Origins,
+    ProjectPath,
+    RateRule,
+    RateRuleKind,
+    RateRules,
+    SeqBase,
+    Size,
+    Text,
+    TextList,
+    UrlPath,
+)
+
+__all__ = [
+    "SECTIONS",
+    "DevSettings",
+    "Key",
+    "RateLimitSettings",
+    "RateRule",
+    "SecuritySettings",
+    "ServerSettings",
+    "Settings",
+    "SettingsError",
+    "WebSocketSettings",
+    "capacity_key",
+    "keys_of",
+]
+
+RESERVED_PREFIXES = ("/__ws", "/__realtime", "/live/")
+
+
+class SettingsError(RealtimeError, ValueError):
+    """A setting cannot be used. `key` is `section.name` and `origin` where the value stood, when they are known."""
+
+    def __init__(self, message: str, *, key: str | None = None, origin: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+        self.origin = origin
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is known of one setting besides its default: the kind of value and one sentence for people."""
+
+    kind: Kind
+    doc: str
+    default_text: str | None = None
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the sections: converts and checks every field when it is made."""
+
+    def __post_init__(self) -> None:
+        for name, key in keys_of(type(self)).items():
+            value = getattr(self, name)
+            try:
+                parsed = key.kind.parse(value)
+            except ValueError:
+                message = f"{name}: expected {key.kind.expected}, not {value!r}"
+                raise SettingsError(message, key=name) from None
+            msgspec.structs.force_setattr(self, name, parsed)
+
+
+@functools.cache
+def keys_of(section: type[msgspec.Struct]) -> Mapping[str, Key]:
+    """Return the keys of a section by name, in the order in which they are declared."""
+    keys: dict[str, Key] = {}
+    for name, hint in get_type_hints(section, include_extras=True).items():
+        keys.update({name: note for note in get_args(hint)[1:] if isinstance(note, Key)})
+    return MappingProxyType(keys)
+
+
+def _default_threads() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(32, cpus + 4)
+
+
+def _size(doc: str, minimum: int, maximum: int, *, off: bool = False) -> Key:
+    return Key(Size(minimum, maximum, off=off), doc)
+
+
+def _limit(doc: str, minimum: float = 0.001, maximum: float = 3600.0) -> Key:
+    return Key(Duration(minimum, maximum, off=True), doc)
+
+
+def _flag(doc: str) -> Key:
+    return Key(Boolean(), doc)
+
+
+class ServerSettings(_Section, frozen=True, kw_only=True):
+    """`[server]`: the process, its folders and the HTTP side. Durations in seconds, sizes in bytes."""
+
+    env: Annotated[
+        str,
+        Key(
+            Text(),
+            "Name of the environment: decides error detail and which `[env.<name>]` tables apply.",
+            default_text='`"production"` in `serve`, `"dev"` in `dev`, `"test"` under pytest',
+        ),
+    ] = "production"
+    host: Annotated[str, Key(Text(free=True), "Address to listen on.")] = "0.0.0.0"
+    port: Annotated[int, Key(Integer(0, 65535), "TCP port to listen on; 0 takes any free one.")] = 3000
+    hooks: Annotated[str, Key(ProjectPath(), "File with the hooks; it may be missing.")] = "hooks.py"
+    live: Annotated[str, Key(ProjectPath(), "Folder with the live modules.")] = "live"
+    web: Annotated[str, Key(ProjectPath(), "Folder with static files and pages; it may be missing.")] = "web"
+    init_timeout: Annotated[float | None, _limit("Longest time the `init` hook may take.")] = 60.0
+    shutdown_hook_timeout: Annotated[float | None, _limit("Longest time the `shutdown` hook may take.")] = (
+        10.0
+    )
+    shutdown_timeout: Annotated[
+        float, Key(Duration(0.0, 3600.0), "Longest wait for running requests and `close` hooks at shutdown.")
+    ] = 30.0
+    health_path: Annotated[
+        str | None,
+        Key(UrlPath(off=True), "Answers 200 as soon as the process runs; `false` switches it off."),
+    ] = "/healthz"
+    ready_path: Annotated[
+        str | None,
+        Key(UrlPath(off=True), "Answers 200 when the app takes connections; `false` switches it off."),
+    ] = "/readyz"
+    static_immutable: Annotated[
+        tuple[str, ...],
+        Key(PATH_PREFIXES, "Paths whose files never change: cached for a year, without ETag."),
+    ] = ("/_app/immutable/",)
+    static_memory_file: Annotated[
+        int,
+        _size("Static files up to this size are held in memory; larger ones stream from disk.", 0, 1024**3),
+    ] = 8 * 1024**2
+    static_memory_total: Annotated[
+        int, _size("Memory for static files in all; beyond it they stream from disk.", 0, 64 * 1024**3)
+    ] = 256 * 1024**2
+    precompress: Annotated[
+        bool,
+        _flag("Send `x.br`, `x.gz` or `x.zst` beside a static file `x` when it is smaller and accepted."),
+    ] = True
+    threads: Annotated[
+        int,
+        Key(
+            Integer(1, 1024),
+            "Worker threads for handlers marked `@live(thread=True)`.",
+            default_text="CPUs + 4, at most 32",
+        ),
+    ] = msgspec.field(default_factory=_default_threads)
+    log_level: Annotated[
+        str,
+        Key(
+            Choice(("debug", "info", "warning", "error", "critical")),
+            "Least severe log record that is shown.",
+        ),
+    ] = "info"
+    loop: Annotated[
+        str,
+        Key(Choice(("auto", "asyncio", "uvloop")), "Event loop; `auto` takes uvloop where it is installed."),
+    ] = "auto"
+
+
+class WebSocketSettings(_Section, frozen=True, kw_only=True):
+    """`[websocket]`: the endpoint and its limits. `None` where the file says 0: no limit, or off."""
+
+    path: Annotated[str, Key(UrlPath(), "Path of the WebSocket endpoint.")] = "/ws"
+    max_payload_length: Annotated[
+        int, _size("Largest inbound message; a larger one closes the connection with 1009.", 1024, 1024**3)
+    ] = 1024**2
+    max_backpressure: Annotated[
+        int, _size("Bytes waiting for one peer beyond which publishes skip it.", 1024, 1024**3)
+    ] = 1024**2
+    max_outbound_frame: Annotated[
+        int | None, _size("Largest envelope that may be published; 0 is no limit.", 1024, 1024**3, off=True)
+    ] = 1024**2
+    text_keepalive: Annotated[
+        float | None,
+        _limit("A text ping is sent after so long without outbound text; 0 switches it off.", 1.0),
+    ] = 60.0
+    idle_timeout: Annotated[
+        float | None,
+        _limit("A connection without inbound traffic for so long is closed; 0 switches it off.", 8.0, 960.0),
+    ] = 120.0
+    ping: Annotated[bool, _flag("Send protocol pings at half of `idle_timeout`.")] = True
+    seq_base: Annotated[
+        Literal["clock", 0], Key(SeqBase(), "Where the numbers of published envelopes start.")
+    ] = "clock"
+    upgrade_timeout: Annotated[float | None, _limit("Longest time the `upgrade` hook may take.")] = 10.0
+    hook_timeout: Annotated[float | None, _limit("Longest time any other connection hook may take.")] = 30.0
+    allowed_origins: Annotated[str | tuple[str, ...], Key(Origins(), "Pages that may connect.")] = (
+        "same-origin"
+    )
+    max_connections: Annotated[
+        int | None,
+        Key(Integer(1, off=True), "Connections of one process; further ones get 503. 0 is no limit."),
+    ] = None
+
+
+class SecuritySettings(_Section, frozen=True, kw_only=True):
+    """`[security]`: opt-outs of the defaults of platform chapter 5."""
+
+    allow_system_topic_subscribe: Annotated[
+        bool, _flag("Let clients subscribe to topics that begin with `__`, through the subscribe hook.")
+    ] = False
+    allow_non_ascii_topics: Annotated[bool, _flag("Let clients use topics beyond printable ASCII.")] = False
+    max_envelope_depth: Annotated[
+        int, Key(Integer(8, 1000), "Deepest nesting of an inbound message; `MAX_ENVELOPE_DEPTH` is the same.")
+    ] = 64
+
+
+class RateLimitSettings(_Section, frozen=True, kw_only=True):
+    """`[rate_limits]`: limits of RPC calls per caller. Spec: live-api 5.3."""
+
+    default: Annotated[
+        RateRule | None, Key(RateRuleKind(), "Limit of every RPC path without one of its own.")
+    ] = None
+    overrides: Annotated[Mapping[str, RateRule], Key(RateRules(), "Limits by RPC path.")] = msgspec.field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    exempt: Annotated[
+        tuple[str, ...], Key(TextList(item_name="RPC paths"), "RPC paths without a limit.")
+    ] = ()
+
+
+class DevSettings(_Section, frozen=True, kw_only=True):
+    """`[dev]`: read when `env` is `"dev"`; everywhere else the defaults stand."""
+
+    reload: Annotated[bool, _flag("Take changed code without a restart.")] = True
+    types: Annotated[bool, _flag("Keep the `.d.ts` and `.pyi` files of the live modules fresh.")] = True
+    skip_origin_check: Annotated[bool, _flag("Accept WebSocket connections from any page.")] = False
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of one app. `capacity` holds only the bounds that differ from `runtime.core.capacity`.
+
+    Raises:
+        SettingsError: a capacity name or value, or two paths that exclude each other.
+    """
+
+    server: ServerSettings = msgspec.field(default_factory=ServerSettings)
+    websocket: WebSocketSettings = msgspec.field(default_factory=WebSocketSettings)
+    security: SecuritySettings = msgspec.field(default_factory=SecuritySettings)
+    capacity: Mapping[str, int] = msgspec.field(default_factory=lambda: MappingProxyType({}))
+    rate_limits: RateLimitSettings = msgspec.field(default_factory=RateLimitSettings)
+    dev: DevSettings = msgspec.field(default_factory=DevSettings)
+
+    @property
+    def is_dev(self) -> bool:
+        """Whether this is a developer's own server: tracebacks go to clients, origins of the dev server count."""
+        return self.server.env == "dev"
+
+    def __post_init__(self) -> None:
+        capacity: dict[str, int] = {}
+        for name, value in self.capacity.items():
+            key = capacity_key(name)
+            if key is None:
+                raise SettingsError(f"unknown capacity {name!r}", key=f"capacity.{name}")
+            try:
+                capacity[name.upper()] = key.kind.parse(value)
+            except ValueError:
+                message = f"capacity {name}: expected {key.kind.expected}, not {value!r}"
+                raise SettingsError(message, key=f"capacity.{name}") from None
+        msgspec.structs.force_setattr(self, "capacity", MappingProxyType(capacity))
+        if not self.is_dev and self.dev != DevSettings():
+            msgspec.structs.force_setattr(self, "dev", DevSettings())
+        self._check_paths()
+
+    def _check_paths(self) -> None:
+        taken: dict[str, str] = {}
+        paths = {
+            "server.health_path": self.server.health_path,
+            "server.ready_path": self.server.ready_path,
+            "websocket.path": self.websocket.path,
+        }
+        for key, path in paths.items():
+            if path is None:
+                continue
+            if path.startswith(RESERVED_PREFIXES):
+                message = f"{key} = {path!r} is reserved for Realtime Toolkit; choose a path of your own"
+                raise SettingsError(message, key=key)
+            if path in taken:
+                message = f"{key} and {taken[path]} are both {path!r}; give one of them another path"
+                raise SettingsError(message, key=key)
+            taken[path] = key
+
+
+#: The sections with keys of their own, by their name in `realtime.toml`; `[capacity]` has the names of its bounds.
+SECTIONS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
+    {
+        "server": ServerSettings,
+        "websocket": WebSocketSettings,
+        "security": SecuritySettings,
+        "rate_limits": RateLimitSettings,
+        "dev": DevSettings,
+    }
+)
+
+
+def capacity_key(name: str) -> Key | None:
+    """Return the key of a bound of `[capacity]`, named in either case, or `None` when there is no such bound."""
+    from runtime.core.capacity import DEFAULTS
+
+    default: Any = DEFAULTS.get(name.upper())
+    return None if default is None else Key(Integer(1), f"Bound {name.upper()}.", default_text=f"`{default}`")
