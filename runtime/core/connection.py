@@ -81,6 +81,7 @@ class Connection:
         "closed",
         "frames_out",
         "granted",
+        "has_user",
         "id",
         "is_secure",
         "last_out",
@@ -105,6 +106,7 @@ class Connection:
         max_backpressure: int,
         opened_at: float,
         user_data: Any = None,
+        has_user: bool = True,
         request_id: str = "",
         remote_address: str = "",
         origin: str | None = None,
@@ -113,6 +115,8 @@ class Connection:
     ) -> None:
         self.id = id
         self.user_data = user_data
+        #: Whether the `upgrade` hook named somebody; `ctx.user` is `None` otherwise (live-api 2).
+        self.has_user = has_user
         self.request_id = request_id
         self.remote_address = remote_address
         self.origin = origin
@@ -145,6 +149,11 @@ class Connection:
     def platform(self) -> Platform:
         """The platform as this connection sees it: its `request_id` is the connection's."""
         return self._platform.view(self.request_id)
+
+    @property
+    def user(self) -> Any:
+        """What the `upgrade` hook returned, or `None` when there is no hook or it returned nothing."""
+        return self.user_data if self.has_user else None
 
     @property
     def subscriptions(self) -> frozenset[str]:

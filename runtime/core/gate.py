@@ -125,7 +125,8 @@ class Membership:
         takes it away (wire 3.2).
         """
         if reason is not None:
-            connection.unsubscribe(topic)
+            if topic in connection.granted:
+                connection.unsubscribe(topic)
             return reason
         blocked = self.precheck(connection, topic)
         if blocked is not None:

@@ -1,1 +1,1 @@
-"""Placeholder docstring."""
+"""The live API: decorators that declare, and what they run."""

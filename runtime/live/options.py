@@ -1,0 +1,80 @@
+"""What a stream or channel was declared with, checked at import. Spec: live-api 8, 8.1 and 9.1."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+__all__ = ["MERGES", "Predicate", "StreamOptions", "Topic"]
+
+Topic = str | Callable[..., str]
+Predicate = Callable[..., Any]
+
+#: How a client folds events into its value. Spec: wire 5.6.
+MERGES = ("crud", "latest", "set", "presence", "cursor")
+DEFAULT_KEY = "id"
+
+
+@dataclass(slots=True, frozen=True)
+class StreamOptions:
+    """The checked options of one stream; a wrong one raises at the declaration and is named in the message."""
+
+    topic: Topic
+    merge: str = "crud"
+    key: str | None = None
+    prepend: bool = False
+    max: int | None = None
+    access: Predicate | None = None
+    transform: Callable[[Any], Any] | None = None
+    volatile: bool = False
+    on_subscribe: Callable[..., Any] | None = None
+    on_unsubscribe: Callable[..., Any] | None = None
+    on_error: Callable[..., Any] | None = None
+    class_of_service: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.topic, str):
+            _check(bool(self.topic), "topic", "must not be empty")
+            _check(not self.topic.startswith("__"), "topic", f"{self.topic!r} begins with the reserved prefix '__'")
+        else:
+            _check(callable(self.topic), "topic", f"must be a string or a function, not {self.topic!r}")
+            _check(not inspect.iscoroutinefunction(self.topic), "topic", "must be a plain function, not async")
+        _check(self.merge in MERGES, "merge", f"must be one of {', '.join(MERGES)}, not {self.merge!r}")
+        _check(self.key is None or (isinstance(self.key, str) and self.key != ""), "key", "must be a non-empty string")
+        _check(isinstance(self.prepend, bool), "prepend", f"must be a bool, not {self.prepend!r}")
+        whole = isinstance(self.max, int) and not isinstance(self.max, bool) and self.max >= 0
+        _check(self.max is None or whole, "max", f"must be an integer >= 0, not {self.max!r}")
+        _check(isinstance(self.volatile, bool), "volatile", f"must be a bool, not {self.volatile!r}")
+        cos = self.class_of_service
+        _check(cos is None or isinstance(cos, str), "class_of_service", f"must be a string, not {cos!r}")
+        for name in ("access", "transform", "on_subscribe", "on_unsubscribe", "on_error"):
+            value = getattr(self, name)
+            _check(value is None or callable(value), name, f"must be a function, not {value!r}")
+
+    @property
+    def wire_key(self) -> str | None:
+        """The `key` of the reply: present for crud, or when declared. Spec: live-api 8.4."""
+        return self.key or (DEFAULT_KEY if self.merge == "crud" else None)
+
+    def client_options(self) -> dict[str, Any]:
+        """Return the options that a client uses, as the stubs and replies carry them. Spec: live-api 21.1."""
+        options: dict[str, Any] = {"merge": self.merge}
+        if self.wire_key is not None:
+            options["key"] = self.wire_key
+        if self.prepend:
+            options["prepend"] = True
+        if self.max is not None:
+            options["max"] = self.max
+        return options
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the option names, for messages about unknown ones."""
+        return tuple(field.name for field in fields(cls))
+
+
+def _check(holds: bool, option: str, problem: str) -> None:
+    if not holds:
+        raise ValueError(f"{option}: {problem}")

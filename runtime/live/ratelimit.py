@@ -1,0 +1,116 @@
+"""Rate limits over the registry: sliding window of two buckets per path and caller. Spec: live-api 5.2 to 5.4."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.core import capacity
+from runtime.core.clock import Clock
+from runtime.core.errors import LiveError
+
+__all__ = ["Buckets", "RateLimits", "Rule", "identity_of"]
+
+
+@dataclass(slots=True, frozen=True)
+class Rule:
+    """At most `points` calls per `window` seconds."""
+
+    points: int
+    window: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 1:
+            raise ValueError(f"points: must be an integer >= 1, not {self.points!r}")
+        if not isinstance(self.window, int | float) or not math.isfinite(self.window) or self.window <= 0:
+            raise ValueError(f"window: must be a positive number of seconds, not {self.window!r}")
+
+
+class RateLimits:
+    """Which rule holds for which path: exempt, override, default, in this order."""
+
+    __slots__ = ("_default", "_exempt", "_overrides")
+
+    def __init__(
+        self, default: Rule | None = None, overrides: Mapping[str, Rule] | None = None, exempt: Iterable[str] = ()
+    ) -> None:
+        if isinstance(exempt, str):
+            raise ValueError("exempt: must be a list of paths, not one string")
+        if overrides is not None and not isinstance(overrides, Mapping):
+            raise ValueError("overrides: must be a mapping from path to Rule")
+        self._default = default
+        self._overrides = dict(overrides or {})
+        self._exempt = frozenset(exempt)
+
+    def rule(self, path: str) -> Rule | None:
+        """Return the rule for `path`, or `None` when it is not limited."""
+        return None if path in self._exempt else self._overrides.get(path, self._default)
+
+
+@dataclass(slots=True)
+class _Bucket:
+    start: float
+    window: float
+    previous: int = 0
+    current: int = 0
+
+
+class Buckets:
+    """The counters of one worker: at most `MAX_RATE_LIMIT_IDENTITIES`; stale ones go first, then new callers are
+    refused and known ones go on.
+    """
+
+    __slots__ = ("_buckets", "_clock")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._buckets: dict[tuple[str, str], _Bucket] = {}
+
+    def take(self, path: str, identity: str, rule: Rule) -> None:
+        """Count one call.
+
+        Raises:
+            LiveError: `RATE_LIMITED`, with `retry_after` when the rule was exceeded.
+        """
+        now = self._clock.monotonic()
+        bucket = self._buckets.get((path, identity))
+        if bucket is None:
+            bucket = self._new(path, identity, rule, now)
+        elapsed = now - bucket.start
+        if elapsed >= 2 * rule.window:
+            bucket.start, bucket.previous, bucket.current = now, 0, 0
+            elapsed = 0.0
+        elif elapsed >= rule.window:
+            bucket.start += rule.window
+            bucket.previous, bucket.current = bucket.current, 0
+            elapsed -= rule.window
+        estimate = bucket.previous * max(0.0, 1 - elapsed / rule.window) + bucket.current
+        if estimate >= rule.points:
+            error = LiveError("RATE_LIMITED", "Too many requests")
+            error.retry_after = math.ceil((rule.window - elapsed) * 1000) / 1000
+            raise error
+        bucket.current += 1
+
+    def _new(self, path: str, identity: str, rule: Rule, now: float) -> _Bucket:
+        if len(self._buckets) >= capacity.get("MAX_RATE_LIMIT_IDENTITIES"):
+            stale = [key for key, known in self._buckets.items() if now - known.start >= 2 * known.window]
+            for key in stale:
+                del self._buckets[key]
+            if not stale:
+                capacity.record("MAX_RATE_LIMIT_IDENTITIES", "reject")
+                raise LiveError("RATE_LIMITED", "Too many concurrent rate-limit identities")
+        bucket = self._buckets[path, identity] = _Bucket(now, rule.window)
+        return bucket
+
+
+def identity_of(user: Any, connection_id: str | None) -> str:
+    """Return who a caller is: the first of `id`, `user_id`, `userId` that is not `None`, else a guest of its
+    connection. Spec: live-api 5.4.
+    """
+    for name in ("id", "user_id", "userId"):
+        value = user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
+        if value is not None:
+            return str(value)
+    return f"__guest_{connection_id}" if connection_id else "anon"
