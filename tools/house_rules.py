@@ -3,8 +3,8 @@
 `python -m tools.house_rules` looks at every file that git tracks or would add, and prints
 `file:line: rule: what to do` for each finding: calls that must go through an injected object (time, chance,
 tasks), files that are too long or named after nothing, ignores without a reason, and texts that do not belong
-into a repository (paths of one machine, addresses of package registries, keys). The tables below are the rules;
-`[tool.house]` in `pyproject.toml` lists the files that may be longer, each with the decision record for it.
+into a repository (paths of one machine, addresses of package registries, keys). The tables below are the
+rules; `[tool.house]` in `pyproject.toml` lists the files that may be longer, each with its decision record.
 """
 
 from __future__ import annotations

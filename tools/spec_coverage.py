@@ -1,10 +1,10 @@
 """Compare the checklist of the specification with the tests that name its items.
 
 `python -m tools.spec_coverage` reads the item ids (`tests/spec/items.txt`), the exemptions
-(`tests/spec/exemptions.toml`) and every `pytest.mark.spec(...)` under the test roots, and prints what does not
-fit: items with neither a test nor an exemption, marks and exemptions of unknown items, items that are exempt
-although a test proves them. With `--report FILE`, which `pytest --spec-report FILE` wrote, an item counts as
-tested only when one of its tests ran and passed.
+(`tests/spec/exemptions.toml`) and every `pytest.mark.spec(...)` under the test roots, and prints what does
+not fit: items with neither a test nor an exemption, marks and exemptions of unknown items, items that are
+exempt although a test proves them. With `--report FILE`, which `pytest --spec-report FILE` wrote, an item
+counts as tested only when one of its tests ran and passed.
 """
 
 from __future__ import annotations
