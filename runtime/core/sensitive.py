@@ -41,8 +41,8 @@ def is_sensitive_name(name: str) -> bool:
 def redact_url(url: object) -> str:
     """Return a URL with its password and the values of telling query parameters as `***`.
 
-    The last `@` of the authority ends the user part; an empty password stays as it is; text without `://` comes
-    back unchanged. Spec: platform 5.15.
+    The last `@` of the authority ends the user part; an empty password stays as it is; text without `://`
+    comes back unchanged. Spec: platform 5.15.
     """
     text = url if isinstance(url, str) else str(url)
     scheme, separator, rest = text.partition("://")
@@ -92,9 +92,9 @@ def _redact_pair(match: re.Match[str]) -> str:
 def strip_internal(value: Any) -> Any:
     """Return a copy fit for other people's eyes: internal and secret keys dropped, bytes named by their size.
 
-    Mapping keys that begin with `__`, are `constructor` or `prototype`, or look secret are left out at every level;
-    dataclasses and msgspec structs are walked by field; a cycle, and what lies deeper than 64 levels, is `None`.
-    Spec: platform 5.15.
+    Mapping keys that begin with `__`, are `constructor` or `prototype`, or look secret are left out at every
+    level; dataclasses and msgspec structs are walked by field; a cycle, and what lies deeper than 64 levels, is
+    `None`. Spec: platform 5.15.
     """
     return _strip(value, frozenset(), 0)
 

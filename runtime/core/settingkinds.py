@@ -1,8 +1,6 @@
 """The kinds of values a setting may have: how each is read from TOML, from text, and described to people.
 
-`parse` takes what a TOML file or Python code holds, `parse_text` what an environment variable holds; both raise
-`ValueError` when the value does not fit, and the caller adds where it stood and what would fit (`expected`).
-Unlimited or switched off is `None` in code. Spec: platform 4.
+Unlimited or switched off is `None` in code, `0` or `false` in TOML. Spec: platform 4.
 """
 
 from __future__ import annotations
@@ -10,8 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -20,454 +17,280 @@ from urllib.parse import urlsplit
 import msgspec
 
 __all__ = [
-    "Boolean",
-    "Choice",
-    "Duration",
-    "Integer",
     "Kind",
-    "Origins",
-    "ProjectPath",
     "RateRule",
-    "RateRuleKind",
-    "RateRules",
-    "SeqBase",
-    "Size",
-    "Text",
-    "TextList",
-    "UrlPath",
+    "boolean",
+    "choice",
+    "duration",
+    "integer",
+    "name_word",
+    "origins",
+    "path_prefixes",
+    "project_path",
+    "rate_rule",
+    "rate_rules",
+    "seq_base",
+    "size",
+    "text_line",
+    "text_list",
+    "url_path",
 ]
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+_MAX_INTEGER = 2**53 - 1  # the largest whole number that JSON tools keep exactly
 _SIZE = re.compile(r"(\d{1,15})\s*([KMG]?)B?", re.IGNORECASE | re.ASCII)
 _SIZE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ms|s|m|h|d)?", re.ASCII)
 _DURATION_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-# A path that is compared with the decoded path of a request: no query, no dot segments, no doubled slash.
-_URL_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+", re.ASCII)
+_INTEGER = re.compile(r"-?\d{1,16}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
+# Compared with the decoded path of a request: no query, no doubled slash.
+_URL_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+", re.ASCII)
+_PATH_PREFIX = re.compile(r"/(?:[^/\s?#]+/)*")
 
 
-class Kind(ABC):
-    """How values of one kind are read and described."""
+@dataclass(frozen=True)
+class Kind:
+    """How values of one kind are read and described.
 
-    @property
-    @abstractmethod
-    def type_name(self) -> str:
-        """The word for the reference page and `config show`, such as `duration`."""
+    `parse` takes what a TOML file or Python code holds, `parse_text` what an environment variable holds. Both
+    raise `ValueError` when it does not fit; the caller says where it stood, and what would fit: `expected`, the
+    end of a sentence. `type_name` is the word for the reference page, `to_toml` writes a value as TOML.
+    """
 
-    @property
-    @abstractmethod
-    def expected(self) -> str:
-        """What would fit, as the end of a sentence that begins with "expected"."""
-
-    @abstractmethod
-    def parse(self, value: object) -> Any:
-        """Return the value for code; raises `ValueError` when `value` does not fit."""
-
-    @abstractmethod
-    def parse_text(self, text: str) -> Any:
-        """Like `parse`, for text from the environment."""
-
-    def to_toml(self, value: Any) -> str:
-        """Return `value` as it is written in `realtime.toml`."""
-        if value is None:
-            return "none"
-        if isinstance(value, tuple):
-            return json.dumps(list(value), ensure_ascii=False)
-        return json.dumps(value, ensure_ascii=False)
+    type_name: str
+    expected: str
+    parse: Callable[[object], Any]
+    parse_text: Callable[[str], Any]
+    to_toml: Callable[[Any], str] = lambda value: json.dumps(value, ensure_ascii=False)
 
 
-def _refuse() -> ValueError:
-    return ValueError("the value does not fit")
+class _Unfit(ValueError):
+    """The value is not of this kind."""
 
 
 def _load_json(text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise _refuse() from None
+        raise _Unfit from None
 
 
-@dataclass(frozen=True)
-class Text(Kind):
-    """A short name: letters, digits, `-` and `_`, or with `free` any printable text of one line."""
-
-    free: bool = False
-
-    @property
-    def type_name(self) -> str:
-        return "text"
-
-    @property
-    def expected(self) -> str:
-        if self.free:
-            return "text of one line, 1 to 255 characters"
-        return "a name of letters, digits, '-' and '_', at most 64 characters"
-
-    def parse(self, value: object) -> str:
-        if not isinstance(value, str):
-            raise _refuse()
-        fits = (0 < len(value) < 256 and value.isprintable()) if self.free else _NAME.fullmatch(value)
-        if not fits:
-            raise _refuse()
+def _text(type_name: str, expected: str, fits: Callable[[str], object]) -> Kind:
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or not fits(value):
+            raise _Unfit
         return value
 
-    def parse_text(self, text: str) -> str:
-        return self.parse(text)
+    return Kind(type_name, expected, parse, parse)
 
 
-@dataclass(frozen=True)
-class ProjectPath(Kind):
-    """A file or folder inside the project, relative and with forward slashes."""
-
-    @property
-    def type_name(self) -> str:
-        return "path"
-
-    @property
-    def expected(self) -> str:
-        return "a path inside the project, relative and with forward slashes"
-
-    def parse(self, value: object) -> str:
-        if not isinstance(value, str) or not value.isprintable() or "\\" in value or ":" in value:
-            raise _refuse()
-        parts = value.removesuffix("/").split("/")
-        if any(part in {"", ".", ".."} for part in parts):
-            raise _refuse()
-        return "/".join(parts)
-
-    def parse_text(self, text: str) -> str:
-        return self.parse(text)
+def name_word() -> Kind:
+    """Return the kind of a short name."""
+    return _text("name", "a name of letters, digits, '-' and '_', at most 64 characters", _NAME.fullmatch)
 
 
-@dataclass(frozen=True)
-class UrlPath(Kind):
-    """A path of the HTTP side, such as `/healthz`; with `off`, `false` switches the thing off."""
-
-    off: bool = False
-
-    @property
-    def type_name(self) -> str:
-        return "URL path or false" if self.off else "URL path"
-
-    @property
-    def expected(self) -> str:
-        return "a path that begins with '/', such as \"/status\"" + (", or false" if self.off else "")
-
-    def parse(self, value: object) -> str | None:
-        if self.off and (value is None or value is False):
-            return None
-        if not isinstance(value, str) or len(value) > 255 or not _URL_PATH.fullmatch(value):
-            raise _refuse()
-        if any(part in {".", ".."} for part in value.split("/")):
-            raise _refuse()
-        return value
-
-    def parse_text(self, text: str) -> str | None:
-        if self.off and text.lower() in _FALSE:
-            return None
-        return self.parse(text)
-
-    def to_toml(self, value: Any) -> str:
-        return "false" if value is None else super().to_toml(value)
+def text_line() -> Kind:
+    """Return the kind of any printable text of one line."""
+    return _text(
+        "text", "text of one line, 1 to 255 characters", lambda v: 0 < len(v) < 256 and v.isprintable()
+    )
 
 
-@dataclass(frozen=True)
-class Integer(Kind):
-    """A whole number within bounds; with `off`, 0 means unlimited."""
-
-    minimum: int = 0
-    maximum: int = 2**53 - 1
-    off: bool = False
-
-    @property
-    def type_name(self) -> str:
-        return "integer"
-
-    @property
-    def expected(self) -> str:
-        limits = f"from {self.minimum}" if self.maximum == 2**53 - 1 else f"{self.minimum} to {self.maximum}"
-        return f"a whole number, {limits}" + (", or 0 for none" if self.off else "")
-
-    def parse(self, value: object) -> int | None:
-        if self.off and (value is None or (value == 0 and value is not False)):
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or not self.minimum <= value <= self.maximum:
-            raise _refuse()
-        return value
-
-    def parse_text(self, text: str) -> int | None:
-        if not re.fullmatch(r"-?\d{1,16}", text, re.ASCII):
-            raise _refuse()
-        return self.parse(int(text))
-
-    def to_toml(self, value: Any) -> str:
-        return "0" if value is None else str(value)
+def choice(*words: str) -> Kind:
+    """Return the kind of one word of a fixed set."""
+    expected = "one of " + ", ".join(json.dumps(word) for word in words)
+    return _text("choice", expected, words.__contains__)
 
 
-@dataclass(frozen=True)
-class Size(Kind):
-    """A number of bytes: an integer or text such as `"512K"` (binary multiples); with `off`, 0 means unlimited."""
+def project_path() -> Kind:
+    """Return the kind of a file or folder inside the project, relative and with forward slashes."""
 
-    minimum: int = 1
-    maximum: int = 1024**4
-    off: bool = False
-
-    @property
-    def type_name(self) -> str:
-        return "bytes"
-
-    @property
-    def expected(self) -> str:
-        limits = f"{size_text(self.minimum)} to {size_text(self.maximum)}"
-        return f'bytes, as a number or as text like "512K", {limits}' + (
-            ", or 0 for none" if self.off else ""
-        )
-
-    def parse(self, value: object) -> int | None:
-        if isinstance(value, str):
-            return self.parse_text(value)
-        if self.off and (value is None or (value == 0 and value is not False)):
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or not self.minimum <= value <= self.maximum:
-            raise _refuse()
-        return value
-
-    def parse_text(self, text: str) -> int | None:
-        match = _SIZE.fullmatch(text.strip())
-        if match is None:
-            raise _refuse()
-        return self.parse(int(match[1]) * _SIZE_UNITS[match[2].upper()])
-
-    def to_toml(self, value: Any) -> str:
+    def fits(value: str) -> bool:
         return (
-            "0"
-            if value is None
-            else json.dumps(size_text(value))
-            if value % 1024 == 0 and value
-            else str(value)
+            value.isprintable()
+            and not set(value) & set('\\:"')
+            and not {"", ".", ".."} & set(value.split("/"))
         )
 
+    return _text("path", "a path inside the project, relative and with forward slashes", fits)
 
-def size_text(value: int) -> str:
-    """Return a number of bytes in the largest binary unit that divides it, such as `"1M"`."""
+
+def _is_url_path(value: str) -> bool:
+    return bool(len(value) < 256 and _URL_PATH.fullmatch(value)) and not {".", ".."} & set(value.split("/"))
+
+
+def url_path(*, off: bool = False) -> Kind:
+    """Return the kind of a path of the HTTP side such as `/healthz`; with `off`, `false` switches the thing off."""
+    expected = "a path that begins with '/', such as \"/status\""
+    if not off:
+        return _text("URL path", expected, _is_url_path)
+    present = url_path()
+
+    def parse(value: object) -> Any:
+        return None if value is None or value is False else present.parse(value)
+
+    def parse_text(text: str) -> Any:
+        return None if text.lower() in _FALSE else present.parse(text)
+
+    def to_toml(value: Any) -> str:
+        return "false" if value is None else present.to_toml(value)
+
+    return Kind("URL path or false", f"{expected}, or false", parse, parse_text, to_toml)
+
+
+def integer(minimum: int = 0, maximum: int = _MAX_INTEGER, *, off: bool = False) -> Kind:
+    """Return the kind of a whole number within bounds; with `off`, 0 means none."""
+    bounds = f"from {minimum}" if maximum == _MAX_INTEGER else f"{minimum} to {maximum}"
+
+    def parse(value: object) -> int | None:
+        if off and (value is None or (isinstance(value, int) and not isinstance(value, bool) and value == 0)):
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
+            raise _Unfit
+        return value
+
+    def parse_text(text: str) -> int | None:
+        if not _INTEGER.fullmatch(text):
+            raise _Unfit
+        return parse(int(text))
+
+    expected = f"a whole number, {bounds}{', or 0 for none' if off else ''}"
+    return Kind("integer", expected, parse, parse_text, lambda value: str(value or 0))
+
+
+def _size_text(value: int) -> str:
     for unit in ("G", "M", "K"):
         if value and value % _SIZE_UNITS[unit] == 0:
             return f"{value // _SIZE_UNITS[unit]}{unit}"
     return str(value)
 
 
-@dataclass(frozen=True)
-class Duration(Kind):
-    """Seconds: a number or text such as `"500ms"` or `"2m"`; with `off`, 0 means no limit."""
+def size(minimum: int, maximum: int, *, off: bool = False) -> Kind:
+    """Return the kind of a number of bytes: an integer or text like `"512K"` (binary multiples); `off`: 0 is none."""
+    number = integer(minimum, maximum, off=off)
 
-    minimum: float = 0.0
-    maximum: float = 31 * 86400.0
-    off: bool = False
+    def parse(value: object) -> Any:
+        return parse_text(value) if isinstance(value, str) else number.parse(value)
 
-    @property
-    def type_name(self) -> str:
-        return "duration"
+    def parse_text(text: str) -> Any:
+        match = _SIZE.fullmatch(text)
+        if match is None:
+            raise _Unfit
+        return number.parse(int(match[1]) * _SIZE_UNITS[match[2].upper()])
 
-    @property
-    def expected(self) -> str:
-        limits = f"{self.minimum:g} to {self.maximum:g} seconds"
-        text = 'a duration, as seconds or as text like "500ms" or "2m"'
-        return f"{text}, {limits}" + (", or 0 for none" if self.off else "")
+    def to_toml(value: Any) -> str:
+        text = _size_text(value or 0)
+        return text if text.isdigit() else json.dumps(text)
 
-    def parse(self, value: object) -> float | None:
+    bounds = f"{_size_text(minimum)} to {_size_text(maximum)}"
+    expected = f'bytes, as a number or as text like "512K", {bounds}{", or 0 for none" if off else ""}'
+    return Kind("bytes", expected, parse, parse_text, to_toml)
+
+
+def duration(minimum: float, maximum: float, *, off: bool = False) -> Kind:
+    """Return the kind of seconds: a number or text such as `"500ms"` or `"2m"`; with `off`, 0 means no limit."""
+
+    def parse(value: object) -> float | None:
         if isinstance(value, str):
-            return self.parse_text(value)
-        if self.off and value is None:
+            return parse_text(value)
+        if value is None and off:
             return None
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise _refuse()
-        if self.off and value == 0:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise _Unfit
+        if off and value == 0:
             return None
-        if not math.isfinite(value) or not self.minimum <= value <= self.maximum:
-            raise _refuse()
+        if not minimum <= value <= maximum:
+            raise _Unfit
         return float(value)
 
-    def parse_text(self, text: str) -> float | None:
-        match = _DURATION.fullmatch(text.strip())
+    def parse_text(text: str) -> float | None:
+        match = _DURATION.fullmatch(text)
         if match is None:
-            raise _refuse()
-        return self.parse(float(match[1]) * _DURATION_UNITS[match[2] or ""])
+            raise _Unfit
+        return parse(float(match[1]) * _DURATION_UNITS[match[2] or ""])
 
-    def to_toml(self, value: Any) -> str:
-        return "0" if value is None else f"{value:g}"
+    bounds = f"{minimum:g} to {maximum:g} seconds{', or 0 for none' if off else ''}"
+    expected = f'a duration, as seconds or as text like "500ms" or "2m", {bounds}'
+    return Kind("duration", expected, parse, parse_text, lambda value: f"{value or 0:g}")
 
 
-@dataclass(frozen=True)
-class Boolean(Kind):
-    """`true` or `false`; in the environment also `1/0`, `yes/no`, `on/off`."""
+def boolean() -> Kind:
+    """Return the kind of `true` and `false`; in the environment also `1/0`, `yes/no`, `on/off`."""
 
-    @property
-    def type_name(self) -> str:
-        return "boolean"
-
-    @property
-    def expected(self) -> str:
-        return "true or false"
-
-    def parse(self, value: object) -> bool:
+    def parse(value: object) -> bool:
         if not isinstance(value, bool):
-            raise _refuse()
+            raise _Unfit
         return value
 
-    def parse_text(self, text: str) -> bool:
-        word = text.strip().lower()
-        if word in _TRUE:
-            return True
-        if word in _FALSE:
-            return False
-        raise _refuse()
+    def parse_text(text: str) -> bool:
+        if text.lower() not in _TRUE | _FALSE:
+            raise _Unfit
+        return text.lower() in _TRUE
+
+    return Kind("boolean", "true or false", parse, parse_text)
 
 
-@dataclass(frozen=True)
-class Choice(Kind):
-    """One word of a fixed set."""
+def text_list(item: Kind, items: str) -> Kind:
+    """Return the kind of a list of `item`, a tuple in code; in the environment parted by commas, or JSON."""
 
-    words: tuple[str, ...]
-
-    @property
-    def type_name(self) -> str:
-        return "choice"
-
-    @property
-    def expected(self) -> str:
-        return "one of " + ", ".join(json.dumps(word) for word in self.words)
-
-    def parse(self, value: object) -> str:
-        if not isinstance(value, str) or value not in self.words:
-            raise _refuse()
-        return value
-
-    def parse_text(self, text: str) -> str:
-        return self.parse(text.strip().lower())
-
-
-@dataclass(frozen=True)
-class TextList(Kind):
-    """A list of texts; in the environment separated by commas, or a JSON list. Code gets a tuple."""
-
-    item: Kind = Text(free=True)
-    item_name: str = "texts"
-
-    @property
-    def type_name(self) -> str:
-        return "list"
-
-    @property
-    def expected(self) -> str:
-        return f"a list of {self.item_name}"
-
-    def parse(self, value: object) -> tuple[str, ...]:
+    def parse(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
-            raise _refuse()
-        return tuple(self.item.parse(entry) for entry in value)
+            raise _Unfit
+        return tuple(item.parse(entry) for entry in value)
 
-    def parse_text(self, text: str) -> tuple[str, ...]:
-        if text.lstrip().startswith("["):
-            return self.parse(_load_json(text))
-        return self.parse([part.strip() for part in text.split(",") if part.strip()])
+    def parse_text(text: str) -> tuple[Any, ...]:
+        if text.startswith("["):
+            return parse(_load_json(text))
+        return parse([part.strip() for part in text.split(",") if part.strip()])
 
-
-@dataclass(frozen=True)
-class _Prefix(Kind):
-    """A path prefix that begins and ends with a slash."""
-
-    @property
-    def type_name(self) -> str:
-        return "path prefix"
-
-    @property
-    def expected(self) -> str:
-        return "a path that begins and ends with '/'"
-
-    def parse(self, value: object) -> str:
-        if not isinstance(value, str) or not re.fullmatch(r"/(?:[^/\s?#]+/)*", value):
-            raise _refuse()
-        return value
-
-    def parse_text(self, text: str) -> str:
-        return self.parse(text)
+    return Kind("list", f"a list of {items}", parse, parse_text)
 
 
-PATH_PREFIXES = TextList(_Prefix(), "paths that begin and end with '/'")
+def path_prefixes() -> Kind:
+    """Return the kind of a list of paths that begin and end with a slash."""
+    prefix = "paths that begin and end with '/'"
+    return text_list(_text("path prefix", prefix, _PATH_PREFIX.fullmatch), prefix)
 
 
-@dataclass(frozen=True)
-class Origins(Kind):
-    """`"same-origin"`, `"*"`, or a list of origins, each `scheme://host[:port]`, `*.` allowed before the host."""
-
-    @property
-    def type_name(self) -> str:
-        return "origins"
-
-    @property
-    def expected(self) -> str:
-        return '"same-origin", "*", or a list of origins such as ["https://app.example.com"]'
-
-    def parse(self, value: object) -> str | tuple[str, ...]:
-        if isinstance(value, str):
-            if value not in {"same-origin", "*"}:
-                raise _refuse()
-            return value
-        if not isinstance(value, list | tuple):
-            raise _refuse()
-        return tuple(_origin(entry) for entry in value)
-
-    def parse_text(self, text: str) -> str | tuple[str, ...]:
-        word = text.strip()
-        if word in {"same-origin", "*"}:
-            return word
-        if word.startswith("["):
-            return self.parse(_load_json(word))
-        return self.parse([part.strip() for part in word.split(",") if part.strip()])
-
-
-def _origin(value: object) -> str:
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
-        raise _refuse()
+def _is_origin(value: str) -> bool:
+    if not value.isascii() or not value.isprintable() or " " in value:
+        return False
     parts = urlsplit(value)
-    if (
-        not parts.scheme
-        or not parts.hostname
-        or parts.path
-        or parts.query
-        or parts.fragment
-        or parts.username
-    ):
-        raise _refuse()
-    parts.port  # noqa: B018 - reading it raises ValueError when the port is not a number in range
-    if "*" in parts.hostname.removeprefix("*."):
-        raise _refuse()
-    return value
+    try:
+        parts.port  # noqa: B018 - reading it tells whether it is a number in range
+    except ValueError:
+        return False
+    rest = parts.path or parts.query or parts.fragment or parts.username
+    return bool(parts.scheme and parts.hostname and not rest and "*" not in parts.hostname.removeprefix("*."))
 
 
-@dataclass(frozen=True)
-class SeqBase(Kind):
-    """Where the numbers of published envelopes start: `"clock"` or 0. Spec: wire 8.3."""
+def origins() -> Kind:
+    """Return the kind of `"same-origin"`, `"*"`, or a list of `scheme://host[:port]` (a leading `*.` allowed)."""
+    listed = text_list(_text("origin", "an origin", _is_origin), "origins")
 
-    @property
-    def type_name(self) -> str:
-        return '"clock" or 0'
+    def parse(value: object) -> Any:
+        return value if value == "same-origin" or value == "*" else listed.parse(value)
 
-    @property
-    def expected(self) -> str:
-        return '"clock" or 0'
+    def parse_text(text: str) -> Any:
+        return text if text in {"same-origin", "*"} else listed.parse_text(text)
 
-    def parse(self, value: object) -> str | int:
-        if value == "clock":
-            return "clock"
-        if isinstance(value, int) and not isinstance(value, bool) and value == 0:
-            return 0
-        raise _refuse()
+    expected = '"same-origin", "*", or a list of origins such as ["https://app.example.com"]'
+    return Kind("origins", expected, parse, parse_text)
 
-    def parse_text(self, text: str) -> str | int:
-        return self.parse(0 if text.strip() == "0" else text.strip())
+
+def seq_base() -> Kind:
+    """Return the kind of the start of envelope numbers: `"clock"` or 0. Spec: wire 8.3."""
+    zero = integer(0, 0)
+
+    def parse(value: object) -> Any:
+        return value if value == "clock" else zero.parse(value)
+
+    def parse_text(text: str) -> Any:
+        return text if text == "clock" else zero.parse_text(text)
+
+    return Kind('"clock" or 0', '"clock" or 0', parse, parse_text)
 
 
 class RateRule(msgspec.Struct, frozen=True):
@@ -477,57 +300,45 @@ class RateRule(msgspec.Struct, frozen=True):
     window: float
 
 
-@dataclass(frozen=True)
-class RateRuleKind(Kind):
-    """One rate rule, `{points = 5, window = 10}`, or nothing."""
+def _rule_text(rule: RateRule) -> str:
+    return f"{{points = {rule.points}, window = {rule.window:g}}}"
 
-    @property
-    def type_name(self) -> str:
-        return "{points, window}"
 
-    @property
-    def expected(self) -> str:
-        return "a table {points = <from 1>, window = <seconds, above 0>}"
+def rate_rule() -> Kind:
+    """Return the kind of one rate rule, `{points = 5, window = 10}`, or none."""
+    points, window = integer(1), duration(0.001, 366 * 86400.0)
 
-    def parse(self, value: object) -> RateRule | None:
+    def parse(value: object) -> RateRule | None:
         if value is None or isinstance(value, RateRule):
             return value
         if not isinstance(value, Mapping) or set(value) != {"points", "window"}:
-            raise _refuse()
-        points = Integer(1).parse(value["points"])
-        window = Duration(0.001).parse(value["window"])
-        assert points is not None and window is not None
-        return RateRule(points, window)
+            raise _Unfit
+        return RateRule(points.parse(value["points"]), window.parse(value["window"]))
 
-    def parse_text(self, text: str) -> RateRule | None:
-        return self.parse(_load_json(text))
+    def parse_text(text: str) -> RateRule | None:
+        return parse(_load_json(text))
+
+    def to_toml(value: Any) -> str:
+        return "none" if value is None else _rule_text(value)
+
+    expected = "a table {points = <from 1>, window = <seconds, above 0>}"
+    return Kind("{points, window}", expected, parse, parse_text, to_toml)
 
 
-@dataclass(frozen=True)
-class RateRules(Kind):
-    """Rate rules by RPC path."""
+def rate_rules() -> Kind:
+    """Return the kind of a table from RPC path to rate rule."""
+    rule = rate_rule()
 
-    @property
-    def type_name(self) -> str:
-        return "table"
+    def parse(value: object) -> Mapping[str, RateRule]:
+        if not isinstance(value, Mapping) or None in value.values():
+            raise _Unfit
+        return MappingProxyType({str(path): rule.parse(entry) for path, entry in value.items()})
 
-    @property
-    def expected(self) -> str:
-        return "a table from RPC path to {points = <from 1>, window = <seconds, above 0>}"
+    def parse_text(text: str) -> Mapping[str, RateRule]:
+        return parse(_load_json(text))
 
-    def parse(self, value: object) -> Mapping[str, RateRule]:
-        if not isinstance(value, Mapping):
-            raise _refuse()
-        rules: dict[str, RateRule] = {}
-        for path, entry in value.items():
-            rule = RateRuleKind().parse(entry)
-            if not isinstance(path, str) or rule is None:
-                raise _refuse()
-            rules[path] = rule
-        return MappingProxyType(rules)
+    def to_toml(value: Any) -> str:
+        entries = ", ".join(f"{json.dumps(path)} = {_rule_text(entry)}" for path, entry in value.items())
+        return f"{{{entries}}}"
 
-    def parse_text(self, text: str) -> Mapping[str, RateRule]:
-        return self.parse(_load_json(text))
-
-    def to_toml(self, value: Any) -> str:
-        return "{}" if not value else ", ".join(value)
+    return Kind("table", f"a table from RPC path to {rule.expected[8:]}", parse, parse_text, to_toml)

@@ -16,25 +16,9 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
+from runtime.core import settingkinds as kinds
 from runtime.core.errors import RealtimeError
-from runtime.core.settingkinds import (
-    PATH_PREFIXES,
-    Boolean,
-    Choice,
-    Duration,
-    Integer,
-    Kind,
-    Origins,
-    ProjectPath,
-    RateRule,
-    RateRuleKind,
-    RateRules,
-    SeqBase,
-    Size,
-    Text,
-    TextList,
-    UrlPath,
-)
+from runtime.core.settingkinds import Kind, RateRule
 
 __all__ = [
     "SECTIONS",
@@ -91,7 +75,9 @@ def keys_of(section: type[msgspec.Struct]) -> Mapping[str, Key]:
     """Return the keys of a section by name, in the order in which they are declared."""
     keys: dict[str, Key] = {}
     for name, hint in get_type_hints(section, include_extras=True).items():
-        keys.update({name: note for note in get_args(hint)[1:] if isinstance(note, Key)})
+        for note in get_args(hint)[1:]:
+            if isinstance(note, Key):
+                keys[name] = note
     return MappingProxyType(keys)
 
 
@@ -102,15 +88,15 @@ def _default_threads() -> int:
 
 
 def _size(doc: str, minimum: int, maximum: int, *, off: bool = False) -> Key:
-    return Key(Size(minimum, maximum, off=off), doc)
+    return Key(kinds.size(minimum, maximum, off=off), doc)
 
 
 def _limit(doc: str, minimum: float = 0.001, maximum: float = 3600.0) -> Key:
-    return Key(Duration(minimum, maximum, off=True), doc)
+    return Key(kinds.duration(minimum, maximum, off=True), doc)
 
 
 def _flag(doc: str) -> Key:
-    return Key(Boolean(), doc)
+    return Key(kinds.boolean(), doc)
 
 
 class ServerSettings(_Section, frozen=True, kw_only=True):
@@ -119,34 +105,37 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     env: Annotated[
         str,
         Key(
-            Text(),
+            kinds.name_word(),
             "Name of the environment: decides error detail and which `[env.<name>]` tables apply.",
             default_text='`"production"` in `serve`, `"dev"` in `dev`, `"test"` under pytest',
         ),
     ] = "production"
-    host: Annotated[str, Key(Text(free=True), "Address to listen on.")] = "0.0.0.0"
-    port: Annotated[int, Key(Integer(0, 65535), "TCP port to listen on; 0 takes any free one.")] = 3000
-    hooks: Annotated[str, Key(ProjectPath(), "File with the hooks; it may be missing.")] = "hooks.py"
-    live: Annotated[str, Key(ProjectPath(), "Folder with the live modules.")] = "live"
-    web: Annotated[str, Key(ProjectPath(), "Folder with static files and pages; it may be missing.")] = "web"
+    host: Annotated[str, Key(kinds.text_line(), "Address to listen on.")] = "0.0.0.0"  # noqa: S104 - platform 4 fixes this default
+    port: Annotated[int, Key(kinds.integer(0, 65535), "TCP port to listen on; 0 takes any free one.")] = 3000
+    hooks: Annotated[str, Key(kinds.project_path(), "File with the hooks; it may be missing.")] = "hooks.py"
+    live: Annotated[str, Key(kinds.project_path(), "Folder with the live modules.")] = "live"
+    web: Annotated[
+        str, Key(kinds.project_path(), "Folder with static files and pages; it may be missing.")
+    ] = "web"
     init_timeout: Annotated[float | None, _limit("Longest time the `init` hook may take.")] = 60.0
     shutdown_hook_timeout: Annotated[float | None, _limit("Longest time the `shutdown` hook may take.")] = (
         10.0
     )
     shutdown_timeout: Annotated[
-        float, Key(Duration(0.0, 3600.0), "Longest wait for running requests and `close` hooks at shutdown.")
+        float,
+        Key(kinds.duration(0.0, 3600.0), "Longest wait for running requests and `close` hooks at shutdown."),
     ] = 30.0
     health_path: Annotated[
         str | None,
-        Key(UrlPath(off=True), "Answers 200 as soon as the process runs; `false` switches it off."),
+        Key(kinds.url_path(off=True), "Answers 200 as soon as the process runs; `false` switches it off."),
     ] = "/healthz"
     ready_path: Annotated[
         str | None,
-        Key(UrlPath(off=True), "Answers 200 when the app takes connections; `false` switches it off."),
+        Key(kinds.url_path(off=True), "Answers 200 when the app takes connections; `false` switches it off."),
     ] = "/readyz"
     static_immutable: Annotated[
         tuple[str, ...],
-        Key(PATH_PREFIXES, "Paths whose files never change: cached for a year, without ETag."),
+        Key(kinds.path_prefixes(), "Paths whose files never change: cached for a year, without ETag."),
     ] = ("/_app/immutable/",)
     static_memory_file: Annotated[
         int,
@@ -162,7 +151,7 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     threads: Annotated[
         int,
         Key(
-            Integer(1, 1024),
+            kinds.integer(1, 1024),
             "Worker threads for handlers marked `@live(thread=True)`.",
             default_text="CPUs + 4, at most 32",
         ),
@@ -170,20 +159,23 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     log_level: Annotated[
         str,
         Key(
-            Choice(("debug", "info", "warning", "error", "critical")),
+            kinds.choice("debug", "info", "warning", "error", "critical"),
             "Least severe log record that is shown.",
         ),
     ] = "info"
     loop: Annotated[
         str,
-        Key(Choice(("auto", "asyncio", "uvloop")), "Event loop; `auto` takes uvloop where it is installed."),
+        Key(
+            kinds.choice("auto", "asyncio", "uvloop"),
+            "Event loop; `auto` takes uvloop where it is installed.",
+        ),
     ] = "auto"
 
 
 class WebSocketSettings(_Section, frozen=True, kw_only=True):
     """`[websocket]`: the endpoint and its limits. `None` where the file says 0: no limit, or off."""
 
-    path: Annotated[str, Key(UrlPath(), "Path of the WebSocket endpoint.")] = "/ws"
+    path: Annotated[str, Key(kinds.url_path(), "Path of the WebSocket endpoint.")] = "/ws"
     max_payload_length: Annotated[
         int, _size("Largest inbound message; a larger one closes the connection with 1009.", 1024, 1024**3)
     ] = 1024**2
@@ -203,16 +195,16 @@ class WebSocketSettings(_Section, frozen=True, kw_only=True):
     ] = 120.0
     ping: Annotated[bool, _flag("Send protocol pings at half of `idle_timeout`.")] = True
     seq_base: Annotated[
-        Literal["clock", 0], Key(SeqBase(), "Where the numbers of published envelopes start.")
+        Literal["clock", 0], Key(kinds.seq_base(), "Where the numbers of published envelopes start.")
     ] = "clock"
     upgrade_timeout: Annotated[float | None, _limit("Longest time the `upgrade` hook may take.")] = 10.0
     hook_timeout: Annotated[float | None, _limit("Longest time any other connection hook may take.")] = 30.0
-    allowed_origins: Annotated[str | tuple[str, ...], Key(Origins(), "Pages that may connect.")] = (
+    allowed_origins: Annotated[str | tuple[str, ...], Key(kinds.origins(), "Pages that may connect.")] = (
         "same-origin"
     )
     max_connections: Annotated[
         int | None,
-        Key(Integer(1, off=True), "Connections of one process; further ones get 503. 0 is no limit."),
+        Key(kinds.integer(1, off=True), "Connections of one process; further ones get 503. 0 is no limit."),
     ] = None
 
 
@@ -224,7 +216,10 @@ class SecuritySettings(_Section, frozen=True, kw_only=True):
     ] = False
     allow_non_ascii_topics: Annotated[bool, _flag("Let clients use topics beyond printable ASCII.")] = False
     max_envelope_depth: Annotated[
-        int, Key(Integer(8, 1000), "Deepest nesting of an inbound message; `MAX_ENVELOPE_DEPTH` is the same.")
+        int,
+        Key(
+            kinds.integer(8, 1000), "Deepest nesting of an inbound message; `MAX_ENVELOPE_DEPTH` is the same."
+        ),
     ] = 64
 
 
@@ -232,13 +227,13 @@ class RateLimitSettings(_Section, frozen=True, kw_only=True):
     """`[rate_limits]`: limits of RPC calls per caller. Spec: live-api 5.3."""
 
     default: Annotated[
-        RateRule | None, Key(RateRuleKind(), "Limit of every RPC path without one of its own.")
+        RateRule | None, Key(kinds.rate_rule(), "Limit of every RPC path without one of its own.")
     ] = None
-    overrides: Annotated[Mapping[str, RateRule], Key(RateRules(), "Limits by RPC path.")] = msgspec.field(
-        default_factory=lambda: MappingProxyType({})
+    overrides: Annotated[Mapping[str, RateRule], Key(kinds.rate_rules(), "Limits by RPC path.")] = (
+        msgspec.field(default_factory=lambda: MappingProxyType({}))
     )
     exempt: Annotated[
-        tuple[str, ...], Key(TextList(item_name="RPC paths"), "RPC paths without a limit.")
+        tuple[str, ...], Key(kinds.text_list(kinds.text_line(), "RPC paths"), "RPC paths without a limit.")
     ] = ()
 
 
@@ -321,4 +316,8 @@ def capacity_key(name: str) -> Key | None:
     from runtime.core.capacity import DEFAULTS
 
     default: Any = DEFAULTS.get(name.upper())
-    return None if default is None else Key(Integer(1), f"Bound {name.upper()}.", default_text=f"`{default}`")
+    return (
+        None
+        if default is None
+        else Key(kinds.integer(1), f"Bound {name.upper()}.", default_text=f"`{default}`")
+    )
