@@ -1,1 +1,1 @@
-"""Placeholder docstring."""
+"""What app authors test with."""
