@@ -20,7 +20,11 @@ def run(command: list[str], directory: Path) -> int:
     signal.signal(signal.SIGINT, lambda *_: None)
     with subprocess.Popen(command, cwd=directory) as child:
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-        status = child.wait()
+        return child.wait()
+
+
+def as_asked(status: int) -> int:
+    """Return success for a command that the developer or the system asked to stop."""
     return 0 if status in INTERRUPTED else status
 
 
@@ -31,8 +35,8 @@ def main(arguments: list[str]) -> int:
     if not (demo / "pyproject.toml").exists():
         status = run([*realtime, "new", demo.name, "--template", "board", "--defaults"], ROOT)
         if status != 0:
-            return status
-    return run([*realtime, "dev", *arguments], demo)
+            return as_asked(status)
+    return as_asked(run([*realtime, "dev", *arguments], demo))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Find the programs that the tests need beside Python, and install them where that is possible.
 
-`python -m tools.system_tools` succeeds when every program of `TOOLS` is there. What is missing is installed with
-`apt-get` when the caller is root on a Debian-like system; otherwise the command to type is printed and the exit
-status is 1, so that no test is skipped unseen.
+`python -m tools.system_tools` succeeds when every program of `TOOLS` is there. What is missing is installed
+with `apt-get` when the caller is root on a Debian-like system; otherwise the command to type is printed and
+the exit status is 1, so that no test is skipped unseen.
 """
 
 from __future__ import annotations
