@@ -5,7 +5,6 @@ Spec: platform 8.7.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from realtime_cli.console import Console
-from realtime_cli.exitcodes import CommandFailed
+from realtime_cli.exitcodes import INTERRUPTED, CommandFailed
 from realtime_cli.project import find_project
 
 if TYPE_CHECKING:
@@ -64,7 +63,6 @@ def shared_flags(command: Callable[..., None]) -> Callable[..., None]:
     hints = get_type_hints(unresolved, globalns=command.__globals__, include_extras=True)
     hints |= get_type_hints(_declare_flags, include_extras=True)
 
-    @functools.wraps(command)
     def run(**values: Any) -> None:
         invocation = _declare_flags(**{flag.name: values.pop(flag.name) for flag in shared})
         try:
@@ -76,12 +74,14 @@ def shared_flags(command: Callable[..., None]) -> Callable[..., None]:
                 error = {"message": failure.message, "hint": failure.hint, "exit": failure.code}
                 console.emit({"ok": False, "error": error})
             raise typer.Exit(failure.code) from None
+        except typer.Abort:  # Ctrl-C or end of input at a question
+            raise typer.Exit(INTERRUPTED) from None
 
     parameters = [
         p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *shared)
     ]
-    del run.__wrapped__  # type: ignore[attr-defined]  # or typer would read the signature of `command`
-    run.__signature__ = inspect.Signature(parameters)
+    run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect.signature reads it
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
 
