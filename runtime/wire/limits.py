@@ -1,0 +1,51 @@
+"""Every number that the frames themselves obey; bounds of the runtime are in `runtime.core.capacity`. Spec: wire 9."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "BATCH_FRAME_WARNING",
+    "CONTROL_FRAME_CEILING",
+    "MAX_BATCH_CALLS",
+    "MAX_BATCH_TOPICS",
+    "MAX_DENIAL_REASON",
+    "MAX_ENVELOPE_DEPTH",
+    "MAX_ENVELOPE_PREFIXES",
+    "MAX_EVENT_LENGTH",
+    "MAX_ID_SCAN",
+    "MAX_OUTBOUND_CHARS",
+    "MAX_PAYLOAD_LENGTH",
+    "MAX_TOPIC_LENGTH",
+    "MAX_USER_ID_LENGTH",
+    "MIN_RPC_BYTES",
+]
+
+#: Calls of one `{"batch":[...]}` frame. Spec: wire 4.5.
+MAX_BATCH_CALLS: Final = 50
+#: Levels of nesting of an RPC frame, the outer object being level 1. Spec: wire 4.8.
+MAX_ENVELOPE_DEPTH: Final = 64
+#: A control frame is shorter than this many bytes, unless it is a `reply` or a `resume`. Spec: wire 2.2.
+CONTROL_FRAME_CEILING: Final = 8192
+#: The shortest frame that can be an RPC, in bytes. Spec: wire 2.2.
+MIN_RPC_BYTES: Final = 10
+#: UTF-16 code units of a topic. Spec: wire 3.1.
+MAX_TOPIC_LENGTH: Final = 256
+#: UTF-16 code units of an event name that is published. Spec: platform 2.2.
+MAX_EVENT_LENGTH: Final = 256
+#: UTF-16 code units of a user id that becomes part of a topic. Spec: wire 3.1.
+MAX_USER_ID_LENGTH: Final = 256
+#: Topics that are looked at in one `subscribe-batch`. Spec: wire 3.2.
+MAX_BATCH_TOPICS: Final = 256
+#: Characters of a denial's reason. Spec: wire 3.2.
+MAX_DENIAL_REASON: Final = 128
+#: Bytes of an inbound frame. Spec: wire 1.10.
+MAX_PAYLOAD_LENGTH: Final = 1_048_576
+#: UTF-16 code units of a text frame; the client drops a longer one without a trace. Spec: wire 1.10.
+MAX_OUTBOUND_CHARS: Final = 1_048_576
+#: Bytes of a batch frame above which it is worth a warning. Spec: wire 2.3.
+BATCH_FRAME_WARNING: Final = 262_144
+#: Pre-encoded (topic, event) prefixes that are kept. Spec: platform 6.2.
+MAX_ENVELOPE_PREFIXES: Final = 256
+#: Characters at the start of a frame too deep to parse in which its ids are looked for. Spec: wire 4.8.
+MAX_ID_SCAN: Final = 65_536

@@ -1,0 +1,79 @@
+"""The reply to a stream request. Spec: wire 5.2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import UNSET
+
+from runtime.wire.jsoncodec import encode
+
+__all__ = ["StreamReply", "encode_stream_reply"]
+
+
+@dataclass(slots=True)
+class StreamReply:
+    """What a stream answers. `data` is encoded JSON; everything that is absent has no key on the wire.
+
+    `cursor` and `version` may be `None` and present, so they are absent when `UNSET`. Spec: wire 5.2.
+    """
+
+    data: bytes
+    topic: str | None = None
+    merge: str | None = None
+    key: str | None = None
+    prepend: bool | None = None
+    max: int | None = None
+    has_more: bool | None = None
+    cursor: Any = UNSET
+    seq: int | None = None
+    replay: bool | None = None
+    version: Any = UNSET
+    delta: bool = False
+    unchanged: bool = False
+    schema_version: int | None = None
+    channel: bool = False
+    derived: bool = False
+    gated: bool = False
+
+
+def encode_stream_reply(id: str, reply: StreamReply) -> bytes:
+    """Return the inner object of the reply: `id`, `ok`, `data`, then the keys that apply.
+
+    Raises:
+        EncodeError: `cursor` or `version` has no JSON form.
+    """
+    parts = [b'{"id":', encode(id), b',"ok":true,"data":', reply.data]
+    for key, value in (
+        ("topic", reply.topic),
+        ("merge", reply.merge),
+        ("key", reply.key),
+        ("prepend", reply.prepend),
+        ("max", reply.max),
+        ("hasMore", reply.has_more),
+    ):
+        if value is not None:
+            parts += (b',"%b":' % key.encode(), encode(value))
+    if reply.cursor is not UNSET:
+        parts += (b',"cursor":', encode(reply.cursor))
+    if reply.seq is not None:
+        parts.append(b',"seq":%d' % reply.seq)
+    if reply.replay is not None:
+        parts += (b',"replay":', encode(reply.replay))
+    if reply.delta:
+        parts.append(b',"delta":true')
+    if reply.unchanged:
+        parts.append(b',"unchanged":true')
+    if reply.version is not UNSET:
+        parts += (b',"version":', encode(reply.version))
+    if reply.schema_version is not None:
+        parts.append(b',"schemaVersion":%d' % reply.schema_version)
+    if reply.channel:
+        parts.append(b',"channel":true')
+    if reply.derived:
+        parts.append(b',"derived":true')
+    if reply.gated:
+        parts.append(b',"gated":true')
+    parts.append(b"}")
+    return b"".join(parts)
