@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from runtime.wire.envelope import exceeds_outbound
 from runtime.wire.jsoncodec import encode
 from runtime.wire.limits import MAX_DENIAL_REASON, MAX_OUTBOUND_CHARS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "KNOWN_CAPS",
@@ -110,8 +112,8 @@ def encode_resumed(
 
     Args:
         topics: topic -> `{"state": ...}` with `count` or `code`, as wire 8.4 lists them.
-        limit: UTF-16 code units of the frame, 0 for none; a report that is larger loses its `truncated` entries,
-            which mean the same as a missing one, and if that is not enough the whole report.
+        limit: UTF-16 code units of the frame, 0 for none; a larger report loses its `truncated` entries, which
+            mean the same as a missing one, and if that is not enough everything.
     """
     if not topics:
         return b'{"type":"resumed"}'

@@ -1,15 +1,18 @@
 """The broadcast envelope and the batch frame. Spec: wire 2.1 and 2.3.
 
-An envelope is joined from three byte strings: a prefix that depends on topic and event only, the data as it was
-encoded once, and a suffix with the number.
+An envelope is joined from three byte strings: a prefix that depends on topic and event only, the data as it
+was encoded once, and a suffix with the number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from runtime.wire.jsoncodec import encode
 from runtime.wire.limits import MAX_ENVELOPE_PREFIXES, MAX_OUTBOUND_CHARS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["encode_batch", "encode_envelope", "exceeds_outbound"]
 

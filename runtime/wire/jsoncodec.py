@@ -1,7 +1,7 @@
-"""The one JSON encoder and decoder, with JavaScript's rules. Spec: wire 2.1, 10; platform 2.2.
+r"""The one JSON encoder and decoder, with JavaScript's rules. Spec: wire 2.1, 10; platform 2.2.
 
-msgspec does the work: compact, raw UTF-8, NaN and infinities as `null`, dates as ISO 8601. Strings with a lone
-surrogate, which JavaScript writes as `\\ud800` and which msgspec refuses, take the slow way through `json`.
+msgspec does the work: compact, raw UTF-8, NaN and infinities as `null`, dates as ISO 8601. Strings with a
+lone surrogate, which JavaScript writes as `\ud800` and which msgspec refuses, take the slow way through `json`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ class NestingError(DecodeError):
 
 
 def encode(value: Any) -> bytes:
-    """Return `value` as compact UTF-8 JSON.
+    r"""Return `value` as compact UTF-8 JSON.
 
-    Beyond plain values: dataclasses, msgspec structs (unset fields are left out), enums, sets, UUIDs, decimals (both
-    as strings), dates and times (ISO 8601), `bytes` (base64), pydantic-like objects by `model_dump(mode="json")`, rows
-    and mappings of any kind as objects, other sized collections as arrays. Lone surrogates are written as `\\uXXXX`.
+    Beyond plain values: dataclasses, msgspec structs (unset fields are left out), enums, sets, UUIDs, decimals
+    (both as strings), dates and times (ISO 8601), `bytes` (base64), pydantic-like objects by
+    `model_dump(mode="json")`, rows and mappings of any kind as objects, other sized collections as arrays.
+    Lone surrogates are written as `\uXXXX`.
 
     Raises:
         EncodeError: something inside has no JSON form, or contains itself.
@@ -68,7 +69,7 @@ def decode(data: bytes | str) -> Any:
 
 
 def nesting_exceeds(data: bytes | str, value: Any, limit: int) -> bool:
-    """Return whether `value`, decoded from `data`, is nested deeper than `limit` levels, itself being level 1.
+    """Return whether `value`, decoded from `data`, is nested deeper than `limit` levels; itself is level 1.
 
     Walks level by level, without recursion; text with few brackets is not walked at all.
     """
@@ -103,7 +104,7 @@ def _enc_hook(value: Any) -> Any:
     if isinstance(value, Collection):
         return list(value)
     raise EncodeError(
-        f"{_type_name(value)} has no JSON form: give back plain values, a dataclass, a msgspec struct or a model"
+        f"{_type_name(value)} has no JSON form: use plain values, a dataclass, a msgspec struct or a model"
     )
 
 

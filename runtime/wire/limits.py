@@ -1,4 +1,4 @@
-"""Every number that the frames themselves obey; bounds of the runtime are in `runtime.core.capacity`. Spec: wire 9."""
+"""Every number that the frames obey; bounds of the runtime are in `runtime.core.capacity`. Spec: wire 9."""
 
 from __future__ import annotations
 

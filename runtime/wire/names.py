@@ -32,10 +32,10 @@ def utf16_length(text: str) -> int:
 
 
 def name_problem(name: object) -> str | None:
-    """Return why `name` cannot be a topic or an event of an envelope, or `None` when it can.
+    r"""Return why `name` cannot be a topic or an event of an envelope, or `None` when it can.
 
-    This is the lenient rule of the server's own sends: 1 to 256 characters, none below U+0020, no `"`, no `\\`, no
-    lone surrogate. The text names the index of the character that is wrong. Spec: wire 2.1, platform 2.2.
+    This is the lenient rule of the server's own sends: 1 to 256 characters, none below U+0020, no `"`, no `\`,
+    no lone surrogate. The text names the index of the character that is wrong. Spec: wire 2.1, platform 2.2.
     """
     if not isinstance(name, str):
         return f"must be a string, not {type(name).__name__}"
@@ -65,10 +65,10 @@ def check_name(name: object, what: str) -> None:
 
 
 def is_wire_topic(topic: object, allow_non_ascii: bool = False) -> bool:
-    """Return whether a client may name `topic` in a frame: 1 to 256 characters of printable ASCII, no `"`, no `\\`.
+    r"""Return whether a client may name `topic`: 1 to 256 characters of printable ASCII, no `"`, no `\`.
 
-    With `allow_non_ascii` every character from U+0020 on is allowed except those two. System topics are not refused
-    here: see `is_system_topic`. Spec: wire 3.1.
+    With `allow_non_ascii` every character from U+0020 on is allowed except those two. System topics are not
+    refused here: see `is_system_topic`. Spec: wire 3.1.
     """
     if allow_non_ascii:
         return name_problem(topic) is None
@@ -95,7 +95,7 @@ def is_rpc_path(path: str) -> bool:
 
 
 def is_reply_id(value: object) -> bool:
-    """Return whether `value` can be the id of a call that is answered: a string that an envelope's event can carry.
+    """Return whether `value` can be the id of a call that is answered: a string that can be an event's name.
 
     There is no bound on the length: ids are the client's. Spec: wire 4.1.
     """

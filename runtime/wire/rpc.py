@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.wire.jsoncodec import encode
 from runtime.wire.limits import MAX_OUTBOUND_CHARS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "TOO_LARGE",
@@ -33,8 +35,8 @@ _BATCH_TAIL = b"]}}"
 class CallFrame:
     """One request. Only `path` and `id` have been checked; the rest is as the client sent it.
 
-    `args` is a list when the key was missing; `seq` counts only when `has_seq`; absent `version`, `schema_version`,
-    `cursor` and `idempotency_key` are `None`. Spec: wire 4.1.
+    `args` is an empty list when the key was missing; `seq` counts only when `has_seq`; absent `version`,
+    `schema_version`, `cursor` and `idempotency_key` are `None`. Spec: wire 4.1.
     """
 
     path: str
@@ -51,7 +53,7 @@ class CallFrame:
 
 @dataclass(slots=True, frozen=True)
 class BadEntry:
-    """A batch entry that is no request; it fails in its place under `id`, which may be empty. Spec: wire 4.5."""
+    """A batch entry that is no request; it fails in its place under `id`, which may be empty."""
 
     id: str
 
@@ -70,8 +72,8 @@ _NAMELESS = BadEntry("")
 def parse_call(obj: dict[str, Any]) -> CallFrame | None:
     """Return the call in a decoded object, or `None` when it is none.
 
-    A call has a string `rpc` and either no `id` or a non-empty string `id`; an empty `rpc` needs an `id`. Whether the
-    id can be an event's name is not looked at. Spec: wire 4.1, live-api 17.4.
+    A call has a string `rpc` and either no `id` or a non-empty string `id`; an empty `rpc` needs an `id`.
+    Whether the id can be an event's name is not looked at. Spec: wire 4.1, live-api 17.4.
     """
     path = obj.get("rpc")
     if path.__class__ is not str:
@@ -82,12 +84,12 @@ def parse_call(obj: dict[str, Any]) -> CallFrame | None:
             return None
     elif id.__class__ is not str or not id:
         return None
-    if len(obj) <= 3 and "args" in obj:
+    if len(obj) == 3 and id is not None and "args" in obj:
         return CallFrame(path, id, obj["args"])
     return CallFrame(
         path,
         id,
-        obj["args"] if "args" in obj else [],
+        obj.get("args", []),
         obj.get("stream") is True,
         obj.get("seq"),
         "seq" in obj,
@@ -99,7 +101,7 @@ def parse_call(obj: dict[str, Any]) -> CallFrame | None:
 
 
 def parse_batch(obj: dict[str, Any]) -> BatchFrame | None:
-    """Return the batch in a decoded object, of whatever length, or `None` when `batch` is no list. Spec: wire 4.5."""
+    """Return the batch in a decoded object, of whatever length, or `None` when `batch` is no list."""
     batch = obj.get("batch")
     if batch.__class__ is not list:
         return None
@@ -107,7 +109,7 @@ def parse_batch(obj: dict[str, Any]) -> BatchFrame | None:
 
 
 def encode_ok(id: str, data: bytes) -> bytes:
-    """Return the inner object of a reply, `{"id":...,"ok":true,"data":...}`; `data` is encoded JSON. Spec: wire 4.2."""
+    """Return the inner object of a reply, `{"id":...,"ok":true,"data":...}`; `data` is encoded JSON."""
     return b'{"id":' + encode(id) + b',"ok":true,"data":' + data + b"}"
 
 
