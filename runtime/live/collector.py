@@ -40,6 +40,8 @@ class Collector:
     options: MessageOptions | None = None
     admission: Admission | None = None
     rate_limits: RateLimits | None = None
+    #: Every function that a decorator touched, also those that a later definition of the same name hid.
+    marked: list[Callable[..., Any]] = field(default_factory=list)
 
 
 #: Used by code that no loader runs.

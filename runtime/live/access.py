@@ -1,0 +1,93 @@
+"""Ready-made access predicates `(ctx, *args) -> bool`. Spec: live-api 4.3."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["Access", "allows"]
+
+Predicate = Callable[..., Any]
+
+
+class Access:
+    """The predicates of `live.access`. `ctx.user` may be a mapping or an object; comparisons never convert types."""
+
+    def owner(self, field: str = "id") -> Predicate:
+        """Allow when the user has `field`."""
+
+        def predicate(ctx: Any, *args: Any) -> bool:
+            return _field(ctx.user, field) is not None
+
+        return predicate
+
+    def role(self, rules: Mapping[str, bool | Predicate]) -> Predicate:
+        """Allow when the rule of the user's `role` is `True` or a function of `ctx` that says so."""
+
+        async def predicate(ctx: Any, *args: Any) -> bool:
+            role = _field(ctx.user, "role")
+            rule = rules.get(role) if isinstance(role, str) else None
+            return rule is True or (callable(rule) and bool(await _settled(rule(ctx))))
+
+        return predicate
+
+    def team(self) -> Predicate:
+        """Allow when the user belongs to a team (`team_id` or `teamId`)."""
+
+        def predicate(ctx: Any, *args: Any) -> bool:
+            return _field(ctx.user, "teamId") is not None or _field(ctx.user, "team_id") is not None
+
+        return predicate
+
+    def org(self, from_: Predicate | None = None, field: str = "organization_id") -> Predicate:
+        """Allow when the first argument (or what `from_(ctx, *args)` gives) is the user's own organization."""
+        return _same(from_, field)
+
+    def user(self, from_: Predicate | None = None, field: str = "user_id") -> Predicate:
+        """Allow when the first argument (or what `from_(ctx, *args)` gives) is the user's own id."""
+        return _same(from_, field)
+
+    def any(self, *predicates: Predicate) -> Predicate:
+        """Allow when one of `predicates` does; they are asked in order."""
+
+        async def predicate(ctx: Any, *args: Any) -> bool:
+            for one in predicates:
+                if await allows(one, ctx, args):
+                    return True
+            return False
+
+        return predicate
+
+    def all(self, *predicates: Predicate) -> Predicate:
+        """Allow when all of `predicates` do; they are asked in order."""
+
+        async def predicate(ctx: Any, *args: Any) -> bool:
+            for one in predicates:
+                if not await allows(one, ctx, args):
+                    return False
+            return True
+
+        return predicate
+
+
+async def allows(predicate: Predicate, ctx: Any, args: tuple[Any, ...] | list[Any]) -> bool:
+    """Return what `predicate(ctx, *args)` says; an awaitable is awaited before its truth is looked at."""
+    return bool(await _settled(predicate(ctx, *args)))
+
+
+def _same(from_: Predicate | None, field: str) -> Predicate:
+    async def predicate(ctx: Any, *args: Any) -> bool:
+        wanted = await _settled(from_(ctx, *args)) if from_ else (args[0] if args else None)
+        own = _field(ctx.user, field)
+        return wanted is not None and type(wanted) is type(own) and bool(wanted == own)
+
+    return predicate
+
+
+def _field(user: Any, name: str) -> Any:
+    return user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
+
+
+async def _settled(answer: Any) -> Any:
+    return await answer if inspect.isawaitable(answer) else answer

@@ -1,0 +1,288 @@
+"""`live` and its decorators. They only record; the registry and the runners act on what they recorded.
+
+Every decorated function stays callable as `await add(ctx, "x")`. Spec: live-api 1.3, 3.4, 4.4, 4.5, 8, 9.1, 9.2.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, overload
+
+from runtime.live import collector
+from runtime.live.access import Access, allows
+from runtime.live.admission import Admission
+from runtime.live.guards import denied
+from runtime.live.options import Predicate, StreamOptions, Topic
+from runtime.live.ratelimit import RateLimits, Rule
+
+__all__ = ["Channel", "Live", "Mark", "live", "mark_of"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+Kind = Literal["rpc", "stream", "channel"]
+
+_MARK = "__realtime_live__"
+
+
+@dataclass(slots=True)
+class Mark:
+    """What the decorators of one function recorded."""
+
+    kind: Kind = "rpc"
+    options: StreamOptions | None = None
+    gates: list[Predicate] = field(default_factory=list)
+    public: bool = False
+    volatile: bool = False
+    thread: bool = False
+
+
+class Channel:
+    """An ephemeral topic without a loader; made by `live.channel`. Spec: live-api 9.1."""
+
+    def __init__(self, options: StreamOptions, file: str, line: int) -> None:
+        self.file = file
+        self.line = line
+        setattr(self, _MARK, Mark(kind="channel", options=options))
+
+
+def mark_of(value: Any) -> Mark | None:
+    """Return what was recorded on `value`, or `None` if no decorator of ours touched it."""
+    mark = getattr(value, "__dict__", {}).get(_MARK)
+    return mark if isinstance(mark, Mark) else None
+
+
+class _Middlewares:
+    """`@live.middleware` and `live.middleware.clear()`. Spec: live-api 4.2."""
+
+    def __call__(self, function: F) -> F:
+        """Run `function(ctx, next)` around every call, in order of registration."""
+        if not callable(function):
+            raise TypeError(f"live.middleware: a function (ctx, next) is needed, not {function!r}")
+        collector.current().middleware.append(function)
+        return function
+
+    def clear(self) -> None:
+        """Forget what was registered outside of live modules; for tests."""
+        collector.ambient.middleware.clear()
+
+
+class Live:
+    """The decorators. Use the one instance, `live`: `@live`, `@live.stream("todos")`, ..."""
+
+    def __init__(self) -> None:
+        #: Ready-made access predicates.
+        self.access = Access()
+        #: Wrap every call: `@live.middleware`.
+        self.middleware = _Middlewares()
+
+    @overload
+    def __call__(self, function: F) -> F: ...
+
+    @overload
+    def __call__(self, *, thread: bool = False) -> Callable[[F], F]: ...
+
+    def __call__(self, function: F | None = None, *, thread: bool = False) -> F | Callable[[F], F]:
+        """Make a function callable by clients: `@live`, or `@live(thread=True)` for a plain function that blocks.
+
+        Returns the function itself. A `thread=True` body runs in the worker threads with the same ctx.
+
+        Raises:
+            TypeError: not a function, or `thread=True` on an async one.
+        """
+        if function is None:
+            return lambda inner: self._mark_rpc(inner, thread)
+        return self._mark_rpc(function, thread)
+
+    def _mark_rpc(self, function: F, thread: bool) -> F:
+        if thread and inspect.iscoroutinefunction(function):
+            raise TypeError(f"thread: {function.__qualname__} is async; thread=True is for plain functions that block")
+        mark = self._ensure(function, "live")
+        mark.thread = mark.thread or thread
+        return function
+
+    def stream(
+        self,
+        topic: Topic,
+        *,
+        merge: str = "crud",
+        key: str | None = None,
+        prepend: bool = False,
+        max: int | None = None,
+        access: Predicate | None = None,
+        filter: Predicate | None = None,
+        transform: Callable[[Any], Any] | None = None,
+        volatile: bool = False,
+        on_subscribe: Callable[..., Any] | None = None,
+        on_unsubscribe: Callable[..., Any] | None = None,
+        on_error: Callable[..., Any] | None = None,
+        class_of_service: str | None = None,
+    ) -> Callable[[F], F]:
+        """Make a loader a stream: clients get what it returns, then every publish on `topic`, merged.
+
+        Args:
+            topic: a fixed name, or a plain function of the loader's arguments (optionally `ctx` first).
+            merge: how clients fold events in: `crud`, `latest`, `set`, `presence`, `cursor`.
+            key: identity field of crud items, default `id`.
+            prepend: new items go first.
+            max: bound of the list at the client, 0 = none.
+            access: `(ctx, *args)`, falsy refuses before anything is subscribed; `filter` is its other name.
+            transform: `(item)`, applied to what is loaded.
+            volatile: publishes carry no number.
+            on_subscribe: `(ctx, topic)`, once per subscription. on_unsubscribe: `(ctx, topic, remaining)`.
+            on_error: `(error, ctx, topic)` when the loader fails.
+            class_of_service: class of `live.admission` under which new subscriptions may be refused.
+
+        Raises:
+            ValueError: an option that cannot be; the message names it.
+        """
+        options = StreamOptions(
+            topic=topic,
+            merge=merge,
+            key=key,
+            prepend=prepend,
+            max=max,
+            access=access if access is not None else filter,
+            transform=transform,
+            volatile=volatile,
+            on_subscribe=on_subscribe,
+            on_unsubscribe=on_unsubscribe,
+            on_error=on_error,
+            class_of_service=class_of_service,
+        )
+
+        def decorate(function: F) -> F:
+            mark = self._ensure(function, "live.stream")
+            mark.kind, mark.options = "stream", options
+            return function
+
+        return decorate
+
+    def channel(
+        self,
+        topic: Topic,
+        *,
+        merge: str = "set",
+        key: str | None = None,
+        max: int | None = None,
+        access: Predicate | None = None,
+        volatile: bool = False,
+        on_subscribe: Callable[..., Any] | None = None,
+        on_unsubscribe: Callable[..., Any] | None = None,
+    ) -> Channel:
+        """Declare a topic without a loader: `typing = live.channel(lambda room: f"typing:{room}", merge="presence")`.
+
+        Subscribers start with nothing (`None` for merge `set`, else an empty list) and get every publish.
+        """
+        options = StreamOptions(
+            topic=topic,
+            merge=merge,
+            key=key,
+            max=max,
+            access=access,
+            volatile=volatile,
+            on_subscribe=on_subscribe,
+            on_unsubscribe=on_unsubscribe,
+        )
+        frame = sys._getframe(1)
+        return Channel(options, frame.f_code.co_filename, frame.f_lineno)
+
+    def gate(self, predicate: Predicate) -> Callable[[F], F]:
+        """Show a stream only while `predicate(ctx, *args)` holds; otherwise the client's value is null, no error."""
+        if not callable(predicate):
+            raise TypeError(f"live.gate: a function (ctx, *args) is needed, not {predicate!r}")
+
+        def decorate(function: F) -> F:
+            self._ensure(function, "live.gate").gates.insert(0, predicate)
+            return function
+
+        return decorate
+
+    def scoped(self, predicate: Predicate) -> Callable[[F], F]:
+        """Refuse calls for which `predicate(ctx, *args)` is falsy. Spec: live-api 4.4."""
+        if not callable(predicate):
+            raise TypeError(f"live.scoped: a function (ctx, *args) is needed, not {predicate!r}")
+
+        def decorate(function: F) -> F:
+            mark = self._ensure(function, "live.scoped")
+
+            @functools.wraps(function)
+            async def scoped(ctx: Any, *args: Any) -> Any:
+                if not await allows(predicate, ctx, args):
+                    raise denied(ctx.user)
+                result = function(ctx, *args)
+                return await result if inspect.isawaitable(result) else result
+
+            setattr(scoped, _MARK, mark)
+            wrapped: Any = scoped
+            return wrapped  # type: ignore[no-any-return]  # same call signature, which TypeVar F cannot express
+
+        return decorate
+
+    def public(self, function: F) -> F:
+        """Say that this function is meant to be callable without a guard. Changes nothing at run time."""
+        self._ensure(function, "live.public").public = True
+        return function
+
+    def volatile(self, function: F) -> F:
+        """Say that clients call this without waiting for an answer; silences the dev warning about it."""
+        self._ensure(function, "live.volatile").volatile = True
+        return function
+
+    def message_options(
+        self,
+        *,
+        before_execute: Callable[[Any, str, list[Any]], Any] | None = None,
+        on_error: Callable[[str, BaseException, Any], Any] | None = None,
+    ) -> None:
+        """Set app-wide hooks of every call. Spec: live-api 17.4.
+
+        Args:
+            before_execute: `(ws, path, args)`, awaited after the guard; raise `LiveError` to refuse.
+            on_error: `(path, exception, ctx)` for exceptions that are no `LiveError`; its own are swallowed.
+        """
+        collector.current().options = collector.MessageOptions(before_execute, on_error)
+
+    def admission(self, classes: Mapping[str, Any] | None) -> None:
+        """Name classes of work and the pressure reasons (or a predicate) under which each is refused; `None` clears."""
+        collector.current().admission = None if classes is None else Admission(classes)
+
+    def rate_limits(
+        self,
+        default: Rule | None = None,
+        overrides: Mapping[str, Rule] | None = None,
+        exempt: Iterable[str] = (),
+    ) -> None:
+        """Limit every RPC by path and caller; without a rule nothing is limited. Spec: live-api 5.3."""
+        collector.current().rate_limits = RateLimits(default, overrides, exempt)
+
+    def keep(self, name: str, factory: Callable[..., T], *args: Any) -> T:
+        """Return a module-level value that survives a reload: `cache = live.keep("cache", dict)`.
+
+        `factory(*args)` is called once, and again only when the factory's code or an argument changed. A bare
+        module-level value starts anew at every reload.
+
+        Raises:
+            CapacityExceeded: more than `MAX_LIVE_KEPT` values.
+        """
+        module = str(sys._getframe(1).f_globals.get("__name__", ""))
+        return collector.current().keep.get(module, name, factory, args)
+
+    @staticmethod
+    def _ensure(function: Any, decorator: str) -> Mark:
+        if not callable(function) or inspect.isclass(function):
+            raise TypeError(f"{decorator}: a function is needed, not {function!r}")
+        mark = mark_of(function)
+        if mark is None:
+            mark = Mark()
+            setattr(function, _MARK, mark)
+            collector.current().marked.append(function)
+        return mark
+
+
+#: The decorators of the live API.
+live = Live()
+

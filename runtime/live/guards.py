@@ -1,0 +1,89 @@
+"""Guards: who may call anything of a module. Spec: live-api 4.1, wire 4.3 step 5."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from runtime.core.errors import ACCESS_DENIED, AUTHENTICATION_REQUIRED, LiveError
+
+__all__ = ["Guard", "denied", "guard", "run_guard"]
+
+Check = Callable[[Any], Any]
+
+
+class Guard:
+    """The parts of a module's `_guard`, run in order; the first that refuses ends the call."""
+
+    __slots__ = ("checks",)
+
+    def __init__(self, checks: tuple[Check, ...]) -> None:
+        self.checks = checks
+
+    async def __call__(self, ctx: Any) -> None:
+        """Raise unless every part lets the call pass."""
+        for check in self.checks:
+            answer = check(ctx)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            if answer is False:
+                raise denied(ctx.user)
+
+
+def guard(*parts: Check | Mapping[str, Any], authenticated: bool = False, checks: tuple[Check, ...] | list[Check] = ()) -> Guard:
+    """Build a module's guard: `_guard = guard(authenticated=True, checks=[only_admin])`, or decorate `_guard` with it.
+
+    Args:
+        parts: functions of `ctx` that raise (or return `False`) to refuse; also `{"authenticated": True}`.
+        authenticated: refuse calls without a user with `UNAUTHENTICATED`.
+        checks: more functions, run after the positional ones.
+
+    Raises:
+        ValueError: nothing to check. TypeError: a part that is neither a function nor a mapping.
+    """
+    made: list[Check] = [_authenticated] if authenticated else []
+    for part in (*parts, *checks):
+        if isinstance(part, Mapping):
+            unknown = set(part) - {"authenticated"}
+            if unknown:
+                raise ValueError(f"guard: unknown option {sorted(unknown)[0]!r}; known: authenticated")
+            if part.get("authenticated"):
+                made.append(_authenticated)
+        elif callable(part):
+            made.append(part)
+        else:
+            raise TypeError(f"guard: a part must be a function of ctx or a mapping, not {part!r}")
+    if not made:
+        raise ValueError("guard: give at least one check, or authenticated=True")
+    return Guard(tuple(made))
+
+
+async def run_guard(check: Check, ctx: Any) -> None:
+    """Run a module's guard and give a foreign exception the code that fits the caller.
+
+    A `LiveError` passes as it is; anything else, and a returned `False`, refuses. The original stays the cause and
+    never travels.
+    """
+    try:
+        answer = check(ctx)
+        if inspect.isawaitable(answer):
+            answer = await answer
+    except LiveError:
+        raise
+    except Exception as error:
+        raise denied(ctx.user) from error
+    if answer is False:
+        raise denied(ctx.user)
+
+
+def denied(user: Any) -> LiveError:
+    """Return the refusal for `user`: `UNAUTHENTICATED` for nobody, `FORBIDDEN` for somebody."""
+    if user is None:
+        return LiveError("UNAUTHENTICATED", AUTHENTICATION_REQUIRED)
+    return LiveError("FORBIDDEN", ACCESS_DENIED)
+
+
+def _authenticated(ctx: Any) -> None:
+    if ctx.user is None:
+        raise LiveError("UNAUTHENTICATED", AUTHENTICATION_REQUIRED)

@@ -1,0 +1,269 @@
+"""Path -> endpoint: built once per load, immutable, swapped whole on reload. Spec: live-api 1."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from runtime.live import collector as collecting
+from runtime.live.collector import Collector, MessageOptions, Middleware
+from runtime.live.declare import Channel, Kind, Mark, mark_of
+from runtime.live.guards import Guard
+from runtime.live.options import Predicate, StreamOptions
+from runtime.live.problems import LoadProblem, excerpt, relative
+from runtime.live.signature import Signature, SignatureError, signature_of
+
+if TYPE_CHECKING:
+    from runtime.live.admission import Admission
+    from runtime.live.ratelimit import RateLimits
+
+__all__ = ["Endpoint", "LiveModule", "Registry", "build_module", "build_registry"]
+
+ALLOW_PUBLIC_COMMENT = "# realtime-allow-public"
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Endpoint:
+    """One callable path with everything the pipeline needs to know of it."""
+
+    path: str
+    module: str
+    name: str
+    kind: Kind
+    fn: Callable[..., Any] | None
+    signature: Signature
+    options: StreamOptions | None
+    gates: tuple[Predicate, ...]
+    guard: Callable[[Any], Any] | None
+    file: str
+    line: int
+    public: bool
+    volatile: bool
+    thread: bool
+    doc: str
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the module has a `_guard`."""
+        return self.guard is not None
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether clients call it with arguments to get a store of its own."""
+        return self.kind != "rpc" and bool(self.signature.parameters)
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class LiveModule:
+    """One file below `live/`: its path as a module, its endpoints, and what it declared for the whole app."""
+
+    name: str
+    file: str
+    guard: Callable[[Any], Any] | None
+    endpoints: tuple[Endpoint, ...]
+    collector: Collector
+    module: types.ModuleType
+    warnings: tuple[str, ...] = ()
+    problems: tuple[LoadProblem, ...] = ()
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Registry:
+    """Every endpoint of one generation. `problems` are what kept modules or endpoints out of it."""
+
+    endpoints: Mapping[str, Endpoint] = field(default_factory=lambda: MappingProxyType({}))
+    modules: Mapping[str, LiveModule] = field(default_factory=lambda: MappingProxyType({}))
+    problems: tuple[LoadProblem, ...] = ()
+    middleware: tuple[Middleware, ...] = ()
+    options: MessageOptions = field(default_factory=MessageOptions)
+    admission: Admission | None = None
+    rate_limits: RateLimits | None = None
+
+    def find(self, path: str) -> Endpoint | None:
+        """Return the endpoint registered as `path`."""
+        return self.endpoints.get(path)
+
+
+def build_module(
+    module: types.ModuleType, name: str, file: Path, project: Path, collector: Collector | None = None
+) -> LiveModule:
+    """Read what a module that has run declares.
+
+    Mistakes in single declarations become `problems`; the others of the module are still registered.
+    """
+    warnings: list[str] = []
+    problems: list[LoadProblem] = []
+    endpoints: list[Endpoint] = []
+    guard = _guard_of(module, name, file, project, problems)
+    place = relative(file, project)
+    for attribute, value in list(vars(module).items()):
+        mark = mark_of(value)
+        if attribute.startswith("_"):
+            if mark is not None and attribute != "_guard":
+                warnings.append(f"{place}: {attribute} is reserved: names that begin with '_' are not exported")
+            continue
+        if mark is None:
+            if inspect.iscoroutinefunction(value) and value.__module__ == module.__name__:
+                warnings.append(f"{place}: {attribute} is not wrapped: put @live over it to make it callable")
+            continue
+        if not _declared_here(value, module, file):
+            continue
+        try:
+            endpoints.append(_endpoint(value, mark, attribute, name, file, project, guard))
+        except SignatureError as error:
+            line = _line_of(value, file)
+            problems.append(
+                LoadProblem(place, line, "SignatureError", f"{attribute}: {error}", excerpt=excerpt(file, line))
+            )
+    if collector is not None:
+        problems.extend(_hidden(collector, module, name, file, place))
+    if endpoints and guard is None and not _declared_public(endpoints, file):
+        warnings.append(
+            f"{place}: no _guard: anybody may call {', '.join(e.name for e in endpoints)}; add one, mark them "
+            f"@live.public, or write {ALLOW_PUBLIC_COMMENT}"
+        )
+    return LiveModule(
+        name, place, guard, tuple(endpoints), collector or Collector(), module, tuple(warnings), tuple(problems)
+    )
+
+
+def build_registry(
+    modules: Iterable[LiveModule], problems: Iterable[LoadProblem] = (), app: Collector | None = None
+) -> Registry:
+    """Join modules into one registry.
+
+    Two endpoints with one path, or two streams with one fixed topic, are a problem that names both, and neither is
+    registered: which of them should answer cannot be known.
+    """
+    found = list(problems)
+    kept: dict[str, LiveModule] = {}
+    by_path: dict[str, list[Endpoint]] = {}
+    by_topic: dict[str, list[Endpoint]] = {}
+    for module in sorted(modules, key=lambda one: one.name):
+        kept[module.name] = module
+        found.extend(module.problems)
+        for endpoint in module.endpoints:
+            by_path.setdefault(endpoint.path, []).append(endpoint)
+            if endpoint.kind == "stream" and endpoint.options and isinstance(endpoint.options.topic, str):
+                by_topic.setdefault(endpoint.options.topic, []).append(endpoint)
+    clashing: set[Endpoint] = set()
+    for what, groups in (("path", by_path), ("topic", by_topic)):
+        for value, group in groups.items():
+            if len(group) > 1:
+                clashing.update(group)
+                found.append(_clash(what, value, group))
+    collectors = [*([app] if app else []), *(module.collector for module in kept.values()), collecting.ambient]
+    options = [c.options for c in collectors if c.options is not None]
+    return Registry(
+        endpoints=MappingProxyType({p: g[0] for p, g in by_path.items() if g[0] not in clashing}),
+        modules=MappingProxyType(kept),
+        problems=tuple(found),
+        middleware=tuple(middleware for c in collectors for middleware in c.middleware),
+        options=options[0] if options else MessageOptions(),
+        admission=next((c.admission for c in collectors if c.admission is not None), None),
+        rate_limits=next((c.rate_limits for c in collectors if c.rate_limits is not None), None),
+    )
+
+
+def _declared_here(value: Any, module: types.ModuleType, file: Path) -> bool:
+    """Return whether `value` was made in this module, not imported from another live module."""
+    if isinstance(value, Channel):
+        return Path(value.file).resolve() == file.resolve()
+    return getattr(value, "__module__", None) == module.__name__
+
+
+def _hidden(
+    collector: Collector, module: types.ModuleType, name: str, file: Path, place: str
+) -> Iterable[LoadProblem]:
+    """Yield a problem for each pair of decorated functions of one name: Python keeps the later one silently."""
+    first: dict[str, int] = {}
+    for function in collector.marked:
+        inner = inspect.unwrap(function)
+        attribute, line = inner.__qualname__, _line_of(function, file)
+        if "." in attribute or attribute.startswith("_") or inner.__module__ != module.__name__:
+            continue
+        other = first.setdefault(attribute, line)
+        if other != line:
+            yield LoadProblem(
+                place,
+                line,
+                "DuplicatePath",
+                f"path '{name}/{attribute}' is declared twice: {place}:{other} and {place}:{line}",
+                "rename one of them",
+                excerpt=excerpt(file, line),
+            )
+
+
+def _clash(what: str, value: str, group: list[Endpoint]) -> LoadProblem:
+    places = " and ".join(f"{e.file}:{e.line}" for e in group)
+    kind = "DuplicatePath" if what == "path" else "DuplicateTopic"
+    hint = "rename one of them" if what == "path" else "give one of them another topic"
+    last = group[-1]
+    return LoadProblem(
+        last.file, last.line, kind, f"{what} {value!r} is declared twice: {places}", hint, excerpt=[]
+    )
+
+
+def _endpoint(
+    value: Any, mark: Mark, name: str, module: str, file: Path, project: Path, guard: Callable[[Any], Any] | None
+) -> Endpoint:
+    options = mark.options
+    topic = options.topic if options else None
+    function: Callable[..., Any] | None = None if isinstance(value, Channel) else value
+    if function is None:
+        signature = signature_of(topic, skip_ctx=False) if callable(topic) else Signature((), Any)
+    else:
+        signature = signature_of(function)
+    return Endpoint(
+        path=f"{module}/{name}",
+        module=module,
+        name=name,
+        kind=mark.kind,
+        fn=function,
+        signature=signature,
+        options=options,
+        gates=tuple(mark.gates),
+        guard=guard,
+        file=relative(file, project),
+        line=_line_of(value, file),
+        public=mark.public,
+        volatile=mark.volatile,
+        thread=mark.thread,
+        doc=inspect.getdoc(value) or "" if function is not None else "",
+    )
+
+
+def _guard_of(
+    module: types.ModuleType, name: str, file: Path, project: Path, problems: list[LoadProblem]
+) -> Callable[[Any], Any] | None:
+    guard = getattr(module, "_guard", None)
+    if guard is None or callable(guard):
+        return guard
+    message = f"_guard must be made by guard(...) or be a function of ctx, not {guard!r}"
+    problems.append(LoadProblem(relative(file, project), None, "TypeError", message, "every call is refused until then"))
+
+    def refuse(ctx: Any) -> bool:
+        return False
+
+    return Guard((refuse,))
+
+
+def _declared_public(endpoints: list[Endpoint], file: Path) -> bool:
+    if all(endpoint.public for endpoint in endpoints):
+        return True
+    try:
+        return ALLOW_PUBLIC_COMMENT in file.read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+def _line_of(value: Any, file: Path) -> int:
+    if isinstance(value, Channel):
+        return value.line
+    code = getattr(inspect.unwrap(value), "__code__", None)
+    return code.co_firstlineno if code is not None else 1

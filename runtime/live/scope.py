@@ -1,0 +1,42 @@
+"""What every ctx of one worker shares: the platform and the way to publish through the turn batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runtime.core.metrics import Metrics
+    from runtime.core.platform import Platform
+    from runtime.core.publisher import Event
+    from runtime.core.turnbatch import TurnBatch
+    from runtime.live.admission import Admission
+
+__all__ = ["LiveScope"]
+
+
+class LiveScope:
+    """Built once per worker; `admission` follows the registry that is in force."""
+
+    __slots__ = ("_metrics", "_turn", "admission", "max_frame", "platform", "volatile_topics")
+
+    def __init__(self, platform: Platform, turn: TurnBatch, metrics: Metrics, max_frame: int) -> None:
+        self.platform = platform
+        self.max_frame = max_frame
+        self.admission: Admission | None = None
+        #: Topics of subscribed streams that were declared volatile.
+        self.volatile_topics: set[str] = set()
+        self._turn = turn
+        self._metrics = metrics
+
+    def enqueue(self, event: Event) -> None:
+        """Queue a checked publish behind the others of this loop turn."""
+        self._metrics.add("publish_total", "ctx")
+        self._turn.add(event)
+
+    def sheds(self, class_name: str) -> bool:
+        """Return whether `class_name` is refused under the present pressure.
+
+        Raises:
+            ValueError: admission is configured and has no such class.
+        """
+        return self.admission is not None and self.admission.sheds(class_name, self.platform.pressure)
