@@ -24,5 +24,5 @@ def find_project(*starts: Path) -> Path:
                 return folder
     looked = " or ".join(str(start) for start in starts)
     raise FileNotFoundError(
-        f"no {SETTINGS_FILE} in {looked} or a folder above: run pytest inside a project; `realtime new` makes one"
+        f"no {SETTINGS_FILE} in {looked} or above: run pytest inside a project; `realtime new` makes one"
     )
