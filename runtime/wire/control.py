@@ -112,8 +112,8 @@ def encode_resumed(
 
     Args:
         topics: topic -> `{"state": ...}` with `count` or `code`, as wire 8.4 lists them.
-        limit: UTF-16 code units of the frame, 0 for none; a larger report loses its `truncated` entries, which
-            mean the same as a missing one, and if that is not enough everything.
+        limit: UTF-16 code units of the frame, 0 for none; a larger report loses its `truncated` entries,
+            which mean the same as a missing one, and if that is not enough everything.
     """
     if not topics:
         return b'{"type":"resumed"}'

@@ -1,7 +1,7 @@
 r"""The one JSON encoder and decoder, with JavaScript's rules. Spec: wire 2.1, 10; platform 2.2.
 
 msgspec does the work: compact, raw UTF-8, NaN and infinities as `null`, dates as ISO 8601. Strings with a
-lone surrogate, which JavaScript writes as `\ud800` and which msgspec refuses, take the slow way through `json`.
+lone surrogate, which JavaScript writes as `\ud800` and which msgspec refuses, take the slow way by `json`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class NestingError(DecodeError):
 def encode(value: Any) -> bytes:
     r"""Return `value` as compact UTF-8 JSON.
 
-    Beyond plain values: dataclasses, msgspec structs (unset fields are left out), enums, sets, UUIDs, decimals
-    (both as strings), dates and times (ISO 8601), `bytes` (base64), pydantic-like objects by
+    Beyond plain values: dataclasses, msgspec structs (unset fields are left out), enums, sets, UUIDs and
+    decimals (as strings), dates and times (ISO 8601), `bytes` (base64), pydantic-like objects by
     `model_dump(mode="json")`, rows and mappings of any kind as objects, other sized collections as arrays.
     Lone surrogates are written as `\uXXXX`.
 

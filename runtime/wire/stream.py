@@ -39,7 +39,7 @@ class StreamReply:
 
 
 def encode_stream_reply(id: str, reply: StreamReply) -> bytes:
-    """Return the inner object of the reply: `id`, `ok`, `data`, then the keys that apply.
+    """Return the inner object of the reply: `id`, `ok`, `data`, then the keys that apply, in the reference's order.
 
     Raises:
         EncodeError: `cursor` or `version` has no JSON form.
@@ -59,16 +59,16 @@ def encode_stream_reply(id: str, reply: StreamReply) -> bytes:
         parts += (b',"cursor":', encode(reply.cursor))
     if reply.seq is not None:
         parts.append(b',"seq":%d' % reply.seq)
-    if reply.replay is not None:
-        parts += (b',"replay":', encode(reply.replay))
-    if reply.delta:
-        parts.append(b',"delta":true')
     if reply.unchanged:
         parts.append(b',"unchanged":true')
+    if reply.delta:
+        parts.append(b',"delta":true')
     if reply.version is not UNSET:
         parts += (b',"version":', encode(reply.version))
     if reply.schema_version is not None:
         parts.append(b',"schemaVersion":%d' % reply.schema_version)
+    if reply.replay is not None:
+        parts += (b',"replay":', encode(reply.replay))
     if reply.channel:
         parts.append(b',"channel":true')
     if reply.derived:
