@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from runtime.wire.control import Reply, Resume, parse_control
 from runtime.wire.jsoncodec import DecodeError, NestingError, decode, nesting_exceeds
@@ -42,8 +43,7 @@ class Kind(enum.Enum):
     UNHANDLED = "unhandled"  # the decoded dict of a text frame, or None
 
 
-@dataclass(slots=True, frozen=True)
-class Classified:
+class Classified(msgspec.Struct, frozen=True):
     """The kind of a frame and its payload; `is_batch`: the ids of a too deep frame came in a batch."""
 
     kind: Kind

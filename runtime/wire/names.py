@@ -35,7 +35,8 @@ def name_problem(name: object) -> str | None:
     r"""Return why `name` cannot be a topic or an event of an envelope, or `None` when it can.
 
     This is the lenient rule of the server's own sends: 1 to 256 characters, none below U+0020, no `"`,
-    no `\`, no lone surrogate. The text names the index of the character that is wrong. Spec: wire 2.1, platform 2.2.
+    no `\`, no lone surrogate. The text names the index of the character that is wrong. Spec: wire 2.1,
+    platform 2.2.
     """
     if not isinstance(name, str):
         return f"must be a string, not {type(name).__name__}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from runtime.wire.jsoncodec import encode
 from runtime.wire.limits import MAX_OUTBOUND_CHARS
@@ -31,8 +32,7 @@ _BATCH_HEAD = b'{"topic":"__rpc","event":"__batch","data":{"batch":['
 _BATCH_TAIL = b"]}}"
 
 
-@dataclass(slots=True)
-class CallFrame:
+class CallFrame(msgspec.Struct):
     """One request. Only `path` and `id` have been checked; the rest is as the client sent it.
 
     `args` is an empty list when the key was missing; `seq` counts only when `has_seq`; absent `version`,
@@ -51,15 +51,13 @@ class CallFrame:
     idempotency_key: Any = None
 
 
-@dataclass(slots=True, frozen=True)
-class BadEntry:
+class BadEntry(msgspec.Struct, frozen=True):
     """A batch entry that is no request; it fails in its place under `id`, which may be empty."""
 
     id: str
 
 
-@dataclass(slots=True)
-class BatchFrame:
+class BatchFrame(msgspec.Struct):
     """Several requests that are answered together, in their order. Spec: wire 4.5."""
 
     entries: list[CallFrame | BadEntry]

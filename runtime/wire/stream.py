@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from runtime.wire.jsoncodec import encode
@@ -12,8 +12,7 @@ from runtime.wire.jsoncodec import encode
 __all__ = ["StreamReply", "encode_stream_reply"]
 
 
-@dataclass(slots=True)
-class StreamReply:
+class StreamReply(msgspec.Struct):
     """What a stream answers. `data` is encoded JSON; everything that is absent has no key on the wire.
 
     `cursor` and `version` may be `None` and present, so they are absent when `UNSET`. Spec: wire 5.2.
@@ -39,7 +38,7 @@ class StreamReply:
 
 
 def encode_stream_reply(id: str, reply: StreamReply) -> bytes:
-    """Return the inner object of the reply: `id`, `ok`, `data`, then the keys that apply, in the reference's order.
+    """Return the inner object of the reply: `id`, `ok`, `data`, then the keys that apply, in a fixed order.
 
     Raises:
         EncodeError: `cursor` or `version` has no JSON form.
