@@ -113,6 +113,11 @@ class Subscriptions:
         for topic in list(connection.all_topics):
             self.remove(connection, topic)
 
+    def held_by(self, connection: Connection, topic: str) -> Hold | None:
+        """Return the hold of `connection` on `topic`, or `None` when frames are not held back."""
+        holds = self._held.get(topic)
+        return holds.get(connection) if holds else None
+
     def hold(self, connection: Connection, topic: str) -> Hold:
         """Keep frames of `topic` back from `connection`, which is on it, until `release`."""
         hold = Hold()

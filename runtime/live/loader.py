@@ -7,7 +7,7 @@ import importlib
 import sys
 import types
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runtime.live.apppackage import AppPackage
@@ -18,6 +18,7 @@ from runtime.live.registry import LiveModule, Registry, build_module, build_regi
 
 __all__ = ["LiveLoader", "LoadResult", "live_files"]
 
+CLASHES = frozenset({"DuplicatePath", "DuplicateTopic"})
 SHADOWING = ("runtime", "realtime_cli", "live")
 
 
@@ -54,7 +55,11 @@ class LiveLoader:
         self._collectors: dict[str, Collector] = {}
         self._keep = KeepStore()
         self._modules: dict[str, LiveModule] = {}
-        self._failed: dict[str, LoadProblem] = {}
+        self._failed: dict[str, tuple[LoadProblem, ...]] = {}
+        #: What to import again at the next change because the last one clashed.
+        self._retry: set[str] = set()
+        #: Imports by file; at most one entry per file that was ever below `live/`.
+        self._scanned: dict[Path, tuple[tuple[int, int, int], set[str]]] = {}
         self._executed: list[str] = []
         self.package.around = self._around
 
@@ -70,28 +75,61 @@ class LiveLoader:
     def reload(self, changed: Collection[Path], app: Collector | None = None) -> LoadResult:
         """Import again the modules of `changed` files and what depends on them; new and deleted files count.
 
-        Returns a result with problems instead of swapping anything when the new code has mistakes that the old one
-        had not: then `sys.modules` is as before.
+        A module that fails, or that imports one that fails, keeps its old code; the others take the new. Two
+        endpoints with one path or topic take everything back: which file is wrong cannot be known.
         """
-        files = live_files(self.live_dir)
-        present = {self.package.module_name(file): file for file in files}
+        present = {self.package.module_name(file): file for file in live_files(self.live_dir)}
         stale = self._stale(changed, present)
         before = (dict(self._modules), dict(self._collectors), dict(self._failed))
         self.package.take_alias()
         taken = self.package.forget(sorted(stale))
-        for name in stale:
-            self._modules.pop(name, None)
-            self._failed.pop(name, None)
-            self._collectors.pop(name, None)
+        for index in (self._modules, self._failed):
+            for name in stale:
+                index.pop(name, None)  # type: ignore[attr-defined]  # both are dicts by module name
         self._executed = []
+        if self.package.live in stale:
+            self._import_package()
         for name in sorted(stale & present.keys()):
             self._import(present[name])
+        self._keep_old(stale, taken, before[0], before[1], present)
         result = self._result(app)
-        if result.registry.problems:
-            self.package.forget([*stale, *self._executed])
+        if any(problem.kind in CLASHES for problem in result.registry.problems):
+            problems = result.registry.problems
+            self.package.forget(sorted(stale))
             self.package.restore(taken)
             self._modules, self._collectors, self._failed = before
+            self._executed = []
+            self._retry = stale
+            old = self._result(app).registry
+            return LoadResult(replace(old, problems=problems), [])
+        self._retry = set()
         return result
+
+    def _keep_old(
+        self,
+        stale: set[str],
+        taken: dict[str, types.ModuleType],
+        modules: dict[str, LiveModule],
+        collectors: dict[str, Collector],
+        present: dict[str, Path],
+    ) -> None:
+        """Give modules that failed, and stale ones that import them, their old code back."""
+        for name, module in list(self._modules.items()):
+            if name in stale and module.problems and name in modules:
+                self._failed[name] = module.problems
+        bad = {name for name in stale if name in self._failed}
+        bad |= {name for name in taken if name not in present and name not in sys.modules and bad}
+        for name in self._importers(bad, stale, present):
+            if name not in taken:
+                continue
+            self.package.forget([name])
+            self.package.restore({name: taken[name]})
+            if name in modules:
+                self._modules[name] = modules[name]
+            if name in collectors:
+                self._collectors[name] = collectors[name]
+            if name in self._executed:
+                self._executed.remove(name)
 
     def close(self) -> None:
         """Take the app's modules out of `sys.modules`."""
@@ -121,7 +159,7 @@ class LiveLoader:
         return sorted(found)
 
     def _result(self, app: Collector | None) -> LoadResult:
-        registry = build_registry(self._modules.values(), self._failed.values(), app)
+        registry = build_registry(self._modules.values(), [p for group in self._failed.values() for p in group], app)
         return LoadResult(registry, list(self._executed))
 
     def _import_package(self) -> None:
@@ -133,14 +171,14 @@ class LiveLoader:
         try:
             self._around(self.package.live, lambda: exec(compile(init.read_bytes(), str(init), "exec"), vars(package)))  # noqa: S102 - the app's own module
         except Exception as error:
-            self._failed[self.package.live] = problem_from(error, self.project, init)
+            self._failed[self.package.live] = (problem_from(error, self.project, init),)
 
     def _import(self, file: Path) -> None:
         name = self.package.module_name(file)
         try:
             module = importlib.import_module(name)
         except Exception as error:
-            self._failed[name] = problem_from(error, self.project, file, hint=_hint(error))
+            self._failed[name] = (problem_from(error, self.project, file, hint=_hint(error)),)
             self.package.forget([name])
             return
         self._failed.pop(name, None)
@@ -169,15 +207,19 @@ class LiveLoader:
         stale = (touched & (known | present.keys())) | (present.keys() - known) | self._failed.keys()
         stale |= self._modules.keys() - present.keys()
         if self.package.live in touched:
-            stale |= known
-        imports = {name: self._imports(name, present) for name in known | present.keys()}
+            stale |= {*known, self.package.live}
+        return self._importers(stale | self._retry, known | present.keys(), present)
+
+    def _importers(self, names: set[str], among: Iterable[str], present: dict[str, Path]) -> set[str]:
+        """Return `names` and every module of `among` that imports one of them, directly or not."""
+        imports = {name: self._imports(name, present) for name in among}
+        found = set(names)
         grew = True
         while grew:
-            more = {name for name, wanted in imports.items() if name not in stale and wanted & stale}
-            stale |= more
+            more = {name for name, wanted in imports.items() if name not in found and wanted & found}
+            found |= more
             grew = bool(more)
-        stale.discard(self.package.live)
-        return stale
+        return found
 
     def _imports(self, name: str, present: dict[str, Path]) -> set[str]:
         """Return the private names of live modules that `name` imports, wherever in the file."""
@@ -185,6 +227,14 @@ class LiveLoader:
         file = present.get(name) or (Path(module.__file__) if module and module.__file__ else None)
         if file is None or not file.is_file():
             return set()
+        status = file.stat()
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        known = self._scanned.get(file)
+        if known is None or known[0] != stamp:
+            known = self._scanned[file] = (stamp, self._scan(name, file))
+        return known[1]
+
+    def _scan(self, name: str, file: Path) -> set[str]:
         try:
             tree = ast.parse(file.read_bytes())
         except (SyntaxError, ValueError):

@@ -1,0 +1,42 @@
+"""Calling the app's functions: sync or async, in the loop or in a worker thread, with as many arguments as they take."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+__all__ = ["call", "call_in_thread", "call_with_as_many"]
+
+
+async def call(function: Callable[..., Any], *args: Any) -> Any:
+    """Call `function` and await what it returns if that is awaitable."""
+    result = function(*args)
+    return await result if inspect.isawaitable(result) else result
+
+
+async def call_in_thread(executor: Executor, function: Callable[..., Any], *args: Any) -> Any:
+    """Run a plain function in `executor` with the present context variables."""
+    context = contextvars.copy_context()
+    bound = functools.partial(context.run, function, *args)
+    return await asyncio.get_running_loop().run_in_executor(executor, bound)
+
+
+async def call_with_as_many(function: Callable[..., Any], args: Sequence[Any]) -> Any:
+    """Call `function` with as many of `args` as it has parameters for. Spec: live-api 8.5."""
+    return await call(function, *args[: accepted(function, len(args))])
+
+
+def accepted(function: Callable[..., Any], most: int) -> int:
+    """Return how many positional arguments, up to `most`, `function` takes."""
+    count = 0
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return most
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            count += 1
+    return min(count, most)

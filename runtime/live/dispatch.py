@@ -1,0 +1,279 @@
+"""One live frame of one connection: start its calls, write their replies. Spec: wire 4, live-api 3."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runtime.core import capacity
+from runtime.core.errors import LiveError, WireError, to_wire
+from runtime.core.events import CallFinished, EventBus
+from runtime.core.sink import Frame
+from runtime.live.callables import call
+from runtime.live.pipeline import Pipeline, resolve
+from runtime.live.stream import StreamResult, StreamRunner
+from runtime.wire import jsoncodec, rpc
+from runtime.wire.rpc import BadEntry, BatchFrame, CallFrame
+from runtime.wire.stream import encode_stream_reply
+
+if TYPE_CHECKING:
+    from runtime.core.clock import Clock
+    from runtime.core.connection import Connection
+    from runtime.core.metrics import Metrics
+    from runtime.core.tasks import TaskOwner
+    from runtime.core.turnbatch import TurnBatch
+    from runtime.live.context import Ctx
+    from runtime.live.generation import Generation
+    from runtime.live.registry import Endpoint
+    from runtime.live.runner import FunctionRunner
+
+__all__ = ["CallSlots", "Dispatcher"]
+
+logger = logging.getLogger("realtime.rpc")
+
+OVERLOADED = WireError("OVERLOADED", "Too many calls in flight")
+BAD_ENTRY = WireError("INVALID_REQUEST", "Each batch entry requires rpc and id")
+TOO_DEEP = WireError("INVALID_REQUEST", "Envelope too deep")
+
+# Labels of calls that no registered path stands for, so that clients cannot make metric series.
+INVALID_PATH = "__invalid__"
+UNKNOWN_PATH = "__unknown__"
+
+
+class CallSlots:
+    """How many calls of one connection run now; at most `MAX_INFLIGHT_CALLS`."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self) -> None:
+        self.limit = capacity.get("MAX_INFLIGHT_CALLS")
+        self.used = 0
+
+    def take(self) -> bool:
+        """Take a slot; return whether there was one."""
+        if self.used >= self.limit:
+            capacity.record("MAX_INFLIGHT_CALLS", "reject")
+            return False
+        self.used += 1
+        return True
+
+    def give_back(self) -> None:
+        """Return a slot."""
+        self.used -= 1
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The inner object of a reply, and the stream whose held frames follow it."""
+
+    inner: bytes
+    stream: StreamResult | None = None
+
+
+class Dispatcher:
+    """Runs calls against the generation in force and answers them."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        functions: FunctionRunner,
+        streams: StreamRunner,
+        turn: TurnBatch,
+        metrics: Metrics,
+        events: EventBus,
+        clock: Clock,
+        generation: Callable[[], Generation],
+        max_frame: int,
+        dev: bool,
+    ) -> None:
+        self._pipeline = pipeline
+        self._functions = functions
+        self._streams = streams
+        self._turn = turn
+        self._metrics = metrics
+        self._events = events
+        self._clock = clock
+        self._generation = generation
+        self._max_frame = max_frame
+        self._dev = dev
+        self._warned: OrderedDict[str, None] = OrderedDict()
+
+    def call(self, connection: Connection, frame: CallFrame, slots: CallSlots, tasks: TaskOwner) -> None:
+        """Start one call; its reply comes when it is done, in whatever order calls finish."""
+        if not slots.take():
+            self._refuse(connection, frame.id, OVERLOADED)
+            return
+        tasks.start(self._run_call(connection, frame, slots), name=frame.path[:64])
+
+    def batch(self, connection: Connection, frame: BatchFrame, slots: CallSlots, tasks: TaskOwner) -> None:
+        """Start a batch; it is answered in one frame, in the order of its entries."""
+        limit = capacity.get("MAX_BATCH_CALLS")
+        if len(frame.entries) > limit:
+            self._refuse_batch(connection, frame, limit)
+            return
+        tasks.start(self._run_batch(connection, frame, slots), name="batch")
+
+    def too_deep(self, connection: Connection, ids: list[str], *, is_batch: bool) -> None:
+        """Answer a frame that is nested too deep to be looked at."""
+        inners = [self._error_bytes(id, TOO_DEEP) for id in ids]
+        self._count(INVALID_PATH, TOO_DEEP.code)
+        if is_batch:
+            self._write_batch(connection, inners)
+        else:
+            for id, inner in zip(ids, inners, strict=True):
+                connection.write_control(rpc.encode_reply(id, inner))
+
+    async def _run_call(self, connection: Connection, frame: CallFrame, slots: CallSlots) -> None:
+        try:
+            answer = await self._execute(connection, frame)
+            await self._turn.flush_stored()
+        finally:
+            slots.give_back()
+        if frame.id is not None:
+            reply = Frame(rpc.encode_reply(frame.id, answer.inner))
+            if self._max_frame and reply.size > self._max_frame:
+                reply = Frame(rpc.encode_reply(frame.id, self._error_bytes(frame.id, WireError(*rpc.TOO_LARGE))))
+            connection.write(reply, control=True)
+        if answer.stream is not None:
+            self._streams.written(answer.stream, connection)
+
+    async def _run_batch(self, connection: Connection, frame: BatchFrame, slots: CallSlots) -> None:
+        async def entry(one: CallFrame | BadEntry) -> _Answer:
+            if isinstance(one, BadEntry) or one.id is None:
+                self._count(INVALID_PATH, BAD_ENTRY.code)
+                return _Answer(self._error_bytes(one.id or "", BAD_ENTRY))
+            if not slots.take():
+                self._count(UNKNOWN_PATH, OVERLOADED.code)
+                return _Answer(self._error_bytes(one.id, OVERLOADED))
+            try:
+                return await self._execute(connection, one)
+            finally:
+                slots.give_back()
+
+        if frame.sequential:
+            answers = [await entry(one) for one in frame.entries]
+        else:
+            answers = list(await asyncio.gather(*(entry(one) for one in frame.entries)))
+        await self._turn.flush_stored()
+        self._write_batch(connection, [answer.inner for answer in answers])
+        for answer in answers:
+            if answer.stream is not None:
+                self._streams.written(answer.stream, connection)
+
+    async def _execute(self, connection: Connection, frame: CallFrame) -> _Answer:
+        """Run one call to its inner reply; whatever goes wrong becomes an error reply."""
+        generation = self._generation()
+        generation.enter()
+        started = self._clock.monotonic()
+        endpoint: Endpoint | None = None
+        ctx: Ctx | None = None
+        failure: BaseException | None = None
+        wire_error: WireError | None = None
+        try:
+            endpoint = resolve(generation.registry, frame)
+            ctx = self._functions.ctx_for(connection, frame, thread=endpoint.thread)
+            if frame.id is None:
+                self._warn_not_volatile(endpoint)
+            result = await self._pipeline.run(generation.registry, endpoint, ctx, connection, frame)
+            answer = self._answer(frame.id or "", result, ctx)
+        except Exception as error:
+            failure = error
+            wire_error = to_wire(error, dev=self._dev)
+            answer = _Answer(self._error_bytes(frame.id or "", wire_error))
+            if not isinstance(error, LiveError):
+                await self._unexpected(generation, frame.path if endpoint else UNKNOWN_PATH, error, ctx)
+        finally:
+            generation.exit()
+        code = wire_error.code if wire_error else None
+        self._finished(connection, frame, endpoint, code, self._clock.monotonic() - started, failure)
+        return answer
+
+    def _answer(self, id: str, result: Any, ctx: Ctx) -> _Answer:
+        if not isinstance(result, StreamResult):
+            data = jsoncodec.encode(result)
+            if self._max_frame and len(data) > self._max_frame:
+                raise LiveError(*rpc.TOO_LARGE)
+            return _Answer(rpc.encode_ok(id, data))
+        try:
+            return _Answer(encode_stream_reply(id, result.reply), result)
+        except Exception:
+            self._streams.roll_back(result, ctx)
+            raise
+
+    async def _unexpected(self, generation: Generation, path: str, error: Exception, ctx: Ctx | None) -> None:
+        logger.error("%s failed", path, exc_info=error)
+        handler = generation.registry.options.on_error
+        if handler is None:
+            return
+        try:
+            await call(handler, path, error, ctx)
+        except Exception:
+            logger.exception("the on_error handler failed")
+
+    def _finished(
+        self,
+        connection: Connection,
+        frame: CallFrame,
+        endpoint: Endpoint | None,
+        code: str | None,
+        duration: float,
+        error: BaseException | None,
+    ) -> None:
+        label = endpoint.path if endpoint else (UNKNOWN_PATH if code == "NOT_FOUND" else INVALID_PATH)
+        self._count(label, code)
+        if self._events.listeners:
+            kind = "stream" if endpoint and frame.stream and endpoint.kind != "rpc" else "rpc"
+            path = endpoint.path if endpoint else frame.path[:128]
+            self._events.emit(CallFinished(path, kind, connection.user, duration, code, connection.id, error))
+
+    def _count(self, label: str, code: str | None) -> None:
+        self._metrics.add("rpc_total", label, "error" if code else "ok")
+        if code:
+            self._metrics.add("rpc_errors_total", label, code)
+
+    def _warn_not_volatile(self, endpoint: Endpoint) -> None:
+        if not self._dev or endpoint.volatile or endpoint.path in self._warned:
+            return
+        if len(self._warned) >= capacity.get("VOLATILE_WARN_CAP"):
+            self._warned.popitem(last=False)
+        self._warned[endpoint.path] = None
+        logger.warning(
+            "%s was called without waiting for an answer; put @live.volatile over it if that is meant", endpoint.path
+        )
+
+    def _refuse(self, connection: Connection, id: str | None, error: WireError) -> None:
+        self._count(UNKNOWN_PATH, error.code)
+        if id is None:
+            self._metrics.add("rpc_calls_dropped_total", "overloaded")
+            return
+        connection.write_control(rpc.encode_reply(id, self._error_bytes(id, error)))
+
+    def _refuse_batch(self, connection: Connection, frame: BatchFrame, limit: int) -> None:
+        error = WireError("INVALID_REQUEST", f"Batch exceeds maximum of {limit} calls")
+        self._count("__batch__", error.code)
+        ids = [entry.id for entry in frame.entries if entry.id] or [""]
+        self._write_batch(connection, [self._error_bytes(id, error) for id in ids])
+
+    def _write_batch(self, connection: Connection, inners: list[bytes]) -> None:
+        for payload in rpc.encode_batch_replies(inners, self._max_frame):
+            connection.write_control(payload)
+
+    @staticmethod
+    def _error_bytes(id: str, error: WireError) -> bytes:
+        try:
+            return rpc.encode_error(
+                id,
+                error.code,
+                error.message,
+                issues=error.issues,
+                retry_after_ms=error.retry_after_ms,
+                data=error.data,
+            )
+        except (TypeError, ValueError):
+            logger.error("the data of a %s error has no JSON form and was left out", error.code)
+            return rpc.encode_error(id, error.code, error.message, issues=error.issues)

@@ -1,0 +1,121 @@
+"""The order of checks of one call, in one place. Spec: wire 4.3, live-api 3.1.
+
+path, args, registry | middleware | guard | before_execute | stream, or: registry rate limit, arguments, wrappers,
+handler. What stands left of the first bar raises before any code of the app runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from runtime.core.errors import LiveError
+from runtime.live.callables import call
+from runtime.live.guards import run_guard
+from runtime.live.ratelimit import identity_of
+from runtime.wire import names
+
+if TYPE_CHECKING:
+    from runtime.core.connection import Connection
+    from runtime.live.context import Ctx
+    from runtime.live.ratelimit import Buckets
+    from runtime.live.registry import Endpoint, Registry
+    from runtime.live.runner import FunctionRunner
+    from runtime.live.stream import StreamRunner
+    from runtime.wire.rpc import CallFrame
+
+__all__ = ["Pipeline", "resolve"]
+
+
+def resolve(registry: Registry, frame: CallFrame) -> Endpoint:
+    """Return the endpoint that `frame` calls.
+
+    Raises:
+        LiveError: `INVALID_REQUEST` or `NOT_FOUND`, with the texts of wire 4.3 and never the path.
+    """
+    endpoint = registry.find(frame.path)
+    if endpoint is None and not names.is_rpc_path(frame.path):
+        raise LiveError("INVALID_REQUEST", "Invalid path")
+    if not isinstance(frame.args, list):
+        raise LiveError("INVALID_REQUEST", "args must be an array")
+    if endpoint is None:
+        raise LiveError("NOT_FOUND", "Not found")
+    return endpoint
+
+
+class Pipeline:
+    """Runs calls through middleware, guard and the rest, to a result or an exception."""
+
+    __slots__ = ("_buckets", "_functions", "_streams")
+
+    def __init__(self, functions: FunctionRunner, streams: StreamRunner, buckets: Buckets) -> None:
+        self._functions = functions
+        self._streams = streams
+        self._buckets = buckets
+
+    async def run(
+        self, registry: Registry, endpoint: Endpoint, ctx: Ctx, connection: Connection, frame: CallFrame
+    ) -> Any:
+        """Return the handler's result, a `StreamResult` for a stream request, or what middleware put in its place."""
+        if not registry.middleware:
+            return await self._guarded(registry, endpoint, ctx, connection, frame)
+        produced: list[Any] = []
+
+        async def innermost() -> Any:
+            result = await self._guarded(registry, endpoint, ctx, connection, frame)
+            produced.append(result)
+            return result
+
+        run: Callable[[], Awaitable[Any]] = innermost
+        for middleware in reversed(registry.middleware):
+            run = _wrap(middleware, ctx, run)
+        try:
+            final = await run()
+        except BaseException:
+            self._abandon(produced, None, ctx)
+            raise
+        self._abandon(produced, final, ctx)
+        return final
+
+    def _abandon(self, produced: list[Any], final: Any, ctx: Ctx) -> None:
+        """Undo the subscription of a stream whose reply middleware replaced or refused."""
+        for result in produced:
+            if result is not final and hasattr(result, "reply"):
+                self._streams.roll_back(result, ctx)
+
+    async def _guarded(
+        self, registry: Registry, endpoint: Endpoint, ctx: Ctx, connection: Connection, frame: CallFrame
+    ) -> Any:
+        if endpoint.guard is not None:
+            await run_guard(endpoint.guard, ctx)
+        before = registry.options.before_execute
+        if before is not None:
+            await call(before, connection, endpoint.path, frame.args)
+        if endpoint.kind != "rpc" and frame.stream:
+            return await self._streams.run(endpoint, ctx, connection, frame)
+        if registry.rate_limits is not None:
+            rule = registry.rate_limits.rule(endpoint.path)
+            if rule is not None:
+                self._buckets.take(endpoint.path, identity_of(ctx.user, connection.id), rule)
+        args = endpoint.signature.decode(frame.args)
+        if endpoint.kind == "rpc":
+            return await self._functions.run(endpoint, ctx, args)
+        return await self._streams.load(endpoint, ctx, args)
+
+
+def _wrap(
+    middleware: Callable[[Any, Callable[[], Any]], Any], ctx: Ctx, inner: Callable[[], Awaitable[Any]]
+) -> Callable[[], Awaitable[Any]]:
+    called = False
+
+    async def following() -> Any:
+        nonlocal called
+        if called:
+            raise RuntimeError("next() was called twice in one middleware")
+        called = True
+        return await inner()
+
+    async def run() -> Any:
+        return await call(middleware, ctx, following)
+
+    return run

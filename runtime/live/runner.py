@@ -1,0 +1,62 @@
+"""Runs one function of the app with its ctx: in the loop, or in the worker threads when it asked for that."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
+
+from runtime.core.tasks import TaskOwner
+from runtime.live.callables import call_in_thread
+from runtime.live.context import Ctx, ThreadCtx, call_in
+
+if TYPE_CHECKING:
+    from runtime.core.connection import Connection
+    from runtime.live.registry import Endpoint
+    from runtime.live.scope import LiveScope
+    from runtime.wire.rpc import CallFrame
+
+__all__ = ["FunctionRunner"]
+
+
+class FunctionRunner:
+    """Makes the ctx of a call and runs the function of an endpoint with it."""
+
+    __slots__ = ("_executor", "_scope", "tasks")
+
+    def __init__(self, scope: LiveScope, executor: Executor) -> None:
+        self._scope = scope
+        self._executor = executor
+        #: Hooks of streams that run after the fact.
+        self.tasks = TaskOwner("live hooks")
+
+    def ctx_for(self, connection: Connection, frame: CallFrame | None = None, *, thread: bool = False) -> Ctx:
+        """Return a fresh ctx for one call of `connection`."""
+        made = (ThreadCtx if thread else Ctx)(
+            self._scope,
+            connection,
+            user=connection.user,
+            signal=connection.signal,
+            cursor=frame.cursor if frame is not None else None,
+            idempotency_key=_key(frame),
+            request_id=connection.request_id,
+        )
+        if isinstance(made, ThreadCtx):
+            made.bind(asyncio.get_running_loop())
+        return made
+
+    async def run(self, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
+        """Call the endpoint's function with decoded arguments and return its result."""
+        function = endpoint.fn
+        if function is None:
+            return None
+        if endpoint.thread:
+            return await call_in_thread(self._executor, call_in, ctx, function, args)
+        result = call_in(ctx, function, args)
+        return await result if inspect.isawaitable(result) else result
+
+
+def _key(frame: CallFrame | None) -> str | None:
+    key = frame.idempotency_key if frame is not None else None
+    return key if isinstance(key, str) else None

@@ -1,0 +1,269 @@
+"""One stream request: subscribe first, load second, and hold the topic's frames back in between.
+
+Spec: wire 5.1, live-api 8.3.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from runtime.core.errors import LiveError, denial_error
+from runtime.live.access import allows
+from runtime.live.callables import call_with_as_many
+from runtime.live.context import Ctx
+from runtime.live.guards import denied
+from runtime.live.topics import resolve_topic
+from runtime.wire import jsoncodec
+from runtime.wire.rpc import TOO_LARGE, CallFrame
+from runtime.wire.stream import StreamReply
+
+if TYPE_CHECKING:
+    from runtime.core.connection import Connection
+    from runtime.core.gate import Membership
+    from runtime.core.subscriptions import Subscriptions
+    from runtime.live.options import StreamOptions
+    from runtime.live.registry import Endpoint
+    from runtime.live.runner import FunctionRunner
+    from runtime.live.scope import LiveScope
+    from runtime.live.streamsubs import StreamSub, StreamSubs
+
+__all__ = ["Page", "StreamResult", "StreamRunner"]
+
+logger = logging.getLogger("realtime.stream")
+
+# Room for the keys of a reply around its data.
+REPLY_MARGIN = 1024
+
+
+@dataclass(slots=True)
+class Page:
+    """A loader's result with more behind it; the client comes back with `cursor`. Spec: live-api 8.11."""
+
+    data: list[Any]
+    has_more: bool
+    cursor: Any = None
+
+
+@dataclass(slots=True, eq=False)
+class StreamResult:
+    """A reply and what it still holds: the topic whose frames wait until the reply is written."""
+
+    reply: StreamReply
+    sub: StreamSub | None = None
+    held: str | None = None
+    joined: bool = False
+
+
+class StreamRunner:
+    """Runs stream requests and the hooks around a subscription's life."""
+
+    __slots__ = ("_functions", "_max_frame", "_membership", "_scope", "_subscriptions", "subs")
+
+    def __init__(
+        self,
+        scope: LiveScope,
+        membership: Membership,
+        subscriptions: Subscriptions,
+        subs: StreamSubs,
+        functions: FunctionRunner,
+        max_frame: int,
+    ) -> None:
+        self._scope = scope
+        self._membership = membership
+        self._subscriptions = subscriptions
+        self._functions = functions
+        self._max_frame = max_frame
+        self.subs = subs
+
+    async def run(self, endpoint: Endpoint, ctx: Ctx, connection: Connection, frame: CallFrame) -> StreamResult:
+        """Answer one stream request.
+
+        Raises:
+            LiveError: a refusal, or the loader's own error; nothing of the request is left then.
+        """
+        options = _options(endpoint)
+        args = endpoint.signature.decode(frame.args)
+        for gate in endpoint.gates:
+            if not await allows(gate, ctx, args):
+                return StreamResult(StreamReply(b"null", gated=True))
+        topic = resolve_topic(options.topic, ctx, args)
+        await self._admit(options, ctx, args)
+        if frame.cursor is not None and self.subs.holds(connection, endpoint, topic):
+            return StreamResult(await self._load(endpoint, ctx, args, topic))
+        result = await self._subscribe(endpoint, connection, topic, frame.args)
+        try:
+            await self._call_hook("on_subscribe", options.on_subscribe, (ctx, topic))
+            result.reply = await self._first_value(endpoint, ctx, args, topic, result)
+        except BaseException:
+            self.roll_back(result, ctx)
+            raise
+        return result
+
+    async def _admit(self, options: StreamOptions, ctx: Ctx, args: list[Any]) -> None:
+        if options.access is not None and not await allows(options.access, ctx, args):
+            raise denied(ctx.user)
+        shed = options.class_of_service
+        if shed is None:
+            return
+        try:
+            refused = ctx.shed(shed)
+        except ValueError as error:
+            raise LiveError("INVALID_REQUEST", str(error)) from error
+        if refused:
+            raise LiveError("OVERLOADED", f"Stream class '{shed}' shed under pressure")
+
+    async def _subscribe(
+        self, endpoint: Endpoint, connection: Connection, topic: str, args: list[Any]
+    ) -> StreamResult:
+        joined = not connection.is_subscribed(topic)
+        reason = await self._membership.join(connection, topic)
+        if reason is not None:
+            raise denial_error(reason)
+        held = joined and self._subscriptions.held_by(connection, topic) is None
+        if held:
+            # From here to the reply the client does not listen yet: keep the frames for it.
+            self._subscriptions.hold(connection, topic)
+        try:
+            sub = self.subs.add(connection, endpoint, topic, args)
+        except LiveError:
+            if joined:
+                connection.unsubscribe(topic)
+            raise
+        if _options(endpoint).volatile:
+            self._scope.volatile_topics.add(topic)
+        return StreamResult(StreamReply(b"null"), sub, topic if held else None, joined)
+
+    async def _first_value(
+        self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str, result: StreamResult
+    ) -> StreamReply:
+        options = _options(endpoint)
+        if endpoint.kind == "channel":
+            empty = b"null" if options.merge == "set" else b"[]"
+            return _describe(StreamReply(empty, channel=True), options, topic)
+        reply = await self._load(endpoint, ctx, args, topic)
+        hold = self._subscriptions.held_by(_connection(ctx), topic) if result.held else None
+        if hold is not None and hold.overflowed:
+            hold.restart()
+            reply = await self._load(endpoint, ctx, args, topic)
+        return reply
+
+    async def _load(self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str) -> StreamReply:
+        options = _options(endpoint)
+        try:
+            value = await self.load(endpoint, ctx, args)
+        except Exception as error:
+            await self._call_hook("on_error", options.on_error, (error, ctx, topic))
+            raise
+        reply = self._reply_of(value, options)
+        return _describe(reply, options, topic)
+
+    async def load(self, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
+        """Run the loader and its transform; pages keep their shape."""
+        value = await self._functions.run(endpoint, ctx, args)
+        transform = _options(endpoint).transform
+        if transform is None or value is None:
+            return value
+        if isinstance(value, Page):
+            return Page([transform(item) for item in value.data], value.has_more, value.cursor)
+        if _is_page(value):
+            return {**value, "data": _transformed(transform, value["data"])}
+        return _transformed(transform, value)
+
+    def _reply_of(self, value: Any, options: StreamOptions) -> StreamReply:
+        if isinstance(value, Page):
+            value = {"data": value.data, "hasMore": value.has_more, "cursor": value.cursor}
+        if not _is_page(value):
+            return StreamReply(self._encoded(value))
+        cursor = value.get("cursor")
+        reply = StreamReply(self._encoded(value["data"]), has_more=bool(value["hasMore"]))
+        reply.cursor = UNSET if cursor is None else cursor
+        return reply
+
+    def _encoded(self, value: Any) -> bytes:
+        data = jsoncodec.encode(value)
+        if self._max_frame and len(data) + REPLY_MARGIN > self._max_frame:
+            raise LiveError(*TOO_LARGE)
+        return data
+
+    def written(self, result: StreamResult, connection: Connection) -> None:
+        """Deliver what was held back; called when the reply is in the outbox."""
+        if result.held is not None:
+            self._subscriptions.release(connection, result.held)
+
+    def roll_back(self, result: StreamResult, ctx: Ctx) -> None:
+        """Undo the subscription that a failed request made, and nothing that was there before it."""
+        sub = result.sub
+        if sub is None or not self.subs.drop_one(sub):
+            return
+        connection = sub.connection
+        if result.joined and not self.subs.holds(connection, sub.endpoint, sub.topic):
+            connection.unsubscribe(sub.topic)
+        elif result.held is not None:
+            self._subscriptions.release(connection, result.held)
+        self._ended(sub, ctx, 1)
+
+    def leave(self, connection: Connection, topic: str) -> None:
+        """End the streams of `connection` on `topic`: an unsubscribe frame came, or the topic was taken away."""
+        for sub in self.subs.leave(connection, topic):
+            self._ended(sub, self._functions.ctx_for(connection), sub.count)
+
+    def leave_all(self, connection: Connection) -> None:
+        """End all streams of a connection that is gone."""
+        for sub in self.subs.leave_all(connection):
+            self._ended(sub, self._functions.ctx_for(connection), sub.count)
+
+    def _ended(self, sub: StreamSub, ctx: Ctx, times: int) -> None:
+        topic = sub.topic
+        if not self.subs.on_topic(topic):
+            self._scope.volatile_topics.discard(topic)
+        hook = _options(sub.endpoint).on_unsubscribe
+        if hook is None:
+            return
+        remaining = self.subs.others(topic, sub.connection)
+        for _ in range(times):
+            self._functions.tasks.start(
+                self._call_hook("on_unsubscribe", hook, (ctx, topic, remaining)), name="on_unsubscribe"
+            )
+
+    async def _call_hook(self, name: str, hook: Any, args: tuple[Any, ...]) -> None:
+        if hook is None:
+            return
+        try:
+            await call_with_as_many(hook, args)
+        except Exception:
+            logger.exception("%s of a stream failed", name)
+
+
+def _options(endpoint: Endpoint) -> StreamOptions:
+    options = endpoint.options
+    if options is None:
+        raise TypeError(f"{endpoint.path} is not a stream")
+    return options
+
+
+def _connection(ctx: Ctx) -> Connection:
+    if ctx.ws is None:
+        raise TypeError("a stream needs a connection")
+    return ctx.ws
+
+
+def _describe(reply: StreamReply, options: StreamOptions, topic: str) -> StreamReply:
+    reply.topic = topic
+    reply.merge = options.merge
+    reply.key = options.wire_key
+    reply.prepend = options.prepend or None
+    reply.max = options.max
+    return reply
+
+
+def _is_page(value: Any) -> bool:
+    return isinstance(value, Mapping) and "data" in value and "hasMore" in value
+
+
+def _transformed(transform: Any, value: Any) -> Any:
+    return [transform(item) for item in value] if isinstance(value, list | tuple) else transform(value)

@@ -1,0 +1,125 @@
+"""Which streams each connection is subscribed to, and with what arguments. Spec: wire 5.1 step 7, live-api 8.5.
+
+A topic subscription says that frames are delivered; a logical subscription says which stream asked for them, so that
+its hooks run and a reload can load it again. Two stores of one connection on one stream are a count of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runtime.core import capacity
+from runtime.core.errors import LiveError
+
+if TYPE_CHECKING:
+    from runtime.core.connection import Connection
+    from runtime.core.metrics import Metrics
+    from runtime.live.registry import Endpoint
+
+__all__ = ["StreamSub", "StreamSubs"]
+
+
+@dataclass(slots=True, eq=False)
+class StreamSub:
+    """One stream on one topic for one connection; `args` as the client sent them last."""
+
+    connection: Connection
+    endpoint: Endpoint
+    topic: str
+    args: list[Any]
+    count: int = 0
+
+
+class StreamSubs:
+    """All logical subscriptions of one worker. Bounded per connection by `MAX_STREAM_SUBSCRIPTIONS`."""
+
+    __slots__ = ("_by_connection", "_by_topic", "_metrics")
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._by_connection: dict[Connection, dict[tuple[str, str], StreamSub]] = {}
+        self._by_topic: dict[str, dict[Connection, int]] = {}
+        self._metrics = metrics
+
+    def add(self, connection: Connection, endpoint: Endpoint, topic: str, args: list[Any]) -> StreamSub:
+        """Count one subscription.
+
+        Raises:
+            LiveError: `RATE_LIMITED` when the connection holds too many.
+        """
+        mine = self._by_connection.setdefault(connection, {})
+        sub = mine.get((topic, endpoint.path))
+        if sub is None:
+            if len(mine) >= capacity.get("MAX_STREAM_SUBSCRIPTIONS"):
+                capacity.record("MAX_STREAM_SUBSCRIPTIONS", "reject")
+                raise LiveError("RATE_LIMITED", "Too many stream subscriptions on this connection")
+            sub = mine[topic, endpoint.path] = StreamSub(connection, endpoint, topic, args)
+        sub.endpoint, sub.args = endpoint, args
+        sub.count += 1
+        members = self._by_topic.setdefault(topic, {})
+        members[connection] = members.get(connection, 0) + 1
+        self._metrics.add("stream_subscriptions")
+        return sub
+
+    def drop_one(self, sub: StreamSub) -> bool:
+        """Take one count back (a failed load); return `False` if the subscription had ended meanwhile."""
+        mine = self._by_connection.get(sub.connection, {})
+        if mine.get((sub.topic, sub.endpoint.path)) is not sub or sub.count == 0:
+            return False
+        sub.count -= 1
+        if sub.count == 0:
+            self._forget(sub)
+        self._uncount(sub.connection, sub.topic, 1)
+        return True
+
+    def leave(self, connection: Connection, topic: str) -> list[StreamSub]:
+        """End every subscription of `connection` on `topic`; return them with their counts."""
+        mine = self._by_connection.get(connection)
+        if not mine:
+            return []
+        ended = [sub for (name, _), sub in mine.items() if name == topic]
+        for sub in ended:
+            self._forget(sub)
+            self._uncount(connection, topic, sub.count)
+        return ended
+
+    def leave_all(self, connection: Connection) -> list[StreamSub]:
+        """End every subscription of `connection`."""
+        topics = {topic for topic, _ in self._by_connection.get(connection, {})}
+        return [sub for topic in topics for sub in self.leave(connection, topic)]
+
+    def holds(self, connection: Connection, endpoint: Endpoint, topic: str) -> bool:
+        """Return whether `connection` has `topic` through this stream."""
+        return (topic, endpoint.path) in self._by_connection.get(connection, {})
+
+    def others(self, topic: str, connection: Connection) -> int:
+        """Return how many other connections hold a stream on `topic`."""
+        members = self._by_topic.get(topic, {})
+        return len(members) - (connection in members)
+
+    def of_modules(self, modules: set[str]) -> Iterator[StreamSub]:
+        """Yield the subscriptions to streams of these live modules."""
+        for mine in list(self._by_connection.values()):
+            for sub in list(mine.values()):
+                if sub.endpoint.module in modules:
+                    yield sub
+
+    def on_topic(self, topic: str) -> bool:
+        """Return whether any stream is subscribed on `topic`."""
+        return topic in self._by_topic
+
+    def _forget(self, sub: StreamSub) -> None:
+        mine = self._by_connection[sub.connection]
+        mine.pop((sub.topic, sub.endpoint.path), None)
+        if not mine:
+            del self._by_connection[sub.connection]
+
+    def _uncount(self, connection: Connection, topic: str, amount: int) -> None:
+        self._metrics.add("stream_subscriptions", amount=-amount)
+        members = self._by_topic[topic]
+        members[connection] -= amount
+        if members[connection] <= 0:
+            del members[connection]
+            if not members:
+                del self._by_topic[topic]
