@@ -93,8 +93,8 @@ def strip_internal(value: Any) -> Any:
     """Return a copy fit for other people's eyes: internal and secret keys dropped, bytes named by their size.
 
     Mapping keys that begin with `__`, are `constructor` or `prototype`, or look secret are left out at every
-    level; dataclasses and msgspec structs are walked by field; a cycle, and what lies deeper than 64 levels, is
-    `None`. Spec: platform 5.15.
+    level; dataclasses and msgspec structs are walked by field; a cycle, and what lies deeper than 64
+    levels, is `None`. Spec: platform 5.15.
     """
     return _strip(value, frozenset(), 0)
 

@@ -55,8 +55,8 @@ class Kind:
     """How values of one kind are read and described.
 
     `parse` takes what a TOML file or Python code holds, `parse_text` what an environment variable holds. Both
-    raise `ValueError` when it does not fit; the caller says where it stood, and what would fit: `expected`, the
-    end of a sentence. `type_name` is the word for the reference page, `to_toml` writes a value as TOML.
+    raise `ValueError` when it does not fit; the caller says where it stood, and what would fit: `expected`,
+    the end of a sentence. `type_name` and `bounds` are for tables, `to_toml` writes a value as TOML.
     """
 
     type_name: str
@@ -64,6 +64,7 @@ class Kind:
     parse: Callable[[object], Any]
     parse_text: Callable[[str], Any]
     to_toml: Callable[[Any], str] = lambda value: json.dumps(value, ensure_ascii=False)
+    bounds: str = ""
 
 
 class _Unfit(ValueError):
@@ -77,13 +78,13 @@ def _load_json(text: str) -> object:
         raise _Unfit from None
 
 
-def _text(type_name: str, expected: str, fits: Callable[[str], object]) -> Kind:
+def _text(type_name: str, expected: str, fits: Callable[[str], object], bounds: str = "") -> Kind:
     def parse(value: object) -> str:
         if not isinstance(value, str) or not fits(value):
             raise _Unfit
         return value
 
-    return Kind(type_name, expected, parse, parse)
+    return Kind(type_name, expected, parse, parse, bounds=bounds)
 
 
 def name_word() -> Kind:
@@ -101,20 +102,21 @@ def text_line() -> Kind:
 def choice(*words: str) -> Kind:
     """Return the kind of one word of a fixed set."""
     expected = "one of " + ", ".join(json.dumps(word) for word in words)
-    return _text("choice", expected, words.__contains__)
+    return _text("choice", expected, words.__contains__, ", ".join(words))
 
 
 def project_path() -> Kind:
     """Return the kind of a file or folder inside the project, relative and with forward slashes."""
 
-    def fits(value: str) -> bool:
-        return (
-            value.isprintable()
-            and not set(value) & set('\\:"')
-            and not {"", ".", ".."} & set(value.split("/"))
-        )
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or not value.isprintable() or set(value) & set('\\:"'):
+            raise _Unfit
+        path = value.removesuffix("/")
+        if {"", ".", ".."} & set(path.split("/")):
+            raise _Unfit
+        return path
 
-    return _text("path", "a path inside the project, relative and with forward slashes", fits)
+    return Kind("path", "a path inside the project, relative and with forward slashes", parse, parse)
 
 
 def _is_url_path(value: str) -> bool:
@@ -122,7 +124,7 @@ def _is_url_path(value: str) -> bool:
 
 
 def url_path(*, off: bool = False) -> Kind:
-    """Return the kind of a path of the HTTP side such as `/healthz`; with `off`, `false` switches the thing off."""
+    """Return the kind of a path such as `/healthz`; with `off`, `false` switches the thing off."""
     expected = "a path that begins with '/', such as \"/status\""
     if not off:
         return _text("URL path", expected, _is_url_path)
@@ -143,6 +145,7 @@ def url_path(*, off: bool = False) -> Kind:
 def integer(minimum: int = 0, maximum: int = _MAX_INTEGER, *, off: bool = False) -> Kind:
     """Return the kind of a whole number within bounds; with `off`, 0 means none."""
     bounds = f"from {minimum}" if maximum == _MAX_INTEGER else f"{minimum} to {maximum}"
+    bounds += ", or 0 for none" if off else ""
 
     def parse(value: object) -> int | None:
         if off and (value is None or (isinstance(value, int) and not isinstance(value, bool) and value == 0)):
@@ -156,8 +159,8 @@ def integer(minimum: int = 0, maximum: int = _MAX_INTEGER, *, off: bool = False)
             raise _Unfit
         return parse(int(text))
 
-    expected = f"a whole number, {bounds}{', or 0 for none' if off else ''}"
-    return Kind("integer", expected, parse, parse_text, lambda value: str(value or 0))
+    expected = f"a whole number, {bounds}"
+    return Kind("integer", expected, parse, parse_text, lambda value: str(value or 0), bounds)
 
 
 def _size_text(value: int) -> str:
@@ -168,7 +171,7 @@ def _size_text(value: int) -> str:
 
 
 def size(minimum: int, maximum: int, *, off: bool = False) -> Kind:
-    """Return the kind of a number of bytes: an integer or text like `"512K"` (binary multiples); `off`: 0 is none."""
+    """Return the kind of bytes: a number or text like `"512K"` (binary multiples); `off`: 0 means none."""
     number = integer(minimum, maximum, off=off)
 
     def parse(value: object) -> Any:
@@ -184,13 +187,13 @@ def size(minimum: int, maximum: int, *, off: bool = False) -> Kind:
         text = _size_text(value or 0)
         return text if text.isdigit() else json.dumps(text)
 
-    bounds = f"{_size_text(minimum)} to {_size_text(maximum)}"
-    expected = f'bytes, as a number or as text like "512K", {bounds}{", or 0 for none" if off else ""}'
-    return Kind("bytes", expected, parse, parse_text, to_toml)
+    bounds = f"{_size_text(minimum)} to {_size_text(maximum)}{', or 0 for none' if off else ''}"
+    expected = f'bytes, as a number or as text like "512K", {bounds}'
+    return Kind("bytes", expected, parse, parse_text, to_toml, bounds)
 
 
 def duration(minimum: float, maximum: float, *, off: bool = False) -> Kind:
-    """Return the kind of seconds: a number or text such as `"500ms"` or `"2m"`; with `off`, 0 means no limit."""
+    """Return the kind of seconds: a number or text like `"500ms"`, `"2m"`; with `off`, 0 means no limit."""
 
     def parse(value: object) -> float | None:
         if isinstance(value, str):
@@ -213,7 +216,7 @@ def duration(minimum: float, maximum: float, *, off: bool = False) -> Kind:
 
     bounds = f"{minimum:g} to {maximum:g} seconds{', or 0 for none' if off else ''}"
     expected = f'a duration, as seconds or as text like "500ms" or "2m", {bounds}'
-    return Kind("duration", expected, parse, parse_text, lambda value: f"{value or 0:g}")
+    return Kind("duration", expected, parse, parse_text, lambda value: f"{value or 0:g}", bounds)
 
 
 def boolean() -> Kind:
@@ -267,7 +270,7 @@ def _is_origin(value: str) -> bool:
 
 
 def origins() -> Kind:
-    """Return the kind of `"same-origin"`, `"*"`, or a list of `scheme://host[:port]` (a leading `*.` allowed)."""
+    """Return the kind of `"same-origin"`, `"*"`, or a list of `scheme://host[:port]`, `scheme://*.host`."""
     listed = text_list(_text("origin", "an origin", _is_origin), "origins")
 
     def parse(value: object) -> Any:
@@ -309,8 +312,10 @@ def rate_rule() -> Kind:
     points, window = integer(1), duration(0.001, 366 * 86400.0)
 
     def parse(value: object) -> RateRule | None:
-        if value is None or isinstance(value, RateRule):
-            return value
+        if value is None:
+            return None
+        if isinstance(value, RateRule):
+            value = msgspec.structs.asdict(value)
         if not isinstance(value, Mapping) or set(value) != {"points", "window"}:
             raise _Unfit
         return RateRule(points.parse(value["points"]), window.parse(value["window"]))

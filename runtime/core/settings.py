@@ -1,7 +1,7 @@
 """Every setting of the runtime, one frozen struct per section of `realtime.toml`; no file is read here.
 
-Each key carries its kind (type, range) and its sentence in one place, its annotation; loading, error texts and the
-reference page are made from that. A struct made in code is checked and converted like a file:
+Each key carries its kind (type, range) and its sentence in one place, its annotation; loading, error texts
+and the reference page are made from that. A struct made in code is checked and converted like a file:
 `ServerSettings(port=0)`, `WebSocketSettings(max_payload_length="2M")`. Spec: platform 4.
 """
 
@@ -39,7 +39,7 @@ RESERVED_PREFIXES = ("/__ws", "/__realtime", "/live/")
 
 
 class SettingsError(RealtimeError, ValueError):
-    """A setting cannot be used. `key` is `section.name` and `origin` where the value stood, when they are known."""
+    """A setting cannot be used. `key` is `section.name`, `origin` where the value stood, if known."""
 
     def __init__(self, message: str, *, key: str | None = None, origin: str | None = None) -> None:
         super().__init__(message)
@@ -261,7 +261,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_dev(self) -> bool:
-        """Whether this is a developer's own server: tracebacks go to clients, origins of the dev server count."""
+        """Whether this is a developer's own server, where clients get tracebacks."""
         return self.server.env == "dev"
 
     def __post_init__(self) -> None:
@@ -299,7 +299,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             taken[path] = key
 
 
-#: The sections with keys of their own, by their name in `realtime.toml`; `[capacity]` has the names of its bounds.
+#: The sections with keys of their own, by name; `[capacity]` has the names of its bounds instead.
 SECTIONS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
     {
         "server": ServerSettings,
@@ -312,7 +312,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
 
 
 def capacity_key(name: str) -> Key | None:
-    """Return the key of a bound of `[capacity]`, named in either case, or `None` when there is no such bound."""
+    """Return the key of a bound of `[capacity]`, named in either case; `None` when there is no such bound."""
     from runtime.core.capacity import DEFAULTS
 
     default: Any = DEFAULTS.get(name.upper())

@@ -1,0 +1,181 @@
+"""The settings structs: defaults, checks in the constructor, the reference page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runtime.core.settings import (
+    SECTIONS,
+    DevSettings,
+    RateLimitSettings,
+    RateRule,
+    SecuritySettings,
+    ServerSettings,
+    Settings,
+    SettingsError,
+    WebSocketSettings,
+    capacity_key,
+    keys_of,
+)
+from runtime.core.settingsdoc import render_reference
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
+
+
+def test_reference_page_is_up_to_date():
+    assert PAGE.read_text(encoding="utf-8") == render_reference(), (
+        "run: python -m runtime.core.settingsdoc docs/reference/settings.md"
+    )
+
+
+def test_reference_page_lists_every_key():
+    page = render_reference()
+    for section, struct in SECTIONS.items():
+        assert f"## [{section}]" in page
+        for name in keys_of(struct):
+            assert f"| `{name}` |" in page
+    assert "| `MAX_TOPICS` | integer, from 1 | `2000000` |" in page
+
+
+@pytest.mark.parametrize("struct", SECTIONS.values())
+def test_every_field_of_a_section_is_a_described_key(struct):
+    assert set(keys_of(struct)) == set(struct.__struct_fields__)
+    assert all(key.doc.endswith(".") for key in keys_of(struct).values())
+
+
+def test_every_section_of_the_settings_has_a_struct():
+    assert {*SECTIONS, "capacity"} == set(Settings.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("struct", "values", "expected"),
+    [
+        (ServerSettings, {"port": 0}, 0),
+        (WebSocketSettings, {"max_payload_length": "2M"}, 2 * 1024**2),
+        (WebSocketSettings, {"max_payload_length": "64 kb"}, 65536),
+        (WebSocketSettings, {"idle_timeout": 0}, None),
+        (WebSocketSettings, {"idle_timeout": None}, None),
+        (WebSocketSettings, {"idle_timeout": "2m"}, 120.0),
+        (WebSocketSettings, {"hook_timeout": "500ms"}, 0.5),
+        (WebSocketSettings, {"max_connections": 0}, None),
+        (WebSocketSettings, {"max_outbound_frame": 0}, None),
+        (WebSocketSettings, {"seq_base": 0}, 0),
+        (WebSocketSettings, {"allowed_origins": ["https://*.example.com"]}, ("https://*.example.com",)),
+        (ServerSettings, {"health_path": False}, None),
+        (ServerSettings, {"web": "dist/web/"}, "dist/web"),
+        (ServerSettings, {"static_immutable": ["/a/"]}, ("/a/",)),
+        (ServerSettings, {"shutdown_timeout": 0}, 0.0),
+        (RateLimitSettings, {"default": {"points": 5, "window": "1m"}}, RateRule(5, 60.0)),
+        (RateLimitSettings, {"overrides": {"a/b": RateRule(1, 2)}}, {"a/b": RateRule(1, 2.0)}),
+    ],
+)
+def test_values_given_in_code_are_converted(struct, values, expected):
+    section = struct(**values)
+    assert getattr(section, next(iter(values))) == expected
+
+
+@pytest.mark.parametrize(
+    ("struct", "values"),
+    [
+        (ServerSettings, {"port": 65536}),
+        (ServerSettings, {"port": True}),
+        (ServerSettings, {"port": "80"}),
+        (ServerSettings, {"port": 80.0}),
+        (ServerSettings, {"host": ""}),
+        (ServerSettings, {"host": "a\nb"}),
+        (ServerSettings, {"env": "a b"}),
+        (ServerSettings, {"web": "../web"}),
+        (ServerSettings, {"web": "/web"}),
+        (ServerSettings, {"web": "a//b"}),
+        (ServerSettings, {"web": "C:\\web"}),
+        (ServerSettings, {"web": ""}),
+        (ServerSettings, {"health_path": "healthz"}),
+        (ServerSettings, {"health_path": "/a/../b"}),
+        (ServerSettings, {"health_path": "//host"}),
+        (ServerSettings, {"health_path": True}),
+        (ServerSettings, {"static_immutable": ["/a"]}),
+        (ServerSettings, {"static_immutable": "/a/"}),
+        (ServerSettings, {"log_level": "loud"}),
+        (WebSocketSettings, {"path": False}),
+        (WebSocketSettings, {"idle_timeout": 7.9}),
+        (WebSocketSettings, {"idle_timeout": 961}),
+        (WebSocketSettings, {"idle_timeout": float("nan")}),
+        (WebSocketSettings, {"idle_timeout": float("inf")}),
+        (WebSocketSettings, {"idle_timeout": "2 weeks"}),
+        (WebSocketSettings, {"idle_timeout": False}),
+        (WebSocketSettings, {"max_payload_length": 1023}),
+        (WebSocketSettings, {"max_payload_length": "1T"}),
+        (WebSocketSettings, {"max_payload_length": "-1K"}),
+        (WebSocketSettings, {"max_payload_length": 0}),
+        (WebSocketSettings, {"max_connections": False}),
+        (WebSocketSettings, {"max_connections": -1}),
+        (WebSocketSettings, {"seq_base": 1}),
+        (WebSocketSettings, {"seq_base": False}),
+        (WebSocketSettings, {"allowed_origins": "https://a.example"}),
+        (WebSocketSettings, {"allowed_origins": ["https://a.example/path"]}),
+        (WebSocketSettings, {"allowed_origins": ["https://user@a.example"]}),
+        (WebSocketSettings, {"allowed_origins": ["https://a.example:port"]}),
+        (WebSocketSettings, {"allowed_origins": ["https://a.*.example"]}),
+        (WebSocketSettings, {"allowed_origins": ["a.example"]}),
+        (SecuritySettings, {"max_envelope_depth": 7}),
+        (SecuritySettings, {"allow_non_ascii_topics": 1}),
+        (RateLimitSettings, {"default": {"points": 0, "window": 1}}),
+        (RateLimitSettings, {"default": {"points": 1}}),
+        (RateLimitSettings, {"default": RateRule(-1, 1)}),
+        (RateLimitSettings, {"overrides": {"a/b": None}}),
+        (RateLimitSettings, {"exempt": "a/b"}),
+    ],
+)
+def test_values_that_do_not_fit_are_refused_by_name(struct, values):
+    name, value = next(iter(values.items()))
+    with pytest.raises(SettingsError) as caught:
+        struct(**values)
+    assert str(caught.value).startswith(f"{name}: expected {keys_of(struct)[name].kind.expected}")
+    assert repr(value) in str(caught.value)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_settings_are_frozen():
+    settings = Settings()
+    with pytest.raises(AttributeError):
+        settings.server = ServerSettings()
+    with pytest.raises(AttributeError):
+        settings.server.port = 1
+    with pytest.raises(TypeError):
+        settings.capacity["MAX_TOPICS"] = 1
+    with pytest.raises(TypeError):
+        settings.rate_limits.overrides["a/b"] = RateRule(1, 1)
+
+
+def test_capacity_is_checked_and_named_as_the_constant():
+    assert Settings(capacity={"max_topics": 5}).capacity == {"MAX_TOPICS": 5}
+    with pytest.raises(SettingsError, match="unknown capacity 'MAX_TOPIX'"):
+        Settings(capacity={"MAX_TOPIX": 5})
+    with pytest.raises(SettingsError, match="MAX_TOPICS: expected a whole number, from 1, not 0"):
+        Settings(capacity={"MAX_TOPICS": 0})
+    assert capacity_key("nothing") is None
+
+
+@pytest.mark.spec("PLAT-122")
+def test_dev_settings_are_ignored_outside_dev():
+    dev = DevSettings(skip_origin_check=True)
+    assert Settings(server=ServerSettings(env="dev"), dev=dev).dev.skip_origin_check
+    assert not Settings(server=ServerSettings(env="production"), dev=dev).dev.skip_origin_check
+    assert not Settings(server=ServerSettings(env="test"), dev=dev).dev.skip_origin_check
+
+
+@pytest.mark.parametrize("path", ["/__ws/auth", "/__realtime", "/live/ws"])
+def test_reserved_paths_are_refused(path):
+    with pytest.raises(SettingsError, match="reserved"):
+        Settings(websocket=WebSocketSettings(path=path))
+
+
+def test_paths_must_differ():
+    with pytest.raises(
+        SettingsError, match=r"server\.ready_path and server\.health_path are both '/healthz'"
+    ):
+        Settings(server=ServerSettings(ready_path="/healthz"))
+    off = Settings(server=ServerSettings(ready_path=False, health_path=False))
+    assert off.server.ready_path is None
