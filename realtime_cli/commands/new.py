@@ -204,18 +204,23 @@ def _started_by_uvx() -> bool:
 
 
 def _program() -> str:
-    if _started_by_uvx():
+    if _started_by_uvx() or _is_on_path():
         return "realtime"
-    found = shutil.which("realtime")
-    if found is not None and Path(found).resolve().parent == Path(sys.executable).parent.resolve():
-        return "realtime"
+    started = Path(sys.argv[0])
+    if started.is_file() and started.stem in ("realtime", "realtime-toolkit"):
+        return shlex.quote(str(started.absolute()))
     return f"{shlex.quote(sys.executable)} -m realtime_cli"
 
 
 def _tests() -> str:
     if _started_by_uvx():
         return "pytest"
-    return "python -m pytest" if _program() == "realtime" else f"{shlex.quote(sys.executable)} -m pytest"
+    return f"{'python' if _is_on_path() else shlex.quote(sys.executable)} -m pytest"
+
+
+def _is_on_path() -> bool:
+    found = shutil.which("realtime")
+    return found is not None and Path(found).absolute().parent == Path(sys.executable).absolute().parent
 
 
 app = command_app(new, name="new")

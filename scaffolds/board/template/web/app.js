@@ -1,0 +1,196 @@
+// The page: watches the streams of live/board.py and draws what they hold.
+
+import { me, randomId, rename as keepName } from './visitor.js';
+import { status as connection } from '$live/client.js';
+import { activity, add, call_me, counts, here, move, remove, rename, tasks } from '$live/board.js';
+import { Board } from './cards.js';
+import { ago, byId, initials, toast } from './view.js';
+
+const TITLE_LENGTH = 140;
+const COLUMNS = { todo: 'To do', doing: 'Doing', done: 'Done' };
+
+// ---------------------------------------------------------------- cards
+
+// `mutate` shows the change at once; if the server refuses, the change disappears and the error comes here.
+const board = new Board(byId('board'), COLUMNS, {
+  move: (task, to, before, position) =>
+    attempt(tasks.mutate(
+      () => move(task.id, to, before),
+      { event: 'updated', data: { ...task, status: to, position } },
+    )),
+  rename: (task, title) =>
+    attempt(tasks.mutate(() => rename(task.id, title), { event: 'updated', data: { ...task, title } })),
+  remove: async (task) => {
+    const done = await attempt(tasks.mutate(() => remove(task.id), { event: 'deleted', data: task }));
+    if (done) toast(`Removed “${task.title}”`, { label: 'Undo', run: () => attempt(put(task.title, task.status)) });
+  },
+});
+
+tasks.subscribe((list) => board.draw(list));
+tasks.error.subscribe((error) => error && toast(words(error)));
+
+function put(title, status = 'todo') {
+  const task = {
+    id: randomId(), title: title.trim().replace(/\s+/g, ' '), status,
+    position: board.end(status), author: me.name, created: new Date().toISOString(),
+  };
+  return tasks.mutate(() => add(task.id, title, status), { event: 'created', data: task });
+}
+
+async function attempt(promise) {
+  try {
+    await promise;
+    return true;
+  } catch (error) {
+    toast(words(error));
+    return false;
+  }
+}
+
+function words(error) {
+  if (error.code === 'VALIDATION') return `Use at most ${TITLE_LENGTH} characters`;
+  if (error.code === 'DISCONNECTED' || error.code === 'TIMEOUT') return 'The server did not answer; try again';
+  return error.message;
+}
+
+// ---------------------------------------------------------------- new card
+
+const composer = byId('composer'), title = byId('title'), problem = byId('problem'), left = byId('left');
+
+composer.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const text = title.value;
+  title.value = '';
+  showLeft();
+  problem.textContent = '';
+  try {
+    await put(text);
+  } catch (error) {
+    problem.textContent = words(error);
+    title.value ||= text; // nothing that was typed is lost
+    title.focus();
+    showLeft();
+  }
+});
+
+title.addEventListener('input', () => {
+  problem.textContent = '';
+  showLeft();
+});
+
+function showLeft() {
+  const rest = TITLE_LENGTH - title.value.length;
+  left.textContent = rest < 30 ? String(rest) : '';
+  left.classList.toggle('over', rest < 0);
+}
+
+// "/" goes to the new card, as in many apps; not while something is being typed.
+document.addEventListener('keydown', (event) => {
+  const typing = event.target.closest?.('input, textarea, dialog');
+  if (event.key !== '/' || typing || event.metaKey || event.ctrlKey || event.altKey) return;
+  event.preventDefault();
+  title.focus();
+});
+
+// ---------------------------------------------------------------- counters
+
+counts.subscribe((now) => {
+  if (!now) return;
+  const all = now.todo + now.doing + now.done;
+  byId('progress').hidden = all === 0;
+  byId('fill').style.width = `${all ? (100 * now.done) / all : 0}%`;
+  byId('summary').textContent = all === now.done ? `All ${all} done` : `${now.done} of ${all} done`;
+  board.count(now);
+  document.title = now.doing ? `(${now.doing}) ${heading}` : heading;
+});
+
+const heading = document.title;
+
+// ---------------------------------------------------------------- people
+
+const SHOWN = 5;
+
+here.subscribe((list) => {
+  const people = (list ?? []).map((entry) => entry.data);
+  const mine = people.find((person) => person.id === me.id);
+  const others = people.filter((person) => person.id !== me.id);
+  const shown = others.slice(0, SHOWN).map((person) => face('li', person, person.name));
+  if (others.length > SHOWN) {
+    const more = face('li', { name: `+${others.length - SHOWN}` }, others.slice(SHOWN).map((p) => p.name).join(', '));
+    more.textContent = `+${others.length - SHOWN}`;
+    shown.push(more);
+  }
+  byId('people').replaceChildren(...shown);
+  const badge = face('span', mine ?? { name: me.name }, '');
+  const label = document.createElement('span');
+  label.textContent = mine?.name ?? me.name;
+  byId('me').replaceChildren(badge, label);
+  byId('me').ariaLabel = `You are ${label.textContent}. Change your name`;
+});
+
+function face(tag, person, label) {
+  const made = document.createElement(tag);
+  made.className = 'face';
+  made.textContent = initials(person.name);
+  if (label) {
+    made.title = label;
+    made.ariaLabel = label;
+  }
+  if (person.color) made.style.setProperty('--color', person.color);
+  return made;
+}
+
+const dialog = byId('name-dialog'), nameField = byId('name');
+
+byId('me').addEventListener('click', () => {
+  nameField.value = me.name;
+  dialog.showModal();
+  nameField.select();
+});
+byId('name-cancel').addEventListener('click', () => dialog.close());
+byId('name-form').addEventListener('submit', async () => {
+  try {
+    const user = await call_me(nameField.value);
+    keepName(user.name);
+  } catch (error) {
+    toast(words(error));
+  }
+});
+
+// ---------------------------------------------------------------- activity
+
+let happened = [];
+
+function drawActivity() {
+  const lines = happened.slice(-30).reverse().map((entry) => {
+    const line = document.createElement('li');
+    const who = document.createElement('b');
+    const when = document.createElement('time');
+    who.textContent = entry.who;
+    when.dateTime = entry.at;
+    when.textContent = ago(entry.at);
+    line.append(who, ` ${entry.what} `, when);
+    return line;
+  });
+  byId('activity').replaceChildren(...lines);
+}
+
+activity.subscribe((list) => {
+  happened = list ?? [];
+  drawActivity();
+});
+setInterval(() => {
+  drawActivity();
+  board.tick();
+}, 30_000);
+
+// ---------------------------------------------------------------- connection
+
+const STATES = {
+  connecting: 'Connecting', open: 'Live', suspended: 'Live', disconnected: 'Reconnecting', failed: 'Offline',
+};
+
+connection.subscribe((state) => {
+  byId('link').dataset.state = state;
+  byId('link').firstElementChild.textContent = STATES[state] ?? state;
+});

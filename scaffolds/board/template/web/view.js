@@ -1,0 +1,43 @@
+// Small things that draw: look up, initials, times, toasts.
+
+/** @returns {any} */
+export const byId = (id) => document.getElementById(id);
+
+export function initials(name) {
+  const parts = name.trim().split(/\s+/);
+  const letters = parts.length > 1 ? [parts[0], parts[parts.length - 1]] : [parts[0]];
+  return letters.map((part) => [...part][0] ?? '').join('').toUpperCase();
+}
+
+const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' });
+
+export function ago(time) {
+  const seconds = (Date.parse(time) - Date.now()) / 1000;
+  if (seconds > -45) return 'just now';
+  if (seconds > -3600) return RELATIVE.format(Math.round(seconds / 60), 'minute');
+  if (seconds > -86400) return RELATIVE.format(Math.round(seconds / 3600), 'hour');
+  return RELATIVE.format(Math.round(seconds / 86400), 'day');
+}
+
+const SHOWN_FOR = 6000;
+
+/** Show a line at the bottom for some seconds, with one thing that can be done about it. */
+export function toast(text, action) {
+  const made = document.createElement('div');
+  made.className = 'toast';
+  made.append(text);
+  const leave = () => made.remove();
+  if (action) {
+    const button = document.createElement('button');
+    button.type = 'button';
+    button.textContent = action.label;
+    button.addEventListener('click', () => {
+      leave();
+      action.run();
+    });
+    made.append(button);
+  }
+  byId('toasts').append(made);
+  while (byId('toasts').children.length > 3) byId('toasts').firstChild.remove();
+  setTimeout(leave, SHOWN_FOR);
+}
