@@ -96,6 +96,8 @@ def _type_name(value: Any) -> str:
 
 
 def _enc_hook(value: Any) -> Any:
+    if value is None or isinstance(value, bool):  # a key; as a value msgspec knows it
+        return json.dumps(value)
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
         return dump(mode="json")
@@ -114,7 +116,7 @@ _decoder = msgspec.json.Decoder()
 
 def _encode_surrogates(value: Any) -> bytes:
     try:
-        plain = _finite(msgspec.to_builtins(value, enc_hook=_enc_hook, str_keys=True))
+        plain = _finite(msgspec.to_builtins(value, enc_hook=_enc_hook))
         text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise EncodeError(f"{_type_name(value)} has no JSON form: {error}") from error
