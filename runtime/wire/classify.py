@@ -162,6 +162,15 @@ def _too_deep_to_parse(data: str | bytes, start: str) -> Classified:
             is_value_of_id = string == "id" and depth == wanted_depth
         elif is_value_of_id:
             is_value_of_id = False
-            if is_reply_id(string):
-                ids.append(string)
+            id = _unescape(string)
+            if id and (is_batch or is_reply_id(id)):
+                ids.append(id)
     return Classified(Kind.TOO_DEEP, ids if is_batch else ids[-1:], is_batch=is_batch)
+
+
+def _unescape(string: str) -> str | None:
+    try:
+        text = decode(f'"{string}"')
+    except DecodeError:
+        return None
+    return text if isinstance(text, str) else None

@@ -233,6 +233,8 @@ def test_the_ids_of_a_deep_batch_are_read() -> None:
         (f'{{"rpc":"a/b","id":"","args":{nested(10_000)}}}', []),
         (f'{{"rpc":"id","x":"\\"id\\":","id" : "7","args":[{{"id":"8"}},{nested(10_000)}]}}', ["7"]),
         (f'{{"rpc":"a/b","args":[{{"id":"8"}},{nested(10_000)}]}}', []),
+        (f'{{"rpc":"a/b","id":"\\u00e9","args":{nested(10_000)}}}', ["é"]),
+        (f'{{"rpc":"a/b","args":{nested(10_000)},"id":"\\x"}}', []),
         (f'{{"r":{nested(10_000)},"x":"', []),
         (f'{{"r":{nested(10_000)},"id":"7\\', []),
     ],
