@@ -1,0 +1,1 @@
+"""One module per case; each offers `CASE`, a `bench.case.Case`."""
