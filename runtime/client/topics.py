@@ -1,0 +1,153 @@
+"""Which topics the client listens to, what it tells the server about that, and which numbers it saw.
+
+Spec: wire 3.2, 7.3 and 7.4.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runtime.client.stores import Listeners
+from runtime.wire.jsoncodec import encode
+from runtime.wire.names import is_system_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["MAX_HELD_FRAMES", "MAX_SEEN_TOPICS", "TopicEvent", "Topics", "subscribe_batches"]
+
+#: Topics whose last number is remembered for `resume`; the one seen first goes first.
+MAX_SEEN_TOPICS = 10_000
+#: Events kept for streams whose first answer is still on its way.
+MAX_HELD_FRAMES = 1000
+BATCH_TOPICS = 200
+BATCH_BYTES = 8000
+BATCH_FRAME_BYTES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class TopicEvent:
+    """One event of a topic; `seq` is its number there, `None` for direct sends and unnumbered publishes."""
+
+    topic: str
+    event: str
+    data: Any
+    seq: int | None = None
+
+
+class Topics:
+    """Listeners by topic. The server hears of a topic with its first listener and again with its last.
+
+    What changes in one turn of the loop is sent together at its end: `changed` is called when there is something
+    to send, and `turn_frames` returns it. System topics (`__...`) are never named to the server.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._listeners: dict[str, Listeners[TopicEvent]] = {}
+        self._on_wire: set[str] = set()
+        self._dirty: dict[str, None] = {}
+        self._ref = 0
+        self._held: deque[tuple[int, TopicEvent]] = deque(maxlen=MAX_HELD_FRAMES)
+        self._held_count = 0
+        self._holders = 0
+        #: Highest number seen of each topic, for `resume`; never lowered. Spec: wire 7.4.
+        self.seen: dict[str, int] = {}
+
+    def listen(self, topic: str, fn: Callable[[TopicEvent], object]) -> Callable[[], None]:
+        """Call `fn(event)` for each event of `topic`; return the function that ends it."""
+        listeners = self._listeners.get(topic)
+        if listeners is None:
+            listeners = self._listeners[topic] = Listeners()
+            self._mark(topic)
+        remove = listeners.add(fn)
+
+        def off() -> None:
+            remove()
+            if not listeners and self._listeners.get(topic) is listeners:
+                del self._listeners[topic]
+                self._mark(topic)
+
+        return off
+
+    def dispatch(self, event: TopicEvent) -> None:
+        """Hand an event that came in to the listeners of its topic."""
+        if event.seq is not None:
+            self._note(event.topic, event.seq)
+        if self._holders:
+            self._held.append((self._held_count, event))
+            self._held_count += 1
+        listeners = self._listeners.get(event.topic)
+        if listeners is not None:
+            listeners.call(event)
+
+    def hold(self) -> int:
+        """Keep the events that come in from now on; return a mark for `release`."""
+        self._holders += 1
+        return self._held_count
+
+    def release(self, mark: int, topic: str | None) -> list[TopicEvent] | None:
+        """Return the events of `topic` since `mark`, `None` if there were too many to keep, and let go."""
+        self._holders -= 1
+        oldest = self._held[0][0] if self._held else self._held_count
+        kept = [event for at, event in self._held if at >= mark and event.topic == topic]
+        if not self._holders:
+            self._held.clear()
+        return None if topic is not None and oldest > mark else kept
+
+    def opening_frames(self) -> list[bytes]:
+        """Return the frames that subscribe a new connection to everything listened to. Spec: wire 1.6."""
+        self._dirty.clear()
+        self._on_wire = {topic for topic in self._listeners if not is_system_topic(topic)}
+        return self._batches(topic for topic in self._listeners if topic in self._on_wire)
+
+    def turn_frames(self) -> list[bytes]:
+        """Return the frames for what changed since the last call: first the topics left, then the new ones."""
+        left = [topic for topic in self._dirty if topic in self._on_wire and topic not in self._listeners]
+        new = [topic for topic in self._dirty if topic not in self._on_wire and topic in self._listeners]
+        self._dirty.clear()
+        self._on_wire.difference_update(left)
+        self._on_wire.update(new)
+        frames = [encode({"type": "unsubscribe", "topic": topic}) for topic in left]
+        if len(new) == 1:
+            self._ref += 1
+            frames.append(encode({"type": "subscribe", "topic": new[0], "ref": self._ref}))
+        else:
+            frames += self._batches(new)
+        return frames
+
+    def _mark(self, topic: str) -> None:
+        if not is_system_topic(topic):
+            self._dirty[topic] = None
+            self._changed()
+
+    def _note(self, topic: str, seq: int) -> None:
+        known = self.seen.get(topic)
+        if known is None and len(self.seen) >= MAX_SEEN_TOPICS:
+            del self.seen[next(iter(self.seen))]
+        if known is None or seq > known:
+            self.seen[topic] = seq
+
+    def _batches(self, topics: Iterable[str]) -> list[bytes]:
+        frames = []
+        for batch in subscribe_batches(topics):
+            self._ref += 1
+            frames.append(encode({"type": "subscribe-batch", "topics": batch, "ref": self._ref}))
+        return frames
+
+
+def subscribe_batches(topics: Iterable[str]) -> Iterator[list[str]]:
+    """Cut `topics` into lists that each fit one `subscribe-batch` frame: 200 topics, 8000 bytes. Spec: wire 7.3."""
+    batch: list[str] = []
+    size = BATCH_FRAME_BYTES
+    for topic in topics:
+        cost = len(encode(topic)) + 1
+        if batch and (len(batch) >= BATCH_TOPICS or size + cost > BATCH_BYTES):
+            yield batch
+            batch, size = [], BATCH_FRAME_BYTES
+        batch.append(topic)
+        size += cost
+    if batch:
+        yield batch
