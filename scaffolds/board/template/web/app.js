@@ -60,6 +60,10 @@ const composer = byId('composer'), title = byId('title'), problem = byId('proble
 composer.addEventListener('submit', async (event) => {
   event.preventDefault();
   const text = title.value;
+  if (!text.trim()) {
+    problem.textContent = 'Write a few words first';
+    return;
+  }
   title.value = '';
   showLeft();
   problem.textContent = '';
@@ -94,6 +98,8 @@ document.addEventListener('keydown', (event) => {
 
 // ---------------------------------------------------------------- counters
 
+const heading = document.title;
+
 counts.subscribe((now) => {
   if (!now) return;
   const all = now.todo + now.doing + now.done;
@@ -103,8 +109,6 @@ counts.subscribe((now) => {
   board.count(now);
   document.title = now.doing ? `(${now.doing}) ${heading}` : heading;
 });
-
-const heading = document.title;
 
 // ---------------------------------------------------------------- people
 
