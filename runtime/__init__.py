@@ -1,1 +1,125 @@
-"""Realtime Toolkit: what apps import."""
+"""Realtime Toolkit: what apps import.
+
+Names are loaded when they are first used, so that `import runtime` costs next to nothing and a client script does not
+load the server.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtime.core.connection import Connection, SendResult, Signal
+    from runtime.core.errors import (
+        CapacityExceeded,
+        LiveError,
+        PayloadTooLarge,
+        PlatformError,
+        PlatformNotReady,
+        RealtimeError,
+    )
+    from runtime.core.platform import BatchMessage, Platform, ScopedTopic
+    from runtime.core.pressure import PressureSnapshot
+    from runtime.live.context import Ctx, current_ctx
+    from runtime.live.declare import live as live
+    from runtime.live.guards import guard
+    from runtime.live.ratelimit import Rule
+    from runtime.live.stream import Page
+    from runtime.server.app import RealtimeApp, create_app
+    from runtime.server.current import get_platform, publish, settings
+    from runtime.server.upgrade import UpgradeResponse
+
+__version__ = "0.5.0"
+
+_HOMES = {
+    "BatchMessage": "runtime.core.platform",
+    "CapacityExceeded": "runtime.core.errors",
+    "Connection": "runtime.core.connection",
+    "Ctx": "runtime.live.context",
+    "LiveError": "runtime.core.errors",
+    "Page": "runtime.live.stream",
+    "PayloadTooLarge": "runtime.core.errors",
+    "Platform": "runtime.core.platform",
+    "PlatformError": "runtime.core.errors",
+    "PlatformNotReady": "runtime.core.errors",
+    "PressureSnapshot": "runtime.core.pressure",
+    "RealtimeApp": "runtime.server.app",
+    "RealtimeError": "runtime.core.errors",
+    "Rule": "runtime.live.ratelimit",
+    "ScopedTopic": "runtime.core.platform",
+    "SendResult": "runtime.core.connection",
+    "Signal": "runtime.core.connection",
+    "UpgradeResponse": "runtime.server.upgrade",
+    "create_app": "runtime.server.app",
+    "current_ctx": "runtime.live.context",
+    "get_platform": "runtime.server.current",
+    "guard": "runtime.live.guards",
+    "live": "runtime.live.declare",
+    "publish": "runtime.server.current",
+    "settings": "runtime.server.current",
+}
+
+__all__ = [
+    "BatchMessage",
+    "CapacityExceeded",
+    "Connection",
+    "Ctx",
+    "LiveError",
+    "Page",
+    "PayloadTooLarge",
+    "Platform",
+    "PlatformError",
+    "PlatformNotReady",
+    "PressureSnapshot",
+    "RealtimeApp",
+    "RealtimeError",
+    "Rule",
+    "ScopedTopic",
+    "SendResult",
+    "Signal",
+    "UpgradeResponse",
+    "__version__",
+    "create_app",
+    "current_ctx",
+    "get_platform",
+    "guard",
+    "live",
+    "publish",
+    "settings",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        if name.startswith("MAX_"):
+            return getattr(importlib.import_module("runtime.core.capacity"), name)
+        raise AttributeError(f"module 'runtime' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Runtime(types.ModuleType):
+    """`runtime.live` is both a package and the decorators: whoever asks for the attribute means the decorators.
+
+    The import system sets the package as an attribute once it is loaded; here that is not kept. Modules inside are
+    still found by their full names. See docs/adr for the reasons.
+    """
+
+    @property
+    def live(self) -> Any:
+        """The decorators of the live API."""
+        return importlib.import_module("runtime.live.declare").live
+
+    @live.setter
+    def live(self, package: types.ModuleType) -> None:
+        """Ignore what the import system sets."""
+
+
+sys.modules[__name__].__class__ = _Runtime

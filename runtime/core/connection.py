@@ -88,6 +88,7 @@ class Connection:
         "opened_at",
         "origin",
         "path",
+        "quiet_sweeps",
         "remote_address",
         "request_id",
         "signal",
@@ -132,6 +133,7 @@ class Connection:
         self.frames_out = 0
         #: `frames_out` when the keepalive last looked; see `runtime.server.keepalive`.
         self.last_out = 0
+        self.quiet_sweeps = 0
         self._sink = sink
         self._outbox = outbox
         self._subscriptions = subscriptions

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["AppPackage", "PREFIX"]
+__all__ = ["PREFIX", "AppPackage", "load_private"]
 
 PREFIX = "_realtime_app_"
 ALIAS = "live"
@@ -186,3 +186,19 @@ class _Loader(_SourceLoader):
         name: Any = module.__name__
         sys.modules[self._package._alias(name)] = module
         self._package.around(name, lambda: super(_Loader, self).exec_module(module))
+
+
+def load_private(name: str, file: Path) -> types.ModuleType:
+    """Run a single file of the app under a private module name, compiled afresh."""
+    private = f"{PREFIX}{name}_{next(_numbers)}"
+    spec = importlib.util.spec_from_file_location(private, file, loader=_SourceLoader(private, str(file)))
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[private] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[private]
+        raise
+    return module

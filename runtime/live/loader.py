@@ -65,7 +65,6 @@ class LiveLoader:
 
     def load(self, app: Collector | None = None) -> LoadResult:
         """Import everything. Modules that fail become problems of the registry; the others are in it."""
-        self.package.install()
         self._executed = []
         self._import_package()
         for file in live_files(self.live_dir):

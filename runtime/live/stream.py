@@ -201,7 +201,7 @@ class StreamRunner:
         if sub is None or not self.subs.drop_one(sub):
             return
         connection = sub.connection
-        if result.joined and not self.subs.holds(connection, sub.endpoint, sub.topic):
+        if result.joined and not self.subs.has(connection, sub.topic):
             connection.unsubscribe(sub.topic)
         elif result.held is not None:
             self._subscriptions.release(connection, result.held)

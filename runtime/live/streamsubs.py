@@ -93,6 +93,10 @@ class StreamSubs:
         """Return whether `connection` has `topic` through this stream."""
         return (topic, endpoint.path) in self._by_connection.get(connection, {})
 
+    def has(self, connection: Connection, topic: str) -> bool:
+        """Return whether `connection` has `topic` through any stream."""
+        return connection in self._by_topic.get(topic, {})
+
     def others(self, topic: str, connection: Connection) -> int:
         """Return how many other connections hold a stream on `topic`."""
         members = self._by_topic.get(topic, {})

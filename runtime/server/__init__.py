@@ -1,1 +1,1 @@
-"""Placeholder docstring."""
+"""The ASGI app: WebSocket endpoint, HTTP side, hooks and settings."""

@@ -1,0 +1,191 @@
+"""The live side of one worker: loads the modules, keeps the generation in force, swaps it on reload.
+
+Spec: live-api 1.2 and 21.1; design page, decision 3.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.core.events import EventBus, LiveFailed, LiveReloaded
+from runtime.core.tasks import TaskOwner
+from runtime.live.collector import Collector
+from runtime.live.dispatch import Dispatcher
+from runtime.live.generation import Generation
+from runtime.live.loader import LiveLoader
+from runtime.live.pipeline import Pipeline
+from runtime.live.ratelimit import Buckets
+from runtime.live.registry import LiveModule, Registry, build_registry
+from runtime.live.reload import Refresher, ReloadResult, compare
+from runtime.live.runner import FunctionRunner
+from runtime.live.scope import LiveScope
+from runtime.live.stream import StreamRunner
+from runtime.live.streamsubs import StreamSubs
+
+if TYPE_CHECKING:
+    from runtime.core.clock import Clock
+    from runtime.core.connection import Connection
+    from runtime.core.gate import Membership
+    from runtime.core.metrics import Metrics
+    from runtime.core.platform import Platform
+    from runtime.core.subscriptions import Subscriptions
+    from runtime.core.turnbatch import TurnBatch
+
+__all__ = ["LiveApp"]
+
+logger = logging.getLogger("realtime.live")
+
+
+class LiveApp:
+    """Everything that live modules declare, and what runs it."""
+
+    def __init__(
+        self,
+        *,
+        platform: Platform,
+        turn: TurnBatch,
+        membership: Membership,
+        subscriptions: Subscriptions,
+        metrics: Metrics,
+        events: EventBus,
+        clock: Clock,
+        executor: Executor,
+        max_frame: int,
+        dev: bool,
+    ) -> None:
+        self._platform = platform
+        self._events = events
+        self._clock = clock
+        self._dev = dev
+        self._loader: LiveLoader | None = None
+        self._old: set[Generation] = set()
+        self._scope = LiveScope(platform, turn, metrics, max_frame)
+        self.generation = Generation(0, Registry())
+        self.functions = FunctionRunner(self._scope, executor)
+        #: Calls in flight: they outlive their connection, and are ended at shutdown.
+        self.calls = TaskOwner("live calls")
+        self.streams = StreamRunner(
+            self._scope, membership, subscriptions, StreamSubs(metrics), self.functions, max_frame
+        )
+        self.dispatcher = Dispatcher(
+            pipeline=Pipeline(self.functions, self.streams, Buckets(clock)),
+            functions=self.functions,
+            streams=self.streams,
+            turn=turn,
+            metrics=metrics,
+            events=events,
+            clock=clock,
+            generation=lambda: self.generation,
+            max_frame=max_frame,
+            dev=dev,
+        )
+        self._refresher = Refresher(self.functions, self.streams, subscriptions, platform)
+        #: What hooks.py and the settings declare for the whole app.
+        self.collector = Collector()
+
+    @property
+    def registry(self) -> Registry:
+        """The registry in force."""
+        return self.generation.registry
+
+    @property
+    def loader(self) -> LiveLoader | None:
+        """The loader of the project's modules; `None` when modules were registered by hand."""
+        return self._loader
+
+    def prepare(self, project: Path, live_dir: Path) -> LiveLoader:
+        """Make the project's modules importable, as `hooks.py` may want them, without running any."""
+        self._loader = LiveLoader(project, live_dir)
+        self._loader.package.install()
+        return self._loader
+
+    def load(self) -> Registry:
+        """Import the prepared project's live modules and put them in force; mistakes are in `problems`.
+
+        Raises:
+            RuntimeError: `prepare` was not called.
+        """
+        if self._loader is None:
+            raise RuntimeError("prepare(project, live_dir) comes before load()")
+        result = self._loader.load(self.collector)
+        self._swap(result.registry)
+        for module in result.registry.modules.values():
+            self._warn(module)
+        return result.registry
+
+    def register(self, module: LiveModule) -> None:
+        """Add one module by hand, as tests do; one of the same name is replaced."""
+        modules = {**self.registry.modules, module.name: module}
+        self._swap(build_registry(modules.values(), app=self.collector))
+
+    async def reload(self, changed: Collection[Path]) -> ReloadResult:
+        """Run changed modules and their dependents again and swap the registry, between two turns of the loop.
+
+        No connection and no subscription is lost; calls in flight end in the old code. Streams of the modules that
+        ran again load anew for their subscribers, who get the result as `refreshed`. Where the new code fails, the
+        old one stays in force and the result says why.
+        """
+        if self._loader is None:
+            raise RuntimeError("there is no project to reload; load() was not called")
+        started = self._clock.monotonic()
+        before = self.registry
+        loaded = self._loader.reload(changed, self.collector)
+        result = compare(before, loaded.registry)
+        result.duration = self._clock.monotonic() - started
+        if result.modules or result.removed or not loaded.registry.problems:
+            self._swap(loaded.registry)
+        if loaded.registry.problems:
+            self._events.emit(LiveFailed(list(loaded.registry.problems)))
+        if result.modules or result.removed:
+            for name in result.modules:
+                self._warn(loaded.registry.modules[name])
+            resubscribe = self._refresher.moved(set(result.modules), self.registry)
+            if self._dev:
+                data = {"modules": [*result.modules, *result.removed], "resubscribe": resubscribe}
+                self._platform.publish("__realtime", "reload", data, seq=False)
+            self.generation.tasks.start(
+                self._refresher.refresh(set(result.modules), self.registry, set(resubscribe)), name="refresh"
+            )
+            self._events.emit(LiveReloaded(result.modules, result.added, result.removed, result.duration))
+        return result
+
+    def left_topic(self, connection: Connection, topic: str) -> None:
+        """End the streams of `connection` on `topic`."""
+        self.streams.leave(connection, topic)
+
+    def connection_closed(self, connection: Connection) -> None:
+        """End everything of a connection that is gone."""
+        self.streams.leave_all(connection)
+
+    async def close(self, *, timeout: float) -> int:
+        """Wait for running calls, at most `timeout` seconds, then end them; return how many were ended."""
+        await self.calls.wait_idle(timeout=timeout)
+        ended = self.calls.running
+        await self.calls.close()
+        await self.functions.tasks.wait_idle(timeout=timeout)
+        await self.functions.tasks.close()
+        for generation in (*self._old, self.generation):
+            await generation.tasks.close()
+        if self._loader is not None:
+            self._loader.close()
+        return ended
+
+    def _swap(self, registry: Registry) -> None:
+        old, self.generation = self.generation, Generation(self.generation.number + 1, registry)
+        self._scope.admission = registry.admission
+        self._old.add(old)
+        old.retire(self._drained)
+
+    def _drained(self, generation: Generation) -> None:
+        self._old.discard(generation)
+        if generation.tasks.running:
+            self.functions.tasks.start(generation.tasks.close(), name=f"close generation {generation.number}")
+
+    def _warn(self, module: LiveModule) -> None:
+        if self._dev:
+            for warning in module.warnings:
+                logger.warning("%s", warning)

@@ -1,0 +1,102 @@
+"""`create_app()`: the whole server as one Starlette app, alone or mounted in another. Spec: platform 1.9 and 3.1."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from runtime.server.assembly import Runtime, assemble
+from runtime.server.http import http_routes
+from runtime.server.settings_source import load_settings
+from runtime.server.websocket import WebSocketEndpoint, upgrade_required
+
+if TYPE_CHECKING:
+    from runtime.core.clock import Clock
+    from runtime.core.settings import Settings
+
+__all__ = ["RealtimeApp", "create_app"]
+
+# Methods of a plain request to the WebSocket path that are told to upgrade.
+PLAIN_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class RealtimeApp(Starlette):
+    """A Starlette app with a runtime behind it; `app.state.runtime` and `app.state.platform` are set."""
+
+    def __init__(self, runtime: Runtime, *, routes: Sequence[BaseRoute], lifespan: Literal["auto", "manual"]) -> None:
+        self.runtime = runtime
+        path = runtime.settings.websocket.path
+        own = [
+            WebSocketRoute(path, WebSocketEndpoint(runtime)),
+            Route(path, upgrade_required, methods=PLAIN_METHODS),
+        ]
+        super().__init__(
+            debug=False,
+            routes=[*own, *routes, *http_routes(runtime)],
+            lifespan=_lifespan if lifespan == "auto" else None,
+        )
+        self.state.runtime = runtime
+        self.state.platform = runtime.platform
+
+    async def start(self) -> None:
+        """Load the project, run the `init` hook and accept connections from then on.
+
+        Call it from the lifespan of the app this one is mounted in (`lifespan="manual"`); a second call does nothing.
+
+        Raises:
+            StartupError: what keeps the app from starting, with the place in the project.
+        """
+        await self.runtime.start(self)
+
+    async def stop(self, reason: str = "lifespan") -> None:
+        """Run the `shutdown` hook, close every connection with 1001 and release everything. Idempotent."""
+        await self.runtime.stop(reason)
+
+
+def create_app(
+    project: str | os.PathLike[str] | None = ".",
+    *,
+    settings: Settings | None = None,
+    routes: Sequence[BaseRoute] = (),
+    lifespan: Literal["auto", "manual"] = "auto",
+    page_snippets: Sequence[str] = (),
+    clock: Clock | None = None,
+) -> RealtimeApp:
+    """Build the app of the project in folder `project`.
+
+    Args:
+        project: the folder with `realtime.toml`; `None` for an app whose live modules are registered by hand.
+        settings: effective settings; read from the project and the environment when missing.
+        routes: Starlette routes of yours, in front of the static files.
+        lifespan: `auto` starts and stops with the ASGI server; `manual` when mounted in an app whose lifespan calls
+            `await app.start()` and `await app.stop()`.
+        page_snippets: markup for the head of every HTML page.
+        clock: another source of time, for tests.
+
+    Raises:
+        SettingsError: a setting that cannot be; the message says where it stands.
+        FileNotFoundError: there is no such folder.
+    """
+    folder = None if project is None else Path(project)
+    if settings is None:
+        from runtime.core.settings import Settings as Defaults
+
+        settings = load_settings(folder).settings if folder is not None else Defaults()
+    runtime = assemble(folder, settings, clock=clock)
+    runtime.page_snippets.extend(page_snippets)
+    return RealtimeApp(runtime, routes=routes, lifespan=lifespan)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: Any) -> AsyncIterator[None]:
+    await app.start()
+    try:
+        yield
+    finally:
+        await app.stop()

@@ -1,0 +1,157 @@
+"""A connection's way out over ASGI: one message per frame, in order, without a task while the server takes them.
+
+Under uvicorn a `send` finishes without waiting unless the peer is behind. So it is driven here, in the loop's
+callback, and only what really has to wait becomes a task; an idle or quick connection has none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starlette.types import Send
+
+    from runtime.core.sink import Frame
+    from runtime.core.tasks import TaskOwner
+
+__all__ = ["AsgiSink"]
+
+logger = logging.getLogger("realtime.asgi")
+
+ABNORMAL = 1011
+
+
+class AsgiSink:
+    """Implements `runtime.core.sink.Sink` on an accepted ASGI WebSocket."""
+
+    __slots__ = ("_buffered", "_dead", "_direct", "_queue", "_send", "_sending", "_tasks")
+
+    def __init__(self, send: Send, tasks: TaskOwner, *, direct: bool) -> None:
+        """Write through `send`; `direct` when its coroutine may be driven outside of a task (uvicorn)."""
+        self._send = send
+        self._tasks = tasks
+        self._direct = direct
+        self._queue: deque[Frame | tuple[int, str]] = deque()
+        self._buffered = 0
+        self._sending = False
+        self._dead = False
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of frames whose `send` has not returned."""
+        return self._buffered
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Send `frames` behind everything before."""
+        if self._dead:
+            return
+        self._queue.extend(frames)
+        for frame in frames:
+            self._buffered += frame.size
+        self._pump()
+
+    def close(self, code: int, reason: str) -> None:
+        """Send the close message behind everything before."""
+        if not self._dead:
+            self._queue.append((code, reason))
+            self._pump()
+
+    def terminate(self) -> None:
+        """Forget what waits and close with 1011, which is all that ASGI offers."""
+        self._queue.clear()
+        self._buffered = 0
+        self.close(ABNORMAL, "")
+
+    def lost(self) -> None:
+        """Note that the peer is gone: nothing is sent any more."""
+        self._dead = True
+        self._queue.clear()
+        self._buffered = 0
+
+    def _pump(self) -> None:
+        if self._sending:
+            return
+        if not self._direct:
+            self._continue_in_task(None)
+            return
+        while self._queue and not self._dead:
+            sending = self._start_next()
+            try:
+                waits_for = sending.send(None)
+            except StopIteration:
+                self._sent()
+            except Exception as error:
+                self._failed(error)
+            else:
+                self._continue_in_task(_Started(sending, waits_for))
+                return
+
+    def _continue_in_task(self, started: _Started | None) -> None:
+        self._sending = True
+        self._tasks.start(self._drain(started), name="send")
+
+    async def _drain(self, started: _Started | None) -> None:
+        try:
+            if started is not None:
+                await started
+                self._sent()
+            while self._queue and not self._dead:
+                await self._start_next()
+                self._sent()
+        except Exception as error:
+            self._failed(error)
+        finally:
+            self._sending = False
+
+    def _start_next(self) -> Coroutine[Any, Any, None]:
+        head = self._queue[0]
+        if isinstance(head, tuple):
+            code, reason = head
+            message: dict[str, Any] = {"type": "websocket.close", "code": code, "reason": reason}
+        else:
+            message = {"type": "websocket.send", "text": head.text}
+        coroutine: Any = self._send(message)
+        return coroutine  # type: ignore[no-any-return]  # ASGI says awaitable, servers give coroutines
+
+    def _sent(self) -> None:
+        if not self._queue:
+            return
+        head = self._queue.popleft()
+        if isinstance(head, tuple):
+            self.lost()
+        else:
+            self._buffered -= head.size
+
+    def _failed(self, error: Exception) -> None:
+        # The server says so when the peer left first; the receive side reports the close.
+        logger.debug("a frame could not be sent: %s", error)
+        self.lost()
+
+
+class _Started:
+    """A coroutine that ran up to its first wait, to be awaited for the rest."""
+
+    __slots__ = ("_coroutine", "_waits_for")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        waits_for = self._waits_for
+        while True:
+            advance: Callable[[Any], Any]
+            value: Any
+            try:
+                value = yield waits_for
+            except BaseException as error:
+                advance, value = self._coroutine.throw, error
+            else:
+                advance = self._coroutine.send
+            try:
+                waits_for = advance(value)
+            except StopIteration:
+                return

@@ -1,0 +1,265 @@
+"""The frames of one connection: classified, kept in order where order matters, and handed on.
+
+Control frames run strictly one after another, each to the end of its hooks; calls run beside them and beside each
+other. Frames that arrive while the `open` hook runs wait for it. Spec: wire 3.2, 3.4 and 10; platform 1.7 and 1.8.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from runtime.core import capacity
+from runtime.core.events import ConnectionClosedEvent
+from runtime.live.dispatch import CallSlots
+from runtime.wire import control, names
+from runtime.wire.classify import Kind, classify
+from runtime.wire.limits import MAX_BATCH_TOPICS
+
+if TYPE_CHECKING:
+    from runtime.core.connection import Connection
+    from runtime.server.assembly import Runtime
+
+__all__ = ["Inbound"]
+
+logger = logging.getLogger("realtime.inbound")
+
+INVALID_TOPIC = "INVALID_TOPIC"
+RATE_LIMITED = "RATE_LIMITED"
+
+Step = Coroutine[Any, Any, None]
+
+
+class Inbound:
+    """What one peer sends. `feed` every message in order, then `closed` once."""
+
+    def __init__(self, runtime: Runtime, connection: Connection) -> None:
+        self.connection = connection
+        self._runtime = runtime
+        self._settings = runtime.settings
+        self._slots = CallSlots()
+        self._early: deque[str | bytes] | None = deque()
+        self._controls: deque[control.Control] = deque()
+        self._control_running = False
+        self._closed = False
+
+    def opened(self) -> None:
+        """Take the frames that came while the `open` hook ran, and further ones at once from now on."""
+        early, self._early = self._early, None
+        for data in early or ():
+            self._take(data)
+
+    def feed(self, data: str | bytes) -> None:
+        """Take one message: `str` for a text frame, `bytes` for a binary one. Never raises for what it holds."""
+        early = self._early
+        if early is None:
+            self._take(data)
+        elif len(early) < capacity.get("MAX_CONTROL_QUEUE"):
+            early.append(data)
+        else:
+            capacity.record(
+                "MAX_CONTROL_QUEUE", "reject", hint="the open hook is slow and the client keeps sending"
+            )
+            self._runtime.metrics.add("ws_control_dropped_total", "opening")
+
+    def _take(self, data: str | bytes) -> None:
+        if self.connection.closed:
+            return
+        found = classify(data, self._settings.security.max_envelope_depth)
+        kind = found.kind
+        runtime = self._runtime
+        if kind is Kind.CALL:
+            runtime.live.dispatcher.call(self.connection, found.payload, self._slots, runtime.live.calls)
+        elif kind is Kind.BATCH:
+            runtime.live.dispatcher.batch(self.connection, found.payload, self._slots, runtime.live.calls)
+        elif kind is Kind.CONTROL:
+            self._control(found.payload)
+        elif kind is Kind.BAD_ID:
+            runtime.metrics.add("rpc_calls_dropped_total", "bad_id")
+        elif kind is Kind.TOO_DEEP and found.payload:
+            runtime.live.dispatcher.too_deep(self.connection, found.payload, is_batch=found.is_batch)
+        else:
+            self._unhandled(data, found.payload if isinstance(found.payload, dict) else None)
+
+    def _unhandled(self, data: str | bytes, message: dict[str, Any] | None) -> None:
+        runtime = self._runtime
+        if runtime.hooks.get("message") is None:
+            runtime.metrics.add("ws_frames_unhandled_total")
+            return
+        if not self._slots.take():
+            runtime.metrics.add("rpc_calls_dropped_total", "overloaded")
+            return
+        runtime.live.calls.start(self._message(data, message), name="message")
+
+    async def _message(self, data: str | bytes, message: dict[str, Any] | None) -> None:
+        try:
+            await self._hook("message", data=data, is_binary=isinstance(data, bytes), msg=message)
+        finally:
+            self._slots.give_back()
+
+    def _control(self, frame: control.Control) -> None:
+        if self._control_running:
+            if len(self._controls) >= capacity.get("MAX_CONTROL_QUEUE"):
+                self._overflow(frame)
+            else:
+                self._controls.append(frame)
+            return
+        step = self._handle(frame)
+        if step is not None:
+            self._control_running = True
+            self._runtime.live.calls.start(self._run_controls(step), name="control")
+
+    async def _run_controls(self, step: Step | None) -> None:
+        try:
+            while step is not None or self._controls:
+                if step is not None:
+                    await step
+                step = self._handle(self._controls.popleft()) if self._controls else None
+        finally:
+            self._control_running = False
+
+    def _overflow(self, frame: control.Control) -> None:
+        capacity.record("MAX_CONTROL_QUEUE", "reject")
+        self._runtime.metrics.add("ws_control_dropped_total", "queue")
+        if isinstance(frame, control.Subscribe):
+            self._deny(frame.topic, frame.ref, RATE_LIMITED)
+        elif isinstance(frame, control.SubscribeBatch):
+            for topic in frame.topics:
+                self._deny(topic, frame.ref, RATE_LIMITED)
+
+    def _handle(self, frame: control.Control) -> Step | None:
+        """Carry out one control frame: at once (`None`), or by the coroutine returned when a hook has to be asked."""
+        if self.connection.closed:
+            return None
+        if isinstance(frame, control.Subscribe):
+            return self._subscribe([frame.topic], frame.ref)
+        if isinstance(frame, control.SubscribeBatch):
+            return self._subscribe(frame.topics, frame.ref)
+        if isinstance(frame, control.Unsubscribe):
+            return self._unsubscribe(frame.topic)
+        if isinstance(frame, control.Hello):
+            self.connection.caps = frame.caps
+        elif isinstance(frame, control.Resume):
+            return self._resume(frame)
+        return None
+
+    def _subscribe(self, topics: list[Any], ref: control.Ref | None) -> Step | None:
+        seen, beyond = topics[:MAX_BATCH_TOPICS], topics[MAX_BATCH_TOPICS:]
+        for topic in seen:
+            if not self._is_allowed(topic):
+                self._deny(topic, ref, INVALID_TOPIC)
+        wanted = [topic for topic in seen if self._is_allowed(topic)]
+        for topic in beyond:
+            self._deny(topic, ref, RATE_LIMITED)
+        if not wanted:
+            return None
+        if self._runtime.membership.gate.is_open:
+            self._grant(wanted, ref, {})
+            return None
+        return self._ask(wanted, ref)
+
+    def _is_allowed(self, topic: Any) -> bool:
+        security = self._settings.security
+        if not isinstance(topic, str):
+            return False
+        if names.is_system_topic(topic) and not security.allow_system_topic_subscribe:
+            return False
+        if names.is_wire_topic(topic, allow_non_ascii=security.allow_non_ascii_topics):
+            return True
+        # The client follows a stream's reply with a subscribe; the server put it on that topic itself (wire 3.2).
+        return self.connection.is_subscribed(topic) and not names.is_system_topic(topic)
+
+    async def _ask(self, topics: list[str], ref: control.Ref | None) -> None:
+        membership = self._runtime.membership
+        asked = [t for t in dict.fromkeys(topics) if membership.precheck(self.connection, t) is None]
+        answers = await membership.gate.decide(self.connection, asked) if asked else []
+        if not self.connection.closed:
+            self._grant(topics, ref, dict(zip(asked, answers, strict=True)))
+
+    def _grant(self, topics: list[str], ref: control.Ref | None, reasons: dict[str, str | None]) -> None:
+        for topic in topics:
+            held = topic in self.connection.granted
+            reason = self._runtime.membership.grant(self.connection, topic, reasons.get(topic))
+            if reason is None:
+                if ref is not None:
+                    self.connection.write_control(control.encode_subscribed(topic, ref))
+                continue
+            if held:
+                self._runtime.live.left_topic(self.connection, topic)
+            self._deny(topic, ref, reason)
+
+    def _deny(self, topic: Any, ref: control.Ref | None, reason: str) -> None:
+        if ref is not None:
+            self.connection.write_control(control.encode_denied(topic, ref, reason))
+
+    def _unsubscribe(self, topic: str) -> Step | None:
+        if names.is_system_topic(topic) or names.name_problem(topic) is not None:
+            return None
+        self.connection.unsubscribe(topic)
+        self._runtime.live.left_topic(self.connection, topic)
+        if self._runtime.hooks.get("unsubscribe") is None:
+            return None
+        return self._hook("unsubscribe", topic=topic)
+
+    def _resume(self, frame: control.Resume) -> Step | None:
+        if self._runtime.hooks.get("resume") is None:
+            self._resumed()
+            return None
+        return self._run_resume(frame)
+
+    async def _run_resume(self, frame: control.Resume) -> None:
+        seen = {
+            topic: number
+            for topic, number in list(frame.last_seen_seqs.items())[: capacity.get("MAX_RESUME_TOPICS")]
+            if names.is_wire_topic(topic, allow_non_ascii=True)
+            and not names.is_system_topic(topic)
+            and isinstance(number, int)
+            and not isinstance(number, bool)
+            and number >= 0
+        }
+        await self._hook("resume", session_id=frame.session_id, last_seen_seqs=seen)
+        self._resumed()
+
+    def _resumed(self) -> None:
+        # Nothing is replayed yet, so there is no outcome to report for any topic (wire 8.4).
+        self.connection.write_control(control.encode_resumed(None))
+
+    async def _hook(self, name: str, **values: Any) -> None:
+        """Run a hook whose failure is logged and changes nothing."""
+        runtime = self._runtime
+        try:
+            await runtime.hooks.run(
+                name,
+                self._settings.websocket.hook_timeout,
+                ws=self.connection,
+                platform=self.connection.platform,
+                **values,
+            )
+        except Exception:
+            logger.exception("hook %s failed", name)
+            runtime.metrics.add("hook_errors_total", name)
+
+    async def closed(self, code: int, reason: str) -> None:
+        """End the connection's side of everything; runs the `close` hook once. Spec: platform 1.7."""
+        if self._closed:
+            return
+        self._closed = True
+        runtime, connection = self._runtime, self.connection
+        connection.mark_closed(reason or "connection closed")
+        self._controls.clear()
+        runtime.live.connection_closed(connection)
+        duration = runtime.clock.monotonic() - connection.opened_at
+        if runtime.hooks.get("close") is not None:
+            await self._hook(
+                "close",
+                code=code,
+                reason=reason,
+                subscriptions=connection.subscriptions,
+                id=connection.id,
+                duration=duration,
+            )
+        runtime.forget(connection)
+        if runtime.events.listeners:
+            runtime.events.emit(ConnectionClosedEvent(connection.id, connection.user, code, reason, duration))

@@ -1,0 +1,120 @@
+"""Our app under uvicorn: start, stop and signals in the order of platform 1.9."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from runtime.server.websocket import DIRECT_SEND
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from runtime.server.app import RealtimeApp
+
+__all__ = ["RealtimeServer"]
+
+SHUTDOWN_CODE = 1001
+SHUTDOWN_REASON = "Server shutting down"
+# How long peers have to answer the closing handshake before their transport is dropped.
+GOODBYE_TIMEOUT = 0.5
+GOODBYE_POLL = 0.01
+# uvicorn's own limit lies above ours: the endpoint answers 1009 itself, also for text whose bytes exceed its length.
+PAYLOAD_MARGIN = 1024
+
+
+class RealtimeServer(uvicorn.Server):
+    """Serve one `RealtimeApp`. `await serve()` returns after a signal or after `should_exit` was set.
+
+    `close_code` and `close_reason` are what open connections are told at the end: 1001, or 1012 for a dev worker that
+    another one replaces.
+    """
+
+    def __init__(
+        self,
+        app: RealtimeApp,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        log_level: str = "warning",
+        access_log: bool = False,
+    ) -> None:
+        self.runtime = app.runtime
+        self._realtime_app = app
+        self.close_code = SHUTDOWN_CODE
+        self.close_reason = SHUTDOWN_REASON
+        self.stop_reason = "shutdown"
+        self.ready = asyncio.Event()
+        settings = app.runtime.settings
+        idle = settings.websocket.idle_timeout
+        ping = idle / 2 if settings.websocket.ping and idle else None
+        super().__init__(
+            uvicorn.Config(
+                _marked(app),
+                host=settings.server.host if host is None else host,
+                port=settings.server.port if port is None else port,
+                loop=settings.server.loop,
+                http="auto",
+                ws="websockets-sansio",
+                ws_max_size=settings.websocket.max_payload_length + PAYLOAD_MARGIN,
+                ws_ping_interval=ping,
+                ws_ping_timeout=ping,
+                ws_per_message_deflate=False,
+                lifespan="off",
+                log_level=log_level,
+                access_log=access_log,
+                server_header=False,
+                timeout_graceful_shutdown=int(settings.server.shutdown_timeout) or 1,
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the app, then listen: no connection is accepted before the `init` hook has returned.
+
+        Raises:
+            StartupError: the app cannot start; nothing listens then.
+        """
+        await self._realtime_app.start()
+        await super().startup(sockets=sockets)
+        self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Run the `shutdown` hook, stop listening, say goodbye to every peer, release everything."""
+        await self.runtime.drain(self.stop_reason)
+        for server in self.servers:
+            server.close()
+        for listening in sockets or ():
+            listening.close()
+        self.runtime.close_connections(self.close_code, self.close_reason)
+        await self._goodbye()
+        await super().shutdown(sockets=[])
+        await self._realtime_app.stop(self.stop_reason)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Remember which signal asked for the end; the second one ends at once."""
+        self.stop_reason = signal.Signals(sig).name
+        super().handle_exit(sig, frame)
+        if self._captured_signals[1:]:
+            self.force_exit = True
+
+    async def _goodbye(self) -> None:
+        rounds = int(GOODBYE_TIMEOUT / GOODBYE_POLL)
+        while self.runtime.connections and rounds and not self.force_exit:
+            rounds -= 1
+            await self.runtime.clock.sleep(GOODBYE_POLL)
+
+
+def _marked(app: ASGIApp) -> Any:
+    """Tell our endpoint that it runs under uvicorn, whose `send` may be driven outside of a task."""
+
+    async def marked(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            scope["extensions"] = {**(scope.get("extensions") or {}), DIRECT_SEND: {}}
+        await app(scope, receive, send)
+
+    return marked

@@ -1,0 +1,109 @@
+"""The WebSocket endpoint: upgrade checks, then frames in and out over ASGI. Spec: wire 1, platform 1.6 and 1.7."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import PlainTextResponse
+
+from runtime.server.asgisink import AsgiSink
+from runtime.server.upgrade import Accepted, Refused, decide
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
+
+    from runtime.server.assembly import Runtime
+
+__all__ = ["DIRECT_SEND", "WebSocketEndpoint", "upgrade_required"]
+
+#: Private scope extension: the server's `send` may be driven outside of a task. Set by `runtime.server.serving`.
+DIRECT_SEND = "realtime.direct_send"
+MESSAGE_TOO_BIG = 1009
+
+
+class WebSocketEndpoint:
+    """An ASGI app for the WebSocket path of one runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket from handshake to close."""
+        await receive()
+        decision = await decide(self._runtime, scope)
+        self._runtime.metrics.add("ws_upgrades_total", _result(decision))
+        if isinstance(decision, Refused):
+            await _refuse(decision, scope, send)
+        else:
+            await self._serve(decision, scope, receive, send)
+
+    async def _serve(self, accepted: Accepted, scope: Scope, receive: Receive, send: Send) -> None:
+        runtime = self._runtime
+        offered = scope.get("subprotocols") or [None]
+        await send(
+            {
+                "type": "websocket.accept",
+                "subprotocol": offered[0],
+                "headers": accepted.headers,
+            }
+        )
+        direct = DIRECT_SEND in (scope.get("extensions") or {})
+        sink = AsgiSink(send, runtime.tasks, direct=direct)
+        inbound = runtime.connect(sink, accepted.handshake)
+        opening: asyncio.Task[None] | None = None
+        if runtime.hooks.get("open") is None:
+            inbound.opened()
+        else:
+            opening = runtime.tasks.start(runtime.opened(inbound), name="open")
+        code, reason = 1006, ""
+        limit = runtime.settings.websocket.max_payload_length
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "websocket.disconnect":
+                    code, reason = message.get("code", 1005), message.get("reason") or ""
+                    break
+                data: str | bytes | None = message.get("text")
+                if data is None:
+                    data = message.get("bytes") or b""
+                if len(data) > limit or (isinstance(data, str) and _bytes_exceed(data, limit)):
+                    inbound.connection.close_soon(MESSAGE_TOO_BIG, "Message too big")
+                    continue
+                inbound.feed(data)
+        finally:
+            sink.lost()
+            if opening is not None:
+                await asyncio.wait([opening])
+            await inbound.closed(code, reason)
+
+
+def upgrade_required(request: Request) -> Response:
+    """Answer a plain request to the WebSocket path. Spec: wire 1.1."""
+    return PlainTextResponse("Upgrade Required", 426, {"upgrade": "websocket", "connection": "upgrade"})
+
+
+def _bytes_exceed(text: str, limit: int) -> bool:
+    """Return whether `text` has more than `limit` bytes; encodes only where the length leaves doubt."""
+    return not text.isascii() and len(text) * 4 > limit and len(text.encode("utf-8", "surrogatepass")) > limit
+
+
+def _result(decision: Accepted | Refused) -> str:
+    return "accepted" if isinstance(decision, Accepted) else str(decision.status)
+
+
+async def _refuse(refused: Refused, scope: Scope, send: Send) -> None:
+    """Send an HTTP answer instead of the 101 where the server can; else every refusal is its 403."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": refused.body})
+        return
+    body = refused.body.encode()
+    headers: list[Any] = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "websocket.http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
