@@ -381,7 +381,8 @@ class LazyStore {
   /** @param {(value: T) => void} fn @returns {() => void} */
   subscribe(fn) {
     if (typeof fn !== "function") throw new TypeError("subscribe needs a function that takes the value");
-    if (this.#listeners++ === 0) this.#stop = this.#start((value) => this.#store.set(value));
+    if (this.#listeners === 0) this.#stop = this.#start((value) => this.#store.set(value));
+    this.#listeners++;
     const off = this.#store.subscribe(fn);
     let done = false;
     return () => {
@@ -462,7 +463,7 @@ let socketPath = "/ws";
 /**
  * Set the options of the client; what is not named gets its default again. Call it before the first use; if the
  * address or the preflight changes while a connection exists, a new connection takes its place.
- * @param {import("./client.js").ConfigureOptions} [options]
+ * @param {import("./realtime.js").ConfigureOptions} [options]
  */
 export function configure(options = {}) {
   checkOptions("configure", options, DEFAULT_CONFIGURATION);
@@ -737,6 +738,7 @@ class Connection {
   /** @type {WebSocket | null} */
   #socket = null;
   #isOpen = false;
+  #hasFailed = false;
   #attempt = 0;
   #quickRetries = 0;
   /** Changes with every attempt; an answer that belongs to an earlier one is ignored. */
@@ -788,7 +790,7 @@ class Connection {
 
   /** @returns {boolean} whether it has ended for good */
   get isFailed() {
-    return this.status.get() === "failed";
+    return this.#hasFailed;
   }
 
   /** @returns {number} bytes that wait in the socket */
@@ -865,7 +867,6 @@ class Connection {
   #beginAttempt() {
     const generation = ++this.#generation;
     this.#cancelRetry();
-    this.status.get();
     this.#setStatus("connecting");
     if (generation !== this.#generation) return;
     const preparation = this.#prepare();
@@ -1014,7 +1015,8 @@ class Connection {
 
   /** End for good. @param {Failure | null} failure `null` when the app wanted it */
   #fail(failure) {
-    if (this.isFailed) return;
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
     this.#generation++;
     this.#cancelRetry();
     this.#dropSocket();
@@ -1228,7 +1230,7 @@ class Connection {
 const topics = new Topics();
 /** @type {Connection | null} */
 let currentConnection = null;
-let connectOptions = /** @type {import("./client.js").ConnectOptions} */ ({});
+let connectOptions = /** @type {import("./realtime.js").ConnectOptions} */ ({});
 let openCount = 0;
 
 const statusStore = new Store(/** @type {Status} */ ("disconnected"));
@@ -1283,7 +1285,7 @@ export const empty = readableStore(new Store(undefined));
 
 /**
  * The connection of this page, started if need be. After it has failed, a new one.
- * @param {import("./client.js").ConnectOptions} [options] for a new connection; over those of `configure`
+ * @param {import("./realtime.js").ConnectOptions} [options] for a new connection; over those of `configure`
  * @returns {Connection}
  */
 export function connect(options) {
@@ -1421,7 +1423,7 @@ export function on(topic) {
  * The latest event of a topic that follows a store: when its value changes, the old topic is left and the new one
  * joined; `null` or `undefined` means none (live 22.3).
  * @param {(value: any) => string | null | undefined} topicOf
- * @param {import("./client.js").Readable<any>} store
+ * @param {import("./realtime.js").Readable<any>} store
  * @returns {LazyStore<TopicEvent | null>}
  */
 export function onDerived(topicOf, store) {
@@ -1737,7 +1739,7 @@ const sharedPathsWarned = new Set();
  * The function behind an exported RPC.
  * @internal
  * @param {string} path
- * @returns {import("./client.js").Rpc<any[], any>}
+ * @returns {import("./realtime.js").Rpc<any[], any>}
  */
 export function __rpc(path) {
   const stub = /** @type {any} */ ((/** @type {unknown[]} */ ...args) => callShared(path, args, {}));
@@ -1748,7 +1750,7 @@ export function __rpc(path) {
   return stub;
 }
 
-/** @param {string} path @param {any} stub @param {import("./client.js").CallOptions} options */
+/** @param {string} path @param {any} stub @param {import("./realtime.js").CallOptions} options */
 function callWith(path, stub, options) {
   checkOptions(`${path}.with`, options, { idempotencyKey: 0, timeout: 0, signal: 0 });
   const { signal, ...rest } = options;
@@ -2187,6 +2189,7 @@ class MergedValue {
 
   /** @param {any} key @returns {number | undefined} */
   #positionOf(key) {
+    if (key === undefined) return undefined; // items without a key are all different
     const stored = this.#ensureIndex().get(key);
     return stored === undefined ? undefined : stored + this.#shift;
   }
@@ -2257,8 +2260,13 @@ function flushFramesWhenHidden() {
 // 13. Stream requests: those of one microtask travel together (wire 7.3)
 // ====================================================================================================
 
+/**
+ * @typedef {{id: string, text: string, unsend: (() => void) | null, isAlone: boolean}} StreamRequest `unsend` takes
+ *   the frame out of the send queue; `isAlone`: the frame holds nothing else
+ */
+
 const streamRequests = {
-  /** @type {Array<{id: string, text: string, unsend: (() => void) | null}>} */
+  /** @type {StreamRequest[]} */
   waiting: [],
 
   /**
@@ -2271,11 +2279,8 @@ const streamRequests = {
   send(path, args, fields) {
     usableConnection();
     const { id, promise } = calls.open(path);
-    const entry = {
-      id,
-      text: encodeCall({ rpc: path, id, stream: true, ...fields }, args),
-      unsend: /** @type {(() => void) | null} */ (null),
-    };
+    const text = encodeCall({ rpc: path, id, stream: true, ...fields }, args);
+    const entry = /** @type {StreamRequest} */ ({ id, text, unsend: null, isAlone: true });
     calls.startTimer([id], config.timeout, `Stream '${path}'`);
     streamRequests.waiting.push(entry);
     turn.schedule();
@@ -2284,9 +2289,10 @@ const streamRequests = {
     return { promise, cancel: () => streamRequests.cancel(entry) };
   },
 
-  /** @param {{id: string}} entry */
+  /** The answer is not wanted any more. @param {StreamRequest} entry */
   cancel(entry) {
     calls.forget(entry.id);
+    if (entry.isAlone) entry.unsend?.();
     streamRequests.waiting = streamRequests.waiting.filter((waiting) => waiting !== entry);
   },
 
@@ -2298,12 +2304,15 @@ const streamRequests = {
     }
   },
 
-  /** @param {Array<{id: string, text: string, unsend: (() => void) | null}>} entries */
+  /** @param {StreamRequest[]} entries */
   write(entries) {
     const connection = currentConnection;
     const rejectEntries = () => entries.forEach(({ id }) => calls.fail(id, queueFull()));
     const unsend = connection?.sendQueued(encodeBatch(entries), rejectEntries);
-    for (const entry of entries) entry.unsend = unsend ?? null;
+    for (const entry of entries) {
+      entry.unsend = unsend ?? null;
+      entry.isAlone = entries.length === 1;
+    }
   },
 };
 
@@ -2514,6 +2523,7 @@ class StreamStore {
   /** Forget everything the server said. */
   #reset() {
     this.#graceTimer = null;
+    this.#loads++;
     this.#retries = 0;
     this.#seq = this.#version = this.#schemaVersion = this.#cursor = undefined;
     this.#hasMore = false;
