@@ -271,4 +271,6 @@ class Connection:
 def clip_reason(reason: str) -> str:
     """Return `reason` cut to what a close frame can hold, at a character boundary."""
     raw = reason.encode()
-    return reason if len(raw) <= MAX_CLOSE_REASON_BYTES else raw[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore")
+    return (
+        reason if len(raw) <= MAX_CLOSE_REASON_BYTES else raw[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore")
+    )

@@ -1,14 +1,24 @@
 """What happens in the runtime, for those who watch: the dev terminal, tests, tools. Watching is optional and costs
-one truth test on the hot path when nobody does."""
+one truth test on the hot path when nobody does.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["CallFinished", "ConnectionClosedEvent", "ConnectionOpened", "EventBus", "LiveFailed", "LiveReloaded"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "CallFinished",
+    "ConnectionClosedEvent",
+    "ConnectionOpened",
+    "EventBus",
+    "LiveFailed",
+    "LiveReloaded",
+]
 
 logger = logging.getLogger("realtime.events")
 

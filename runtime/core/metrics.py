@@ -5,10 +5,13 @@ Hot paths add to a dict; nothing here locks, allocates label objects or calls a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from runtime.core import capacity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["LABELS", "Metrics"]
 

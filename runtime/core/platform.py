@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from runtime.core.publisher import Event, make_event
+from runtime.core.connection import Connection
+from runtime.core.gate import Membership
+from runtime.core.metrics import Metrics
+from runtime.core.pressure import Sampler
+from runtime.core.publisher import Event, Publisher, make_event
+from runtime.core.settings import Settings
 from runtime.core.sink import Frame
+from runtime.core.subscriptions import Subscriptions
+from runtime.core.turnbatch import TurnBatch
 from runtime.wire import envelope
 
 if TYPE_CHECKING:
-    from runtime.core.connection import Connection, SendResult
-    from runtime.core.gate import Membership
-    from runtime.core.metrics import Metrics
-    from runtime.core.pressure import PressureSnapshot, Sampler
-    from runtime.core.publisher import Publisher
-    from runtime.core.settings import Settings
-    from runtime.core.subscriptions import Subscriptions
-    from runtime.core.turnbatch import TurnBatch
+    from runtime.core.connection import SendResult
+    from runtime.core.pressure import PressureSnapshot
 
 __all__ = ["BatchMessage", "Platform", "PlatformCore", "ScopedTopic"]
 
@@ -76,7 +77,7 @@ class Platform:
     def publish(
         self, topic: str, event: str, data: Any = None, *, seq: bool | int = True, volatile: bool = False
     ) -> bool:
-        """Send one envelope to every subscriber of `topic`; return whether there was one.
+        r"""Send one envelope to every subscriber of `topic`; return whether there was one.
 
         The data is encoded once, and a peer that is too far behind misses the frame (platform 2.1). Topics that
         begin with `__` are allowed here: this is the framework's own door.
@@ -124,7 +125,9 @@ class Platform:
                 if inspect.iscoroutine(answer):
                     answer.close()
                 if not failed:
-                    logger.error("send_to: the predicate is asynchronous; counted as no match. Use a plain function")
+                    logger.error(
+                        "send_to: the predicate is asynchronous; counted as no match. Use a plain function"
+                    )
                 failed = True
             elif answer:
                 connection.write(frame)
@@ -154,7 +157,9 @@ class Platform:
             ValueError: with the index of the bad message.
         """
         if not isinstance(messages, list | tuple):
-            raise TypeError(f"publish_batched takes a list or tuple of messages, not {type(messages).__name__}")
+            raise TypeError(
+                f"publish_batched takes a list or tuple of messages, not {type(messages).__name__}"
+            )
         last = {message["coalesce_key"]: i for i, message in enumerate(messages) if "coalesce_key" in message}
         kept = [m for i, m in enumerate(messages) if "coalesce_key" not in m or last[m["coalesce_key"]] == i]
         made = self._events(kept)
@@ -250,7 +255,9 @@ class ScopedTopic:
         self._platform = platform
         self.name = name
 
-    def publish(self, event: str, data: Any = None, *, seq: bool | int = True, volatile: bool = False) -> bool:
+    def publish(
+        self, event: str, data: Any = None, *, seq: bool | int = True, volatile: bool = False
+    ) -> bool:
         """Publish `event` on this topic."""
         return self._platform.publish(self.name, event, data, seq=seq, volatile=volatile)
 

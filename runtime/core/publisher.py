@@ -5,7 +5,6 @@ Spec: wire 2.1 to 2.3, platform 2.2 and 2.5.
 
 from __future__ import annotations
 
-from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,8 @@ from runtime.core.sink import Frame
 from runtime.wire import envelope, jsoncodec, names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence as SequenceOf
+
     from runtime.core.connection import Connection
     from runtime.core.metrics import Metrics
     from runtime.core.sequence import Sequence
@@ -65,7 +66,9 @@ class Publisher:
 
     __slots__ = ("_metrics", "_sequence", "_subscriptions", "max_frame")
 
-    def __init__(self, subscriptions: Subscriptions, sequence: Sequence, metrics: Metrics, max_frame: int) -> None:
+    def __init__(
+        self, subscriptions: Subscriptions, sequence: Sequence, metrics: Metrics, max_frame: int
+    ) -> None:
         self._subscriptions = subscriptions
         self._sequence = sequence
         self._metrics = metrics

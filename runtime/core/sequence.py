@@ -52,5 +52,7 @@ class Sequence:
             capacity.record("MAX_TOPIC_SEQS", "skip", hint="new topics are published without seq")
             return False
         if known == capacity.get("TOPIC_SEQS_WARN_THRESHOLD"):
-            capacity.record("TOPIC_SEQS_WARN_THRESHOLD", "warn", hint="topic names that never repeat cost memory")
+            capacity.record(
+                "TOPIC_SEQS_WARN_THRESHOLD", "warn", hint="topic names that never repeat cost memory"
+            )
         return True

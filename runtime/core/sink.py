@@ -6,8 +6,10 @@ frame (a `str` for ASGI, header and payload for a raw WebSocket), made once for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Frame", "Sink"]
 

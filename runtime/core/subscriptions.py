@@ -7,14 +7,15 @@ Spec: wire 5.1.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from runtime.core import capacity
-from runtime.core.sink import Frame
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from runtime.core.connection import Connection
+    from runtime.core.sink import Frame
 
 __all__ = ["Hold", "Subscriptions"]
 
@@ -38,7 +39,9 @@ class Hold:
         if len(self.frames) >= self.limit:
             self.overflowed = True
             self.frames.clear()
-            capacity.record("MAX_HELD_FRAMES", "reload", hint="a loader is slow and its topic busy; it runs again")
+            capacity.record(
+                "MAX_HELD_FRAMES", "reload", hint="a loader is slow and its topic busy; it runs again"
+            )
             return
         self.frames.append(frame)
 
@@ -51,7 +54,7 @@ class Hold:
 class Subscriptions:
     """The index from topic to connections; each connection carries the other direction in `all_topics`."""
 
-    __slots__ = ("_held", "_total", "_topics")
+    __slots__ = ("_held", "_topics", "_total")
 
     def __init__(self) -> None:
         self._topics: dict[str, dict[Connection, None]] = {}
@@ -137,8 +140,11 @@ class Subscriptions:
             connection.write(frame)
 
     @staticmethod
-    def _drop(index: dict[str, dict[Connection, Hold]] | dict[str, dict[Connection, None]], topic: str,
-              connection: Connection) -> None:
+    def _drop(
+        index: dict[str, dict[Connection, Hold]] | dict[str, dict[Connection, None]],
+        topic: str,
+        connection: Connection,
+    ) -> None:
         members = index.get(topic)
         if members is not None:
             members.pop(connection, None)

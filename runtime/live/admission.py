@@ -22,10 +22,14 @@ class Admission:
             if callable(rule):
                 continue
             if isinstance(rule, str) or not isinstance(rule, Sequence):
-                raise TypeError(f"admission: class {name!r} needs a list of reasons or a function, not {rule!r}")
+                raise TypeError(
+                    f"admission: class {name!r} needs a list of reasons or a function, not {rule!r}"
+                )
             unknown = [reason for reason in rule if reason not in REASONS]
             if unknown:
-                raise ValueError(f"admission: class {name!r}: unknown reason {unknown[0]!r}; known: {', '.join(REASONS)}")
+                raise ValueError(
+                    f"admission: class {name!r}: unknown reason {unknown[0]!r}; known: {', '.join(REASONS)}"
+                )
         self._rules = dict(classes)
 
     def sheds(self, name: str, snapshot: PressureSnapshot) -> bool:

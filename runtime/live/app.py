@@ -6,9 +6,6 @@ Spec: live-api 1.2 and 21.1; design page, decision 3.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
-from concurrent.futures import Executor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.core.events import EventBus, LiveFailed, LiveReloaded
@@ -27,6 +24,10 @@ from runtime.live.stream import StreamRunner
 from runtime.live.streamsubs import StreamSubs
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+    from concurrent.futures import Executor
+    from pathlib import Path
+
     from runtime.core.clock import Clock
     from runtime.core.connection import Connection
     from runtime.core.gate import Membership

@@ -14,9 +14,11 @@ import importlib.util
 import itertools
 import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
 __all__ = ["PREFIX", "AppPackage", "load_private"]
 
@@ -140,7 +142,9 @@ class AppPackage(importlib.abc.MetaPathFinder):
             spec.submodule_search_locations = search
             return spec
         loader = _Loader(self, fullname, str(file))
-        return importlib.util.spec_from_file_location(fullname, file, loader=loader, submodule_search_locations=search)
+        return importlib.util.spec_from_file_location(
+            fullname, file, loader=loader, submodule_search_locations=search
+        )
 
     def _locate(self, fullname: str) -> tuple[Path | None, Path | None] | None:
         base = self.live_dir.joinpath(*fullname[len(self.live) :].split(".")[1:])
@@ -160,6 +164,13 @@ class AppPackage(importlib.abc.MetaPathFinder):
         sys.modules[self.live] = package
         vars(sys.modules[self.root])["live"] = package
         return package
+
+    def run_init(self, file: Path) -> None:
+        """Run `live/__init__.py` in the package that stands for `live`."""
+        package = self._package()
+        package.__file__ = str(file)
+        code = _SourceLoader(self.live, str(file)).get_code(self.live)
+        exec(code, vars(package))  # noqa: S102 - the app's own source, run as an import would
 
     def _alias(self, name: str) -> str:
         return ALIAS + name[len(self.live) :]

@@ -1,4 +1,4 @@
-"""Calling the app's functions: sync or async, in the loop or in a worker thread, with as many arguments as they take."""
+"""Calling the app's functions: sync or async, in the loop or in a thread, with as many arguments as they take."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import contextvars
 import functools
 import inspect
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
 
 __all__ = ["call", "call_in_thread", "call_with_as_many"]
 

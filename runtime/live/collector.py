@@ -10,13 +10,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from runtime.live.admission import Admission
 from runtime.live.keep import KeepStore
-
-if TYPE_CHECKING:
-    from runtime.live.admission import Admission
-    from runtime.live.ratelimit import RateLimits
+from runtime.live.ratelimit import RateLimits
 
 __all__ = ["Collector", "MessageOptions", "ambient", "collecting", "current"]
 

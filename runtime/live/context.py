@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from runtime.core.errors import LiveError
-from runtime.core.platform import BatchMessage
 from runtime.core.publisher import make_event
 from runtime.wire import names
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterable
+
     from runtime.core.connection import Connection, Signal
-    from runtime.core.platform import Platform
+    from runtime.core.platform import BatchMessage, Platform
     from runtime.core.publisher import Event
     from runtime.live.scope import LiveScope
 
@@ -61,7 +61,9 @@ class Ctx:
         """The platform, under this call's request id."""
         return self.ws.platform if self.ws is not None else self._scope.platform
 
-    def publish(self, topic: str, event: str, data: Any = None, *, volatile: bool = False, seq: bool = True) -> bool:
+    def publish(
+        self, topic: str, event: str, data: Any = None, *, volatile: bool = False, seq: bool = True
+    ) -> bool:
         """Publish to every subscriber of `topic`; never blocks. The publishes of one loop turn leave together, in
         order, and always before this call's reply. Spec: live-api 2.1 and 2.2.
 
@@ -82,7 +84,9 @@ class Ctx:
     def batch(self, messages: Iterable[BatchMessage]) -> None:
         """Publish several messages, checked first: nothing is published when one is bad."""
         made = [
-            self._event(m["topic"], m["event"], m.get("data"), seq=bool(m.get("seq", True)) and not m.get("volatile"))
+            self._event(
+                m["topic"], m["event"], m.get("data"), seq=bool(m.get("seq", True)) and not m.get("volatile")
+            )
             for m in messages
         ]
         for event in made:
@@ -98,7 +102,9 @@ class Ctx:
 
     def _event(self, topic: str, event: str, data: Any, *, seq: bool) -> Event:
         if isinstance(topic, str) and names.is_system_topic(topic):
-            raise LiveError("INVALID_TOPIC", f"{topic!r} is a system topic; use ctx.platform.publish if you mean it")
+            raise LiveError(
+                "INVALID_TOPIC", f"{topic!r} is a system topic; use ctx.platform.publish if you mean it"
+            )
         stamped = seq and topic not in self._scope.volatile_topics
         return make_event(topic, event, data, stamped, self._scope.max_frame)
 

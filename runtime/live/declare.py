@@ -99,7 +99,9 @@ class Live:
 
     def _mark_rpc(self, function: F, thread: bool) -> F:
         if thread and inspect.iscoroutinefunction(function):
-            raise TypeError(f"thread: {function.__qualname__} is async; thread=True is for plain functions that block")
+            raise TypeError(
+                f"thread: {function.__qualname__} is async; thread=True is for plain functions that block"
+            )
         mark = self._ensure(function, "live")
         mark.thread = mark.thread or thread
         return function
@@ -285,4 +287,3 @@ class Live:
 
 #: The decorators of the live API.
 live = Live()
-

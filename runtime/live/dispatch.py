@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,8 @@ from runtime.wire.rpc import BadEntry, BatchFrame, CallFrame
 from runtime.wire.stream import encode_stream_reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtime.core.clock import Clock
     from runtime.core.connection import Connection
     from runtime.core.metrics import Metrics
@@ -137,7 +138,9 @@ class Dispatcher:
         if frame.id is not None:
             reply = Frame(rpc.encode_reply(frame.id, answer.inner))
             if self._max_frame and reply.size > self._max_frame:
-                reply = Frame(rpc.encode_reply(frame.id, self._error_bytes(frame.id, WireError(*rpc.TOO_LARGE))))
+                reply = Frame(
+                    rpc.encode_reply(frame.id, self._error_bytes(frame.id, WireError(*rpc.TOO_LARGE)))
+                )
             connection.write(reply, control=True)
         if answer.stream is not None:
             self._streams.written(answer.stream, connection)
@@ -243,7 +246,8 @@ class Dispatcher:
             self._warned.popitem(last=False)
         self._warned[endpoint.path] = None
         logger.warning(
-            "%s was called without waiting for an answer; put @live.volatile over it if that is meant", endpoint.path
+            "%s was called without waiting for an answer; put @live.volatile over it if that is meant",
+            endpoint.path,
         )
 
     def _refuse(self, connection: Connection, id: str | None, error: WireError) -> None:

@@ -6,10 +6,14 @@ Spec: design page, decision 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from runtime.core.tasks import TaskOwner
-from runtime.live.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.live.registry import Registry
 
 __all__ = ["Generation"]
 

@@ -31,8 +31,12 @@ class Guard:
                 raise denied(ctx.user)
 
 
-def guard(*parts: Check | Mapping[str, Any], authenticated: bool = False, checks: tuple[Check, ...] | list[Check] = ()) -> Guard:
-    """Build a module's guard: `_guard = guard(authenticated=True, checks=[only_admin])`, or decorate `_guard` with it.
+def guard(
+    *parts: Check | Mapping[str, Any],
+    authenticated: bool = False,
+    checks: tuple[Check, ...] | list[Check] = (),
+) -> Guard:
+    """Build the value of a module's `_guard`, from options and checks or as a decorator.
 
     Args:
         parts: functions of `ctx` that raise (or return `False`) to refuse; also `{"authenticated": True}`.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.core import capacity
 from runtime.core.errors import CapacityExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["KeepStore"]
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import ast
 import importlib
 import sys
-import types
-from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtime.live.apppackage import AppPackage
 from runtime.live.collector import Collector, collecting
 from runtime.live.keep import KeepStore
 from runtime.live.problems import LoadProblem, problem_from
 from runtime.live.registry import LiveModule, Registry, build_module, build_registry
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Callable, Collection, Iterable
 
 __all__ = ["LiveLoader", "LoadResult", "live_files"]
 
@@ -84,7 +87,7 @@ class LiveLoader:
         taken = self.package.forget(sorted(stale))
         for index in (self._modules, self._failed):
             for name in stale:
-                index.pop(name, None)  # type: ignore[attr-defined]  # both are dicts by module name
+                index.pop(name, None)
         self._executed = []
         if self.package.live in stale:
             self._import_package()
@@ -158,17 +161,18 @@ class LiveLoader:
         return sorted(found)
 
     def _result(self, app: Collector | None) -> LoadResult:
-        registry = build_registry(self._modules.values(), [p for group in self._failed.values() for p in group], app)
+        registry = build_registry(
+            self._modules.values(), [p for group in self._failed.values() for p in group], app
+        )
         return LoadResult(registry, list(self._executed))
 
     def _import_package(self) -> None:
         init = self.live_dir / "__init__.py"
         if not init.is_file():
             return
-        package = self.package._package()
-        package.__file__ = str(init)
+        self._failed.pop(self.package.live, None)
         try:
-            self._around(self.package.live, lambda: exec(compile(init.read_bytes(), str(init), "exec"), vars(package)))  # noqa: S102 - the app's own module
+            self._around(self.package.live, lambda: self.package.run_init(init))
         except Exception as error:
             self._failed[self.package.live] = (problem_from(error, self.project, init),)
 
@@ -265,7 +269,5 @@ def _resolve(node: ast.ImportFrom, package: str) -> str:
 
 def _hint(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError):
-        return "install the package, or check the spelling; modules of the project are imported by their path from its root"
+        return "install the package, or check the spelling: project modules are imported by their path from its root"
     return ""
-
-

@@ -37,12 +37,22 @@ class StreamOptions:
     def __post_init__(self) -> None:
         if isinstance(self.topic, str):
             _check(bool(self.topic), "topic", "must not be empty")
-            _check(not self.topic.startswith("__"), "topic", f"{self.topic!r} begins with the reserved prefix '__'")
+            _check(
+                not self.topic.startswith("__"),
+                "topic",
+                f"{self.topic!r} begins with the reserved prefix '__'",
+            )
         else:
             _check(callable(self.topic), "topic", f"must be a string or a function, not {self.topic!r}")
-            _check(not inspect.iscoroutinefunction(self.topic), "topic", "must be a plain function, not async")
+            _check(
+                not inspect.iscoroutinefunction(self.topic), "topic", "must be a plain function, not async"
+            )
         _check(self.merge in MERGES, "merge", f"must be one of {', '.join(MERGES)}, not {self.merge!r}")
-        _check(self.key is None or (isinstance(self.key, str) and self.key != ""), "key", "must be a non-empty string")
+        _check(
+            self.key is None or (isinstance(self.key, str) and self.key != ""),
+            "key",
+            "must be a non-empty string",
+        )
         _check(isinstance(self.prepend, bool), "prepend", f"must be a bool, not {self.prepend!r}")
         whole = isinstance(self.max, int) and not isinstance(self.max, bool) and self.max >= 0
         _check(self.max is None or whole, "max", f"must be an integer >= 0, not {self.max!r}")

@@ -6,7 +6,6 @@ handler. What stands left of the first bar raises before any code of the app run
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from runtime.core.errors import LiveError
@@ -16,6 +15,8 @@ from runtime.live.ratelimit import identity_of
 from runtime.wire import names
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from runtime.core.connection import Connection
     from runtime.live.context import Ctx
     from runtime.live.ratelimit import Buckets

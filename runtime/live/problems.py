@@ -6,8 +6,10 @@ import linecache
 import traceback
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ["LoadProblem", "problem_from"]
 
@@ -37,7 +39,9 @@ class LoadProblem:
         return f"{text}\n  {self.hint}" if self.hint else text
 
 
-def problem_from(error: BaseException, project: Path, file: Path, *, hint: str = "", line: int | None = None) -> LoadProblem:
+def problem_from(
+    error: BaseException, project: Path, file: Path, *, hint: str = "", line: int | None = None
+) -> LoadProblem:
     """Describe an exception that came up while `file` was loaded.
 
     The place is where the user's own code failed last: the innermost frame inside `project`, or the line of a

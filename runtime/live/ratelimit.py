@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.core import capacity
-from runtime.core.clock import Clock
 from runtime.core.errors import LiveError
+
+if TYPE_CHECKING:
+    from runtime.core.clock import Clock
 
 __all__ = ["Buckets", "RateLimits", "Rule", "identity_of"]
 
@@ -34,7 +36,10 @@ class RateLimits:
     __slots__ = ("_default", "_exempt", "_overrides")
 
     def __init__(
-        self, default: Rule | None = None, overrides: Mapping[str, Rule] | None = None, exempt: Iterable[str] = ()
+        self,
+        default: Rule | None = None,
+        overrides: Mapping[str, Rule] | None = None,
+        exempt: Iterable[str] = (),
     ) -> None:
         if isinstance(exempt, str):
             raise ValueError("exempt: must be a list of paths, not one string")

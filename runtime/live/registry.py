@@ -8,19 +8,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runtime.live import collector as collecting
+from runtime.live.admission import Admission
 from runtime.live.collector import Collector, MessageOptions, Middleware
 from runtime.live.declare import Channel, Kind, Mark, mark_of
 from runtime.live.guards import Guard
 from runtime.live.options import Predicate, StreamOptions
 from runtime.live.problems import LoadProblem, excerpt, relative
+from runtime.live.ratelimit import RateLimits
 from runtime.live.signature import Signature, SignatureError, signature_of
-
-if TYPE_CHECKING:
-    from runtime.live.admission import Admission
-    from runtime.live.ratelimit import RateLimits
 
 __all__ = ["Endpoint", "LiveModule", "Registry", "build_module", "build_registry"]
 
@@ -105,7 +103,9 @@ def build_module(
         mark = mark_of(value)
         if attribute.startswith("_"):
             if mark is not None and attribute != "_guard":
-                warnings.append(f"{place}: {attribute} is reserved: names that begin with '_' are not exported")
+                warnings.append(
+                    f"{place}: {attribute} is reserved: names that begin with '_' are not exported"
+                )
             continue
         if mark is None:
             if inspect.iscoroutinefunction(value) and value.__module__ == module.__name__:
@@ -118,7 +118,9 @@ def build_module(
         except SignatureError as error:
             line = _line_of(value, file)
             problems.append(
-                LoadProblem(place, line, "SignatureError", f"{attribute}: {error}", excerpt=excerpt(file, line))
+                LoadProblem(
+                    place, line, "SignatureError", f"{attribute}: {error}", excerpt=excerpt(file, line)
+                )
             )
     if collector is not None:
         problems.extend(_hidden(collector, module, name, file, place))
@@ -128,7 +130,14 @@ def build_module(
             f"@live.public, or write {ALLOW_PUBLIC_COMMENT}"
         )
     return LiveModule(
-        name, place, guard, tuple(endpoints), collector or Collector(), module, tuple(warnings), tuple(problems)
+        name,
+        place,
+        guard,
+        tuple(endpoints),
+        collector or Collector(),
+        module,
+        tuple(warnings),
+        tuple(problems),
     )
 
 
@@ -157,7 +166,11 @@ def build_registry(
             if len(group) > 1:
                 clashing.update(group)
                 found.append(_clash(what, value, group))
-    collectors = [*([app] if app else []), *(module.collector for module in kept.values()), collecting.ambient]
+    collectors = [
+        *([app] if app else []),
+        *(module.collector for module in kept.values()),
+        collecting.ambient,
+    ]
     options = [c.options for c in collectors if c.options is not None]
     return Registry(
         endpoints=MappingProxyType({p: g[0] for p, g in by_path.items() if g[0] not in clashing}),
@@ -210,7 +223,13 @@ def _clash(what: str, value: str, group: list[Endpoint]) -> LoadProblem:
 
 
 def _endpoint(
-    value: Any, mark: Mark, name: str, module: str, file: Path, project: Path, guard: Callable[[Any], Any] | None
+    value: Any,
+    mark: Mark,
+    name: str,
+    module: str,
+    file: Path,
+    project: Path,
+    guard: Callable[[Any], Any] | None,
 ) -> Endpoint:
     options = mark.options
     topic = options.topic if options else None
@@ -245,7 +264,9 @@ def _guard_of(
     if guard is None or callable(guard):
         return guard
     message = f"_guard must be made by guard(...) or be a function of ctx, not {guard!r}"
-    problems.append(LoadProblem(relative(file, project), None, "TypeError", message, "every call is refused until then"))
+    problems.append(
+        LoadProblem(relative(file, project), None, "TypeError", message, "every call is refused until then")
+    )
 
     def refuse(ctx: Any) -> bool:
         return False

@@ -74,7 +74,11 @@ class Refresher:
     __slots__ = ("_functions", "_platform", "_streams", "_subscriptions")
 
     def __init__(
-        self, functions: FunctionRunner, streams: StreamRunner, subscriptions: Subscriptions, platform: Platform
+        self,
+        functions: FunctionRunner,
+        streams: StreamRunner,
+        subscriptions: Subscriptions,
+        platform: Platform,
     ) -> None:
         self._functions = functions
         self._streams = streams
@@ -134,7 +138,9 @@ class Refresher:
         except LiveError as error:
             logger.warning("%s was not refreshed after the reload: %s", endpoint.path, error)
         except Exception:
-            logger.exception("%s failed to load after the reload; its subscribers keep what they have", endpoint.path)
+            logger.exception(
+                "%s failed to load after the reload; its subscribers keep what they have", endpoint.path
+            )
         finally:
             if mine:
                 self._subscriptions.release(connection, topic)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 from runtime.core.tasks import TaskOwner
@@ -12,6 +11,8 @@ from runtime.live.callables import call_in_thread
 from runtime.live.context import Ctx, ThreadCtx, call_in
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from runtime.core.connection import Connection
     from runtime.live.registry import Endpoint
     from runtime.live.scope import LiveScope

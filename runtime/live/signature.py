@@ -10,13 +10,15 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from runtime.core.errors import Issue, LiveError
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Parameter", "Signature", "SignatureError", "signature_of"]
 
@@ -79,7 +81,9 @@ class Signature:
         checks = self._checks
         if len(args) > len(checks) and self._rest is None:
             extra = f"takes {len(checks)} argument{'' if len(checks) == 1 else 's'}, got {len(args)}"
-            raise LiveError.validation([Issue(path=[str(len(checks))], message=f"Too many arguments: {extra}")])
+            raise LiveError.validation(
+                [Issue(path=[str(len(checks))], message=f"Too many arguments: {extra}")]
+            )
         issues: list[Issue] = []
         decoded: list[Any] = []
         for index, (parameter, convert) in enumerate(checks):
@@ -110,8 +114,10 @@ class Signature:
             if not callable(details):
                 issues.append(Issue(path=self._path(name, []), message=str(error)))
             else:
-                for item in details():
-                    issues.append(Issue(path=self._path(name, [str(p) for p in item["loc"]]), message=item["msg"]))
+                issues.extend(
+                    Issue(path=self._path(name, [str(p) for p in item["loc"]]), message=item["msg"])
+                    for item in details()
+                )
         return None
 
     def _path(self, name: str, inner: list[str]) -> list[str]:
@@ -148,7 +154,9 @@ def signature_of(function: Callable[..., Any], *, skip_ctx: bool = True) -> Sign
         required = parameter.default is parameter.empty
         if parameter.kind is parameter.KEYWORD_ONLY:
             if required:
-                raise SignatureError(f"{parameter.name}: clients pass arguments by position; give it a default")
+                raise SignatureError(
+                    f"{parameter.name}: clients pass arguments by position; give it a default"
+                )
             continue
         annotation = hints.get(parameter.name, Any)
         _require_schema(parameter.name, annotation)

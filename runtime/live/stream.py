@@ -15,8 +15,8 @@ from msgspec import UNSET
 from runtime.core.errors import LiveError, denial_error
 from runtime.live.access import allows
 from runtime.live.callables import call_with_as_many
-from runtime.live.context import Ctx
 from runtime.live.guards import denied
+from runtime.live.streamsubs import StreamSub
 from runtime.live.topics import resolve_topic
 from runtime.wire import jsoncodec
 from runtime.wire.rpc import TOO_LARGE, CallFrame
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from runtime.core.connection import Connection
     from runtime.core.gate import Membership
     from runtime.core.subscriptions import Subscriptions
+    from runtime.live.context import Ctx
     from runtime.live.options import StreamOptions
     from runtime.live.registry import Endpoint
     from runtime.live.runner import FunctionRunner
     from runtime.live.scope import LiveScope
-    from runtime.live.streamsubs import StreamSub, StreamSubs
+    from runtime.live.streamsubs import StreamSubs
 
 __all__ = ["Page", "StreamResult", "StreamRunner"]
 
@@ -80,7 +81,9 @@ class StreamRunner:
         self._max_frame = max_frame
         self.subs = subs
 
-    async def run(self, endpoint: Endpoint, ctx: Ctx, connection: Connection, frame: CallFrame) -> StreamResult:
+    async def run(
+        self, endpoint: Endpoint, ctx: Ctx, connection: Connection, frame: CallFrame
+    ) -> StreamResult:
         """Answer one stream request.
 
         Raises:

@@ -6,17 +6,18 @@ its hooks run and a reload can load it again. Two stores of one connection on on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import capacity
+from runtime.core.connection import Connection
 from runtime.core.errors import LiveError
+from runtime.live.registry import Endpoint
 
 if TYPE_CHECKING:
-    from runtime.core.connection import Connection
+    from collections.abc import Iterator
+
     from runtime.core.metrics import Metrics
-    from runtime.live.registry import Endpoint
 
 __all__ = ["StreamSub", "StreamSubs"]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.core.errors import LiveError
 from runtime.live.signature import CTX_NAMES
 from runtime.wire import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["resolve_topic"]
 

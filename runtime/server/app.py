@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +15,9 @@ from runtime.server.settings_source import load_settings
 from runtime.server.websocket import WebSocketEndpoint, upgrade_required
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Sequence
+
     from runtime.core.clock import Clock
     from runtime.core.settings import Settings
 
@@ -29,7 +30,9 @@ PLAIN_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 class RealtimeApp(Starlette):
     """A Starlette app with a runtime behind it; `app.state.runtime` and `app.state.platform` are set."""
 
-    def __init__(self, runtime: Runtime, *, routes: Sequence[BaseRoute], lifespan: Literal["auto", "manual"]) -> None:
+    def __init__(
+        self, runtime: Runtime, *, routes: Sequence[BaseRoute], lifespan: Literal["auto", "manual"]
+    ) -> None:
         self.runtime = runtime
         path = runtime.settings.websocket.path
         own = [
@@ -38,7 +41,7 @@ class RealtimeApp(Starlette):
         ]
         super().__init__(
             debug=False,
-            routes=[*own, *routes, *http_routes(runtime)],
+            routes=[*own, *http_routes(runtime, routes)],
             lifespan=_lifespan if lifespan == "auto" else None,
         )
         self.state.runtime = runtime

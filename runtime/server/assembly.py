@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence as SequenceOf
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import capacity
@@ -36,8 +34,12 @@ from runtime.server.keepalive import Keepalive
 from runtime.wire import control
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence as SequenceOf
+    from pathlib import Path
+
     from runtime.core.settings import Settings
     from runtime.core.sink import Sink
+    from runtime.server.static import StaticIndex
 
 __all__ = ["Handshake", "Runtime", "StartupError", "assemble"]
 
@@ -85,6 +87,8 @@ class Runtime:
         self.hooks_problem: LoadProblem | None = None
         #: Markup that goes into the head of every HTML page, behind the import map.
         self.page_snippets: list[str] = []
+        #: The index of `web/`; set by the HTTP side, `None` for an app without a project.
+        self.static: StaticIndex | None = None
         self.is_ready = False
         self.is_draining = False
         self.tasks = TaskOwner("runtime")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import MappingProxyType, ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.core.errors import RealtimeError
 from runtime.live.apppackage import load_private
 from runtime.live.callables import call
 from runtime.live.collector import Collector, collecting
 
-__all__ = ["HOOKS", "Hook", "HookSignatureError", "HookSet", "load_hooks"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+__all__ = ["HOOKS", "Hook", "HookSet", "HookSignatureError", "load_hooks"]
 
 logger = logging.getLogger("realtime.hooks")
 

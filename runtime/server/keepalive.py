@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from runtime.core.clock import Clock, TimerHandle
-from runtime.core.connection import Connection
 from runtime.core.sink import Frame
 from runtime.wire import control
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runtime.core.clock import Clock, TimerHandle
+    from runtime.core.connection import Connection
 
 __all__ = ["Keepalive"]
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -13,6 +11,9 @@ import uvicorn
 from runtime.server.websocket import DIRECT_SEND
 
 if TYPE_CHECKING:
+    import socket
+    from types import FrameType
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from runtime.server.app import RealtimeApp
