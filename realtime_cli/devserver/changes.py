@@ -54,9 +54,9 @@ class Layout:
 class Changes:
     """Changed files, sorted by what they ask for.
 
-    `live`: modules to load again. `css`: URL paths of changed style sheets. `page`: pages have to be loaded again.
-    `restart`: files that only a new worker reads. `python`: modules that ask for a new worker if the running one
-    has imported them, which only that one knows.
+    `live`: modules to load again. `css`: URL paths of changed style sheets. `page`: files for which pages
+    load again. `restart`: files that only a new worker reads. `python`: modules that ask for a new worker if the
+    running one has imported them, which only that one knows.
     """
 
     live: set[str] = field(default_factory=set)
@@ -67,6 +67,10 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.live or self.css or self.page or self.restart or self.python)
+
+    def copy(self) -> Changes:
+        """Return the same files in sets of their own."""
+        return Changes(set(self.live), set(self.css), set(self.page), set(self.restart), set(self.python))
 
     def add(self, other: Changes) -> None:
         """Take over what `other` holds."""
@@ -80,9 +84,9 @@ class Changes:
 def is_ignored(path: str, layout: Layout, *, folder: bool = False) -> bool:
     """Whether a change of this file (or of anything in this folder) never matters.
 
-    Left out are caches, virtual environments, `node_modules`, everything whose name begins with a dot except `.env`,
-    what editors put beside a file while they save it, databases, and the project's own `types`, `tests`, `data`,
-    `build` and `dist` folders unless live modules or pages are in there.
+    Left out are caches, virtual environments, `node_modules`, everything whose name begins with a dot except
+    `.env`, what editors put beside a file while they save it, databases, and the project's own `types`, `tests`,
+    `data`, `build` and `dist` folders unless live modules or pages are in there.
     """
     parts = PurePosixPath(path).parts
     if not parts or path == DOTENV_FILE:

@@ -1,8 +1,9 @@
 r"""Read `.env`: the variables of one developer's machine, for `realtime dev` only.
 
-The grammar, on purpose a small one: `KEY=value` per line, an optional `export` before it, `#` comments on their
-own line or after white space behind an unquoted value. `'single'` quotes keep everything as it is, `"double"` ones
-know ``\n \r \t \" \\ \$``; both may span lines. There is no interpolation. The existing environment wins.
+The grammar, on purpose a small one: `KEY=value` per line, an optional `export` before it, `#` comments on
+their own line or after white space behind an unquoted value. `'single'` quotes keep everything as it is,
+`"double"` ones know ``\n \r \t \" \\ \$``; both may span lines. There is no interpolation. The existing
+environment wins.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ _START = re.compile(r"[^\S\n]*(?:export[^\S\n]+)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)
 _BLANK = re.compile(r"[^\S\n]*(?:#[^\n]*)?(?:\n|\Z)")
 _SINGLE = re.compile(r"'(?P<value>[^']*)'")
 _DOUBLE = re.compile(r'"(?P<value>(?:[^"\\]|\\.)*)"', re.DOTALL)
-_PLAIN = re.compile(r"(?P<value>[^\n]*)")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
@@ -62,9 +62,8 @@ def _read_value(text: str, at: int, line: int) -> tuple[str, int]:
     """Return the value that begins at `at`, and where the next line begins."""
     quote = text[at : at + 1]
     if quote not in ("'", '"'):
-        plain = _PLAIN.match(text, at)
-        assert plain is not None  # matches everything, the empty text too
-        return _COMMENT.sub("", plain["value"]).strip(), plain.end() + 1
+        plain, _, _ = text[at:].partition("\n")
+        return _COMMENT.sub("", plain).strip(), at + len(plain) + 1
     quoted = (_SINGLE if quote == "'" else _DOUBLE).match(text, at)
     if quoted is None:
         raise DotenvError(f"the {quote} that opens the value is never closed", line)

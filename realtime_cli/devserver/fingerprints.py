@@ -1,7 +1,7 @@
 """Which files of the project really changed: file systems report touches, renames and whole folders.
 
-The index holds a digest of every file that may matter. An event is only a reason to look: what counts is whether
-the content differs from what was there before.
+The index holds a digest of every file that may matter. An event is only a reason to look: what counts is
+whether the content differs from what was there before.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class FileIndex:
     def update(self, reported: Iterable[str]) -> Difference:
         """Look at files and folders that were reported, remember them, and return the files that differ.
 
-        A folder stands for everything below it, the empty path for the whole project. A file that is gone differs
-        if it was known.
+        A folder stands for everything below it, the empty path for the whole project. A file that is gone
+        differs if it was known.
         """
         difference = Difference(set(), set())
         candidates: set[str] = set()

@@ -1,7 +1,7 @@
 """From file events to batches: at once for a save, one batch for a storm.
 
-`Grouper` decides when a batch is complete and is pure. `FileWatcher` brings the events of the file system in, from
-threads of its own. What a batch means is decided in `realtime_cli.devserver.changes`.
+`Grouper` decides when a batch is complete and is pure. `FileWatcher` brings the events of the file system in,
+from threads of its own. What a batch means is decided in `realtime_cli.devserver.changes`.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ COLLECT_MS = 50
 
 
 class Grouper:
-    """Collects changed paths and says when they are a complete batch. Times are seconds of any monotonic clock.
+    """Collects changed paths and says when they are a complete batch. Times are seconds of a monotonic clock.
 
-    A few files after a quiet time are complete at once. Many files, files right behind the batch before, and files
-    that change while git works wait for `QUIET` seconds without an event, at most `MAX_HOLD` in all.
+    A few files after a quiet time are complete at once. Many files, files right behind the batch before, and
+    files that change while git works wait for `QUIET` seconds without an event, at most `MAX_HOLD` in all.
     """
 
     def __init__(self) -> None:
@@ -110,8 +110,8 @@ class FileWatcher:
     """Reports changed paths below `project`, relative to it, until it is closed.
 
     The project's own folder and the folders in it are watched apart, so that a virtual environment or
-    `node_modules` beside the code costs nothing. A folder that appears is reported itself: what was put into it
-    before it was watched has to be looked for.
+    `node_modules` beside the code costs nothing. A folder that appears is reported itself: what was put into
+    it before it was watched has to be looked for.
 
     Args:
         project: an absolute path without symbolic links.
@@ -163,10 +163,10 @@ class FileWatcher:
             thread.join()
 
     def _watch_below(self, concerned: frozenset[str] = frozenset()) -> set[str]:
-        """Watch the present folders if they are not watched yet; return the names of those that are new or gone.
+        """Watch the present folders if they are not watched yet; return the names that are new or gone.
 
-        A folder in `concerned` counts as new: one that was deleted and made again has the same name, and may even
-        have the same inode.
+        A folder in `concerned` counts as new: one that was deleted and made again has the same name, and may
+        even have the same inode.
         """
         present = frozenset(self._folders())
         differing = set((present ^ self._below) | (concerned & present))

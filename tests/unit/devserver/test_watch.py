@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import threading
@@ -162,7 +161,7 @@ def save(path: Path, text: str) -> None:
     """Save as editors do: a temporary file beside it, then a rename."""
     beside = path.with_name(f".{path.name}.tmp")
     beside.write_text(text)
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 @pytest.mark.usefixtures("watcher")
