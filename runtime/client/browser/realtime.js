@@ -1240,7 +1240,7 @@ const resumedStore = new Store(/** @type {Record<string, any> | null} */ (null))
 const healthStore = new Store(/** @type {"healthy" | "degraded"} */ ("healthy"));
 const quiescentStore = new Store(true);
 
-topics.onChange = (topic) => currentConnection?.topicChanged(topic);
+topics.onChange = (/** @type {string} */ topic) => currentConnection?.topicChanged(topic);
 
 /**
  * A store for others to read; reading it is a first use of the client, so it connects.
