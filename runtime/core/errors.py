@@ -5,11 +5,13 @@ Spec: live-api 3.2 and 28, wire 4.2 and 4.3, platform 9.2.
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from runtime.core.sensitive import redact_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "CapacityExceeded",
@@ -115,19 +117,16 @@ class WireError:
     data: Any = None
 
 
-def to_wire(error: BaseException, *, dev: bool) -> WireError:
+def to_wire(error: BaseException, traceback_of: Callable[[BaseException], str] | None) -> WireError:
     """Return what the client may see of `error`.
 
-    A `LiveError` passes as it is. Anything else is `INTERNAL_ERROR` with a fixed text; only with `dev` does it
-    carry `{"traceback": text}`, secrets redacted. Spec: wire 4.3, live-api 3.2.
+    A `LiveError` passes as it is. Anything else is `INTERNAL_ERROR` with a fixed text; only in dev, where
+    `traceback_of` is given, does it carry `{"traceback": text}`, secrets redacted. Spec: wire 4.3, live-api 3.2.
     """
     if isinstance(error, LiveError):
         retry = None if error.retry_after is None else max(1, round(error.retry_after * 1000))
         return WireError(error.code, error.message, error.issues, retry, error.data)
-    data = None
-    if dev:
-        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        data = {"traceback": redact_text(text)}
+    data = {"traceback": redact_text(traceback_of(error))} if traceback_of is not None else None
     return WireError(INTERNAL_ERROR, INTERNAL_ERROR_TEXT, data=data)
 
 

@@ -6,6 +6,7 @@ Spec: live-api 1.2 and 21.1; design page, decision 3.
 from __future__ import annotations
 
 import logging
+import traceback
 from typing import TYPE_CHECKING
 
 from runtime.core.events import EventBus, LiveFailed, LiveReloaded
@@ -15,6 +16,7 @@ from runtime.live.dispatch import Dispatcher
 from runtime.live.generation import Generation
 from runtime.live.loader import LiveLoader
 from runtime.live.pipeline import Pipeline
+from runtime.live.problems import user_traceback
 from runtime.live.ratelimit import Buckets
 from runtime.live.registry import LiveModule, Registry, build_registry
 from runtime.live.reload import Refresher, ReloadResult, compare
@@ -83,6 +85,7 @@ class LiveApp:
             generation=lambda: self.generation,
             max_frame=max_frame,
             dev=dev,
+            traceback_of=self._traceback_of,
         )
         self._refresher = Refresher(self.functions, self.streams, subscriptions, platform)
         #: What hooks.py and the settings declare for the whole app.
@@ -143,7 +146,7 @@ class LiveApp:
             self._events.emit(LiveFailed(list(loaded.registry.problems)))
         if result.modules or result.removed:
             for name in result.modules:
-                self._warn(loaded.registry.modules[name])
+                self._warn(loaded.registry.modules[name], before.modules.get(name))
             resubscribe = self._refresher.moved(set(result.modules), self.registry)
             if self._dev:
                 data = {"modules": [*result.modules, *result.removed], "resubscribe": resubscribe}
@@ -186,7 +189,15 @@ class LiveApp:
         if generation.tasks.running:
             self.functions.tasks.start(generation.tasks.close(), name=f"close generation {generation.number}")
 
-    def _warn(self, module: LiveModule) -> None:
+    def _traceback_of(self, error: BaseException) -> str:
+        """Return the traceback as its author wants it: the frames of the project, where there are any."""
+        if self._loader is None:
+            return "".join(traceback.format_exception(error))
+        return user_traceback(error, self._loader.project)
+
+    def _warn(self, module: LiveModule, before: LiveModule | None = None) -> None:
+        """In dev, say what is odd about a module, and nothing that was said of it before the reload."""
         if self._dev:
             for warning in module.warnings:
-                logger.warning("%s", warning)
+                if before is None or warning not in before.warnings:
+                    logger.warning("%s", warning)

@@ -91,6 +91,7 @@ class Dispatcher:
         generation: Callable[[], Generation],
         max_frame: int,
         dev: bool,
+        traceback_of: Callable[[BaseException], str],
     ) -> None:
         self._pipeline = pipeline
         self._functions = functions
@@ -102,6 +103,7 @@ class Dispatcher:
         self._generation = generation
         self._max_frame = max_frame
         self._dev = dev
+        self._traceback_of = traceback_of
         self._warned: OrderedDict[str, None] = OrderedDict()
 
     def call(self, connection: Connection, frame: CallFrame, slots: CallSlots, tasks: TaskOwner) -> None:
@@ -186,7 +188,7 @@ class Dispatcher:
             answer = self._answer(frame.id or "", result, ctx)
         except Exception as error:
             failure = error
-            wire_error = to_wire(error, dev=self._dev)
+            wire_error = to_wire(error, self._traceback_of if self._dev else None)
             answer = _Answer(self._error_bytes(frame.id or "", wire_error))
             if not isinstance(error, LiveError):
                 await self._unexpected(generation, frame.path if endpoint else UNKNOWN_PATH, error, ctx)
@@ -209,7 +211,7 @@ class Dispatcher:
             raise
 
     async def _unexpected(self, generation: Generation, path: str, error: Exception, ctx: Ctx | None) -> None:
-        logger.error("%s failed", path, exc_info=error)
+        logger.error("%s failed\n%s", path, self._traceback_of(error).rstrip())
         handler = generation.registry.options.on_error
         if handler is None:
             return

@@ -132,6 +132,10 @@ class Refresher:
             self._subscriptions.hold(connection, topic)
         try:
             value = await self._value(endpoint, ctx, sub)
+            hold = self._subscriptions.held_by(connection, topic)
+            if hold is not None and hold.overflowed:
+                hold.restart()
+                value = await self._value(endpoint, ctx, sub)
             frame = Frame(envelope.encode_envelope(topic, "refreshed", jsoncodec.encode(value), None))
             if connection.is_subscribed(topic):
                 connection.write(frame)
