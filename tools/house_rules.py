@@ -123,7 +123,7 @@ TEXT_BANS = (
     ),
     (
         "registry-host",
-        re.compile(r"(?i)(?:pypi\.or" r"g|pythonhoste" r"d\.org|registry\.npmj" r"s|deb\.debia" r"n\.org)"),
+        re.compile(r"(?i)(?:pypi\.or" r"g|pythonhoste" r"d\.org|registry\.npmj" r"s|deb\.de" r"bian\.org)"),
         "name the package, not the server it comes from",
     ),
     (

@@ -77,7 +77,7 @@ def test_ignores_need_a_code_and_a_reason() -> None:
     ("text", "rule"),
     [
         ("see /ho~me/jo/x", "machine-path"),
-        ("open('/ro~ot/.cache')", "machine-path"),
+        ("open('/r~oot/.cache')", "machine-path"),
         ("from files.python~hosted.org", "registry-host"),
         ("-----BE~GIN PRIVATE KEY-----", "secret"),
         ("# TO~DO later", "unfinished"),
