@@ -1,1 +1,35 @@
-"""Placeholder docstring."""
+"""The asynchronous Python client: calls, streams and topics over one WebSocket that comes back by itself.
+
+```python
+async with connect("ws://localhost:3000/ws") as rt:
+    await rt.call("todos/add", "milk")
+    async for todos in rt.stream("todos/list"):
+        ...
+```
+"""
+
+from __future__ import annotations
+
+from runtime.client.client import Realtime, connect
+from runtime.client.errors import RpcError, StreamLagged
+from runtime.client.options import ClientOptions, Offline, OfflineCall
+from runtime.client.stores import Store
+from runtime.client.streams import Stream
+from runtime.client.streamstate import StreamEvent
+from runtime.client.streamvalue import MAX_OPTIMISTIC_QUEUE_DEPTH
+from runtime.client.topics import TopicEvent
+
+__all__ = [
+    "MAX_OPTIMISTIC_QUEUE_DEPTH",
+    "ClientOptions",
+    "Offline",
+    "OfflineCall",
+    "Realtime",
+    "RpcError",
+    "Store",
+    "Stream",
+    "StreamEvent",
+    "StreamLagged",
+    "TopicEvent",
+    "connect",
+]

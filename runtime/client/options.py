@@ -1,10 +1,11 @@
-"""What `connect` and `configure` take. Spec: live-api 22.2 in snake_case, durations in seconds, sizes in bytes."""
+"""What `connect` and `configure` take: live-api 22.2, with durations in seconds and sizes in bytes."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from ssl import SSLContext
 from typing import Any, Literal
 
 __all__ = ["ClientOptions", "Offline", "OfflineCall"]
@@ -59,10 +60,10 @@ class ClientOptions:
         headers: request headers of the WebSocket and of the preflight.
         ssl: a context for `wss://`.
         timeout: seconds that a call, a batch, a stream request or a further page may take.
-        open_timeout: seconds that entering or awaiting `connect` waits for the first connection; 0 does not wait.
+        open_timeout: seconds that `connect` waits for the first connection; 0 does not wait.
         resume_grace: seconds that a stream nobody reads keeps its value; 0 forgets it at once.
         volatile_backpressure: unsent bytes above which `fire` drops its call.
-        max_attempts: failed attempts in a row after which the client gives up; `None` never does.
+        max_attempts: vain attempts to get the connection back before giving up; `None`: no limit.
         offline: see `Offline`.
         on_connect: called after each reconnect; not after the first connect.
         on_disconnect: called after each loss of the connection.
@@ -71,7 +72,7 @@ class ClientOptions:
 
     auth: bool | str = False
     headers: Mapping[str, str] = field(default_factory=dict)
-    ssl: ssl.SSLContext | None = None
+    ssl: SSLContext | None = None
     timeout: float = 30.0
     open_timeout: float = 30.0
     resume_grace: float = 60.0

@@ -10,18 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime.client.stores import Listeners
+from runtime.core.capacity import MAX_HELD_FRAMES
 from runtime.wire.jsoncodec import encode
 from runtime.wire.names import is_system_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["MAX_HELD_FRAMES", "MAX_SEEN_TOPICS", "TopicEvent", "Topics", "subscribe_batches"]
+__all__ = ["MAX_SEEN_TOPICS", "TopicEvent", "Topics", "subscribe_batches"]
 
 #: Topics whose last number is remembered for `resume`; the one seen first goes first.
 MAX_SEEN_TOPICS = 10_000
-#: Events kept for streams whose first answer is still on its way.
-MAX_HELD_FRAMES = 1000
 BATCH_TOPICS = 200
 BATCH_BYTES = 8000
 BATCH_FRAME_BYTES = 50
@@ -40,8 +39,8 @@ class TopicEvent:
 class Topics:
     """Listeners by topic. The server hears of a topic with its first listener and again with its last.
 
-    What changes in one turn of the loop is sent together at its end: `changed` is called when there is something
-    to send, and `turn_frames` returns it. System topics (`__...`) are never named to the server.
+    What changes in one turn of the loop is sent together at its end: `changed` is called when there is
+    something to send, and `turn_frames` returns it. System topics (`__...`) are never named to the server.
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
@@ -89,7 +88,7 @@ class Topics:
         return self._held_count
 
     def release(self, mark: int, topic: str | None) -> list[TopicEvent] | None:
-        """Return the events of `topic` since `mark`, `None` if there were too many to keep, and let go."""
+        """Let go; return the events of `topic` since `mark`, or `None` if they were too many."""
         self._holders -= 1
         oldest = self._held[0][0] if self._held else self._held_count
         kept = [event for at, event in self._held if at >= mark and event.topic == topic]
@@ -104,7 +103,7 @@ class Topics:
         return self._batches(topic for topic in self._listeners if topic in self._on_wire)
 
     def turn_frames(self) -> list[bytes]:
-        """Return the frames for what changed since the last call: first the topics left, then the new ones."""
+        """Return the frames for what changed since the last call: the topics left, then the new ones."""
         left = [topic for topic in self._dirty if topic in self._on_wire and topic not in self._listeners]
         new = [topic for topic in self._dirty if topic not in self._on_wire and topic in self._listeners]
         self._dirty.clear()
@@ -139,7 +138,7 @@ class Topics:
 
 
 def subscribe_batches(topics: Iterable[str]) -> Iterator[list[str]]:
-    """Cut `topics` into lists that each fit one `subscribe-batch` frame: 200 topics, 8000 bytes. Spec: wire 7.3."""
+    """Cut `topics` into lists that each fit one frame: 200 topics, 8000 bytes. Spec: wire 7.3."""
     batch: list[str] = []
     size = BATCH_FRAME_BYTES
     for topic in topics:

@@ -1,4 +1,4 @@
-"""What carries the frames: a WebSocket of the `websockets` library, behind a protocol that a test can fulfil."""
+"""What carries the frames: a WebSocket of the `websockets` library, or whatever else offers the same."""
 
 from __future__ import annotations
 

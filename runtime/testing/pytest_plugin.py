@@ -2,8 +2,8 @@
 
 Loaded by pytest in every run of every environment that has us installed, so it imports nothing of the runtime
 until a test asks for a fixture. The fixtures serve tests run by anyio (asyncio backend) and by pytest-asyncio
-alike: the public names are plain fixtures which pick the asynchronous one of whichever plugin drives the test,
-so that the environment lives in the loop of its test. Spec: live-api 20.
+alike: the public names are plain fixtures which pick the asynchronous one of whichever plugin drives the
+test, so that the environment lives in the loop of its test. Spec: live-api 20.
 """
 
 from __future__ import annotations

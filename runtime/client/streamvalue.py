@@ -1,0 +1,116 @@
+"""The value of a stream: what the server said, and on top of it what was not confirmed yet. Spec: live-api 24.3."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runtime.core.errors import CapacityExceeded
+
+if TYPE_CHECKING:
+    from runtime.live.merge import Merger
+
+__all__ = ["MAX_OPTIMISTIC_QUEUE_DEPTH", "Change", "Mutation", "StreamValue"]
+
+#: Mutations of one stream that may wait for their confirmation.
+MAX_OPTIMISTIC_QUEUE_DEPTH = 1000
+
+Change = tuple[str, Any] | Mapping[str, Any] | Callable[[Any], Any]
+
+
+@dataclass(slots=True, eq=False)
+class Mutation:
+    """One unconfirmed change: an event with its data, or a function of a shallow copy of the value."""
+
+    event: str | None
+    data: Any
+    fn: Callable[[Any], Any] | None
+
+    @classmethod
+    def of(cls, change: Change) -> Mutation:
+        """Return the mutation for what an app gave.
+
+        Raises:
+            TypeError: neither `(event, data)`, nor `{"event": ..., "data": ...}`, nor a function.
+        """
+        if callable(change):
+            return cls(None, None, change)
+        if isinstance(change, Mapping) and isinstance(change.get("event"), str):
+            return cls(change["event"], change.get("data"), None)
+        if isinstance(change, tuple) and len(change) == 2 and isinstance(change[0], str):
+            return cls(change[0], change[1], None)
+        raise TypeError(f"change: must be (event, data) or a function of the value, not {change!r}")
+
+    def apply(self, merger: Merger) -> None:
+        """Change the value of `merger`."""
+        if self.event is not None:
+            merger.apply(self.event, self.data)
+        if self.fn is not None:
+            draft = copy.copy(merger.value)
+            made = self.fn(draft)
+            merger.load(draft if made is None else made)
+
+    def key(self, merger: Merger) -> Hashable:
+        """Return the key of the row it adds or replaces, `None` when it does neither."""
+        return None if self.event is None else merger.confirms(self.event, self.data)
+
+
+class StreamValue:
+    """A server value with a queue of mutations; `shown` is what a reader sees."""
+
+    def __init__(self, merger: Merger) -> None:
+        #: The rules and the value as the server knows it.
+        self.server = merger
+        self._mutations: list[Mutation] = []
+        self._shown: Any = None
+        self._fresh = False
+
+    @property
+    def shown(self) -> Any:
+        """The server's value with all unconfirmed mutations applied in order."""
+        if not self._mutations:
+            return self.server.value
+        if not self._fresh:
+            display = self.server.fork()
+            for mutation in self._mutations:
+                mutation.apply(display)
+            self._shown, self._fresh = display.value, True
+        return self._shown
+
+    def touched(self) -> None:
+        """Note that `server` was changed from outside."""
+        self._fresh = False
+
+    def apply(self, event: str, data: Any) -> bool:
+        """Fold an event of the server in; a mutation of the same row is thereby confirmed."""
+        key = self.server.confirms(event, data)
+        changed = self.server.apply(event, data)
+        if key is not None and self._mutations:
+            kept = [mutation for mutation in self._mutations if mutation.key(self.server) != key]
+            changed = changed or len(kept) < len(self._mutations)
+            self._mutations = kept
+        self._fresh = False
+        return changed
+
+    def add(self, mutation: Mutation) -> None:
+        """Show a change before the server knows of it.
+
+        Raises:
+            CapacityExceeded: `MAX_OPTIMISTIC_QUEUE_DEPTH` mutations wait already.
+        """
+        if len(self._mutations) >= MAX_OPTIMISTIC_QUEUE_DEPTH:
+            raise CapacityExceeded(
+                f"{MAX_OPTIMISTIC_QUEUE_DEPTH} mutations of this stream wait for the server; let some finish first"
+            )
+        self._mutations.append(mutation)
+        self._fresh = False
+
+    def settle(self, mutation: Mutation, *, succeeded: bool) -> None:
+        """Fold a mutation into the server's value, or drop it; one that an event confirmed is gone already."""
+        if any(mutation is waiting for waiting in self._mutations):
+            self._mutations = [waiting for waiting in self._mutations if waiting is not mutation]
+            if succeeded:
+                mutation.apply(self.server)
+            self._fresh = False
