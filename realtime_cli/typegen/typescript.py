@@ -1,0 +1,157 @@
+"""``types/live/<module>.d.ts``: what editors know of the modules that pages import from ``$live/``.
+
+Spec: live-api 21.1.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from realtime_cli.typegen.model import TypeModel
+from realtime_cli.typegen.nodes import (
+    Alias,
+    Array,
+    Basic,
+    Declaration,
+    Field,
+    Literals,
+    Node,
+    ObjectType,
+    Record,
+    Ref,
+    Tuple,
+    Union,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from runtime.live.registry import Endpoint, LiveModule
+
+__all__ = ["CLIENT_TYPES", "declaration_source", "stream_value"]
+
+CLIENT_TYPES = ("Rpc", "StreamFactory", "StreamStore")
+"""What a declaration file imports from the types of the browser client, so no app type may have these names."""
+
+ERROR_CODES = "ErrorCode"
+
+_IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+# Names that a Python function can have and a JavaScript declaration cannot. ECMA-262 12.7.2.
+_RESERVED_WORDS = (
+    "arguments await case catch const debugger default delete do enum eval export extends false function "
+    "implements instanceof interface let new null package private protected public static super switch this "
+    "throw true typeof undefined var void yield"
+)
+_RESERVED = frozenset(_RESERVED_WORDS.split())
+_LIST_MERGES = frozenset({"crud", "latest", "presence", "cursor"})
+
+
+def declaration_source(module: LiveModule, error_codes: Iterable[str] = ()) -> str:
+    """Write the declaration file of one live module.
+
+    Args:
+        module: the module as it is registered; exactly its endpoints are declared, without `ctx`.
+        error_codes: codes of the `LiveError`s that the module raises, for the union ``ErrorCode``.
+    """
+    model = TypeModel(reserved=frozenset({*CLIENT_TYPES, ERROR_CODES}))
+    exports = [_export(endpoint, model) for endpoint in module.endpoints]
+    text = "\n".join(exports)
+    used = [name for name in CLIENT_TYPES if re.search(rf"\b{name}<", text)]
+    client = "../" * module.name.count("/") or "./"
+    parts = [f"// Written by `realtime types` from {module.file}; changes are lost."]
+    if used:
+        parts.append(f'import type {{ {", ".join(used)} }} from "{client}client.js";')
+    parts += ["", *exports]
+    parts += [_declaration(declared) for declared in model.declarations.values()]
+    codes = sorted(set(error_codes))
+    if codes:
+        union = "".join(f"\n  | {json.dumps(code)}" for code in codes)
+        parts.append(
+            f"/** Codes of the errors that this module raises itself. */\nexport type {ERROR_CODES} ={union};\n"
+        )
+    if not exports:
+        parts.append("export {};\n")
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def stream_value(endpoint: Endpoint, model: TypeModel) -> Node:
+    """Describe the value that a subscriber of a stream or channel sees once it is there."""
+    merge = endpoint.options.merge if endpoint.options is not None else "set"
+    if endpoint.kind == "channel":
+        return Array(Basic("unknown")) if merge in _LIST_MERGES else Basic("unknown")
+    node = model.convert(endpoint.signature.returns, "out")
+    declared = model.declarations.get(node.name) if isinstance(node, Ref) else None
+    if isinstance(declared, ObjectType):
+        keys = {field.name: field for field in declared.fields}
+        if {"data", "hasMore"} <= keys.keys():  # a page: clients see the items
+            return keys["data"].type
+    return node
+
+
+def _export(endpoint: Endpoint, model: TypeModel) -> str:
+    parameters = ", ".join(_parameters(endpoint, model))
+    if endpoint.kind == "rpc":
+        kind = f"Rpc<[{parameters}], {_type(model.convert(endpoint.signature.returns, 'out'))}>"
+    else:
+        value = _type(stream_value(endpoint, model))
+        kind = f"StreamFactory<[{parameters}], {value}>" if endpoint.dynamic else f"StreamStore<{value}>"
+    doc = _comment(endpoint.doc)
+    if endpoint.name in _RESERVED:
+        return f"{doc}declare const ${endpoint.name}: {kind};\nexport {{ ${endpoint.name} as {endpoint.name} }};\n"
+    return f"{doc}export const {endpoint.name}: {kind};\n"
+
+
+def _parameters(endpoint: Endpoint, model: TypeModel) -> Iterable[str]:
+    for parameter in endpoint.signature.parameters:
+        node = model.convert(parameter.annotation, "in")
+        if parameter.variadic:
+            yield f"...{parameter.name}: {_type(Array(node))}"
+        else:
+            yield f"{parameter.name}{'' if parameter.required else '?'}: {_type(node)}"
+
+
+def _declaration(declared: Declaration) -> str:
+    doc = _comment(declared.doc)
+    if isinstance(declared, Alias):
+        return f"{doc}export type {declared.name} = {_type(declared.type)};\n"
+    lines = [f"  {_key(field)}: {_type(field.type)};" for field in declared.fields]
+    return "\n".join([f"{doc}export interface {declared.name} {{", *lines, "}\n"])
+
+
+def _key(field: Field) -> str:
+    name = field.name if _IDENTIFIER.fullmatch(field.name) else json.dumps(field.name)
+    return name if field.required else f"{name}?"
+
+
+def _type(node: Node) -> str:
+    match node:
+        case Basic(name):
+            return "number" if name == "integer" else name
+        case Literals(values):
+            return " | ".join(json.dumps(value) for value in values) or "never"
+        case Array(item):
+            inner = _type(item)
+            return f"({inner})[]" if _is_union(item) else f"{inner}[]"
+        case Tuple(items):
+            return f"[{', '.join(_type(item) for item in items)}]"
+        case Record(value):
+            return f"Record<string, {_type(value)}>"
+        case Ref(name):
+            return name
+        case Union(members):
+            return " | ".join(_type(member) for member in members)
+
+
+def _is_union(node: Node) -> bool:
+    return isinstance(node, Union) or (isinstance(node, Literals) and len(node.values) > 1)
+
+
+def _comment(text: str) -> str:
+    lines = [line.rstrip().replace("*/", "*\\/") for line in text.strip().splitlines()]
+    if not lines:
+        return ""
+    if len(lines) == 1:
+        return f"/** {lines[0]} */\n"
+    return "\n".join(["/**", *(f" * {line}".rstrip() for line in lines), " */"]) + "\n"
