@@ -56,7 +56,7 @@ async def load(folder: Path) -> None:
     app = create_app(folder, lifespan="manual")
     await app.start()
     try:
-        assert app.state.runtime.live.registry.problems == []
+        assert not app.state.runtime.live.registry.problems
     finally:
         await app.stop("lifespan")
 
