@@ -29,6 +29,8 @@ __all__ = ["error_handlers"]
 
 # The phrases of the specification where Python's are older.
 _PHRASES: Final = {413: "Content Too Large", 426: "Upgrade Required"}
+# Starlette answers an exception outside of the middleware that adds this elsewhere.
+NOSNIFF: Final = {"x-content-type-options": "nosniff"}
 _NO_BODY: Final = frozenset({204, 304})
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -73,15 +75,15 @@ def error_handlers(
 
     async def server_error(request: Request, error: Exception) -> Response:
         if not dev:
-            return PlainTextResponse(_phrase(500), 500)
+            return PlainTextResponse(_phrase(500), 500, NOSNIFF)
         whole = redact_text("".join(traceback.format_exception(error)))
         if not _takes_html(request):
-            return PlainTextResponse(whole, 500)
+            return PlainTextResponse(whole, 500, NOSNIFF)
         own = redact_text(user_traceback(error, project)) if project is not None else whole
         body = f"<pre>{html.escape(own)}</pre>"
         if own != whole:
             body += f"<details><summary>All frames</summary><pre>{html.escape(whole)}</pre></details>"
-        return page(request, 500, redact_text(f"{type(error).__name__}: {error}"), body, {})
+        return page(request, 500, redact_text(f"{type(error).__name__}: {error}"), body, NOSNIFF)
 
     def page(request: Request, status: int, title: str, body: str, headers: dict[str, str]) -> Response:
         text = _PAGE.format(title=html.escape(title), body=body)

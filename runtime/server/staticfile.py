@@ -15,7 +15,7 @@ from runtime.server.contenttypes import content_type, disposition
 from runtime.server.pages import mount_prefix
 from runtime.server.representation import Encoded, Representation, base36, respond
 
-__all__ = ["CODINGS", "Redirect", "StaticFile", "static_headers"]
+__all__ = ["CODINGS", "Redirect", "StaticFile", "mtime_of"]
 if TYPE_CHECKING:
     import os
 
