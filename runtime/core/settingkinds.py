@@ -262,7 +262,7 @@ def _is_origin(value: str) -> bool:
         return False
     parts = urlsplit(value)
     try:
-        parts.port
+        parts.port  # noqa: B018 - reading it tells whether it is a number in range
     except ValueError:
         return False
     rest = parts.path or parts.query or parts.fragment or parts.username

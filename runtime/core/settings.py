@@ -110,7 +110,7 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
             default_text='`"production"` in `serve`, `"dev"` in `dev`, `"test"` under pytest',
         ),
     ] = "production"
-    host: Annotated[str, Key(kinds.text_line(), "Address to listen on.")] = "0.0.0.0"
+    host: Annotated[str, Key(kinds.text_line(), "Address to listen on.")] = "0.0.0.0"  # noqa: S104 - platform 4 fixes this default
     port: Annotated[int, Key(kinds.integer(0, 65535), "TCP port to listen on; 0 takes any free one.")] = 3000
     hooks: Annotated[str, Key(kinds.project_path(), "File with the hooks; it may be missing.")] = "hooks.py"
     live: Annotated[str, Key(kinds.project_path(), "Folder with the live modules.")] = "live"
