@@ -23,6 +23,9 @@ const SHOWN_FOR = 6000;
 
 /** Show a line at the bottom for some seconds, with one thing that can be done about it. */
 export function toast(text, action) {
+  for (const shown of [...byId('toasts').children]) {
+    if (shown.firstChild.textContent === text) shown.remove(); // once is enough
+  }
   const made = document.createElement('div');
   made.className = 'toast';
   made.append(text);
