@@ -105,7 +105,7 @@ class App:
     def __init__(self, project: Path, env: str, clock: Clock | None = None, **settings: Any) -> None:
         self.project = project
         self.runtime: Runtime = assemble(
-            project, Settings(server=ServerSettings(env=env), **settings), clock=clock
+            project, Settings(server=ServerSettings(env=env, shutdown_timeout=0.2), **settings), clock=clock
         )
 
     async def connect(self, user: Any = None, caps: Sequence[str] = ("batch",), **handshake: Any) -> Peer:
