@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,9 +21,10 @@ from runtime.server.importmap import inject
 from runtime.server.pages import mount_prefix
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from starlette.requests import Request
+
+    from runtime.server.http import HttpRuntime
+    from runtime.server.static import StaticIndex
 
 __all__ = ["error_handlers"]
 
@@ -48,18 +49,13 @@ details {{ margin-top: 1rem; }}
 Handler = Callable[["Request", Any], Awaitable[Response]]
 
 
-def error_handlers(
-    *,
-    dev: bool,
-    project: Path | None = None,
-    snippets: Sequence[str] = (),
-    paths: Callable[[], list[str]] = list,
-) -> Mapping[Any, Handler]:
+def error_handlers(runtime: HttpRuntime) -> dict[Any, Handler]:
     """Return the exception handlers of the app, for `Starlette(exception_handlers=...)`.
 
-    In dev a page shows the traceback, the frames of `project` first, and carries `snippets`, so that it
-    reloads when the file is right; a 404 lists `paths`.
+    In dev a page shows the traceback, the frames of the project first, and carries the page snippets, so that it
+    reloads when the file is right; a 404 lists the pages that there are.
     """
+    dev, project, snippets = runtime.settings.is_dev, runtime.project, runtime.page_snippets
 
     async def http_error(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
@@ -69,7 +65,11 @@ def error_handlers(
         text = phrase if error.detail == HTTPStatus(error.status_code).phrase else error.detail
         if dev and error.status_code == 404 and text == phrase and _takes_html(request):
             return page(
-                request, 404, f"404: nothing at {request.url.path}", _listing(request, paths()), headers
+                request,
+                404,
+                f"404: nothing at {request.url.path}",
+                _listing(request, runtime.static),
+                headers,
             )
         return PlainTextResponse(text, error.status_code, headers)
 
@@ -101,14 +101,14 @@ def _takes_html(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def _listing(request: Request, paths: list[str]) -> str:
-    shown = [path for path in paths if path.endswith((".html", "/"))] or paths[:50]
-    if not shown:
+def _listing(request: Request, static: StaticIndex | None) -> str:
+    paths = [path for path in static.paths() if path.endswith((".html", "/"))] if static is not None else []
+    if not paths:
         return (
             "<p>There are no pages yet: put an <code>index.html</code> into the folder of the web files.</p>"
         )
     prefix = mount_prefix(request)
     links = "".join(
-        f'<li><a href="{html.escape(prefix + path)}">{html.escape(path)}</a></li>' for path in shown
+        f'<li><a href="{html.escape(prefix + path)}">{html.escape(path)}</a></li>' for path in paths
     )
     return f"<p>There is:</p><ul>{links}</ul>"

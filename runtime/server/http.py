@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
     from runtime.core.settings import Settings
     from runtime.live.registry import Registry
+    from runtime.server.static import Entry
 
 __all__ = ["HttpRuntime", "StaticRoute", "http_routes"]
 
 ALLOWED: Final = {"allow": "GET, HEAD"}
+ENTRY_KEY: Final = "realtime.static"  # in the scope: what the route has found, `None` for a malformed path
 
 
 class Live(Protocol):
@@ -55,8 +57,7 @@ class HttpRuntime(Readiness, Protocol):
 def http_routes(runtime: HttpRuntime, routes: Sequence[BaseRoute] = ()) -> list[BaseRoute]:
     """Return the routes: health, client and stubs, the app's own `routes`, static files and pages.
 
-    The index of static files becomes `runtime.static`; it reads the folder when it is first asked, and again
-    at `refresh`.
+    The index of static files becomes `runtime.static`; it reads the folder here, and again at its `refresh`.
     """
     settings = runtime.settings
     client = ClientFile(fresh=settings.is_dev)
@@ -76,6 +77,7 @@ def http_routes(runtime: HttpRuntime, routes: Sequence[BaseRoute] = ()) -> list[
     if runtime.project is not None:
         web = runtime.project / settings.server.web
         runtime.static = StaticIndex(web, settings, runtime.page_snippets)
+        runtime.static.refresh()
         found.append(StaticRoute(runtime.static))
     return found
 
@@ -91,17 +93,18 @@ class StaticRoute(BaseRoute):
         """Return a full match for a path of the index, and for one that has to be refused as malformed."""
         if scope["type"] != "http":
             return Match.NONE, {}
-        if self._is_malformed(scope) or self.index.find(_route_path(scope)) is not None:
-            return Match.FULL, {"endpoint": self.index}
-        return Match.NONE, {}
+        if self._is_malformed(scope):
+            return Match.FULL, {"endpoint": self.index, ENTRY_KEY: None}
+        entry = self.index.find(_route_path(scope))
+        if entry is None:
+            return Match.NONE, {}
+        return Match.FULL, {"endpoint": self.index, ENTRY_KEY: entry}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the file, page or redirect; 405 for other methods than GET and HEAD."""
-        if self._is_malformed(scope):
-            raise HTTPException(400)
-        entry = self.index.find(_route_path(scope))
+        entry: Entry | None = scope[ENTRY_KEY]
         if entry is None:
-            raise HTTPException(404)
+            raise HTTPException(400)
         if scope["method"] not in {"GET", "HEAD"}:
             raise HTTPException(405, headers=ALLOWED)
         response = await entry.respond(Request(scope, receive))

@@ -9,7 +9,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -55,7 +55,7 @@ class _Budget:
 
 @dataclass(slots=True)
 class StaticIndex:
-    """Every servable path of one folder. Only what `refresh` found is served.
+    """Every servable path of one folder: what the last `refresh` found, nothing before the first.
 
     Names that begin with `.` or `_`, precompressed siblings, symlinks that leave the folder, and anything
     but regular files are left out; a `_` name that leads to a path of `static_immutable` is served. Files are
@@ -65,23 +65,19 @@ class StaticIndex:
     root: Path
     settings: Settings
     snippets: Sequence[str] = ()
-    _entries: Mapping[str, Entry] | None = None
+    _entries: Mapping[str, Entry] = field(default_factory=dict)
 
     def find(self, path: str) -> Entry | None:
-        """Return what is served at `path`: decoded, without mount prefix. The first call reads the folder."""
-        if self._entries is None:
-            self.refresh()
-        return self._entries.get(path) if self._entries else None
+        """Return what is served at `path`, decoded and without the mount prefix."""
+        return self._entries.get(path)
 
     def paths(self) -> list[str]:
         """Return every path that is served."""
-        if self._entries is None:
-            self.refresh()
-        return sorted(self._entries or ())
+        return sorted(self._entries)
 
     def refresh(self) -> None:
         """Read the folder again and swap the index; what did not change is kept. Blocks on the disk."""
-        before = self._entries or {}
+        before = self._entries
         budget = _Budget(self.settings.server.static_memory_file, self.settings.server.static_memory_total)
         found = {item.path: item for item in self._scan()}
         entries: dict[str, Entry] = {}

@@ -115,11 +115,7 @@ class Site:
         self.app = Starlette(
             routes=http_routes(self.runtime, routes),
             middleware=[Middleware(NosniffMiddleware)],
-            exception_handlers=dict(
-                error_handlers(
-                    dev=settings.is_dev, project=project, snippets=snippets, paths=lambda: self.static.paths()
-                )
-            ),
+            exception_handlers=error_handlers(self.runtime),
         )
         self.app.router.redirect_slashes = False
         self.client = Client(self.app)
