@@ -140,8 +140,7 @@ class LiveApp:
         loaded = self._loader.reload(changed, self.collector)
         result = compare(before, loaded.registry)
         result.duration = self._clock.monotonic() - started
-        if result.modules or result.removed or not loaded.registry.problems:
-            self._swap(loaded.registry)
+        self._swap(loaded.registry)
         if loaded.registry.problems:
             self._events.emit(LiveFailed(list(loaded.registry.problems)))
         if result.modules or result.removed:

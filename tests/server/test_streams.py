@@ -201,7 +201,12 @@ async def test_gate_access_admission_and_denial_answer_as_the_spec_says(make_app
     module = app.runtime.live.registry.modules["c"].module
     nobody, somebody = await app.connect(None), await app.connect({"id": 1})
     allowed = await app.connect({"id": 2, "ok": True})
-    assert await allowed.stream("c/checked", "hidden") == {"id": "q1", "ok": True, "data": None, "gated": True}
+    assert await allowed.stream("c/checked", "hidden") == {
+        "id": "q1",
+        "ok": True,
+        "data": None,
+        "gated": True,
+    }
     assert module.log == ["gate"]
     reply = await nobody.stream("c/checked", "a")
     assert (reply["code"], reply["error"]) == ("UNAUTHENTICATED", "Authentication required")
