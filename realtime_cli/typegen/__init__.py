@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realtime_cli.typegen.errorcodes import error_codes
+from realtime_cli.typegen.stubs import stub_source
 from realtime_cli.typegen.typescript import declaration_source
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def render(project: Path, registry: Registry) -> dict[str, str]:
     for module in registry.modules.values():
         codes = error_codes(project / module.file)
         files[f"live/{module.name}.d.ts"] = declaration_source(module, codes)
+    files["python/realtime_live.pyi"] = stub_source(registry.modules.values())
     return files
 
 

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import inspect as schema
@@ -37,7 +37,10 @@ from realtime_cli.typegen.nodes import (
     Union,
 )
 
-__all__ = ["Direction", "TypeModel"]
+if TYPE_CHECKING:
+    from runtime.live.registry import Endpoint
+
+__all__ = ["Direction", "TypeModel", "stream_value"]
 
 Direction = Literal["in", "out"]
 
@@ -66,6 +69,7 @@ _LISTS = (schema.ListType, schema.SetType, schema.FrozenSetType, schema.VarTuple
 _OBJECTS = (schema.StructType, schema.DataclassType, schema.TypedDictType)
 _LIST_ORIGINS = (list, set, frozenset, AbstractSet)
 _PAGE = "Page"
+_LIST_MERGES = frozenset({"crud", "latest", "presence", "cursor"})
 
 
 @dataclass(slots=True)
@@ -182,6 +186,20 @@ class TypeModel:
             name = f"{wanted}{number}"
         self._names[key] = name
         return name, True
+
+
+def stream_value(endpoint: Endpoint, model: TypeModel) -> Node:
+    """Describe the value that a subscriber of a stream or channel sees once it is there."""
+    merge = endpoint.options.merge if endpoint.options is not None else "set"
+    if endpoint.kind == "channel":
+        return Array(Basic("unknown")) if merge in _LIST_MERGES else Basic("unknown")
+    node = model.convert(endpoint.signature.returns, "out")
+    declared = model.declarations.get(node.name) if isinstance(node, Ref) else None
+    if isinstance(declared, ObjectType):
+        keys = {field.name: field for field in declared.fields}
+        if {"data", "hasMore"} <= keys.keys():  # a page: clients see the items
+            return keys["data"].type
+    return node
 
 
 def _is_present(info: Any, item: Any, direction: Direction) -> bool:

@@ -9,7 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from realtime_cli.typegen.model import TypeModel
+from realtime_cli.typegen.model import TypeModel, stream_value
 from realtime_cli.typegen.nodes import (
     Alias,
     Array,
@@ -18,7 +18,6 @@ from realtime_cli.typegen.nodes import (
     Field,
     Literals,
     Node,
-    ObjectType,
     Record,
     Ref,
     Tuple,
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from runtime.live.registry import Endpoint, LiveModule
 
-__all__ = ["CLIENT_TYPES", "declaration_source", "stream_value"]
+__all__ = ["CLIENT_TYPES", "declaration_source"]
 
 CLIENT_TYPES = ("Rpc", "StreamFactory", "StreamStore")
 """What a declaration file imports from the types of the browser client, so no app type may have these names."""
@@ -45,7 +44,6 @@ _RESERVED_WORDS = (
     "throw true typeof undefined var void yield"
 )
 _RESERVED = frozenset(_RESERVED_WORDS.split())
-_LIST_MERGES = frozenset({"crud", "latest", "presence", "cursor"})
 
 
 def declaration_source(module: LiveModule, error_codes: Iterable[str] = ()) -> str:
@@ -74,20 +72,6 @@ def declaration_source(module: LiveModule, error_codes: Iterable[str] = ()) -> s
     if not exports:
         parts.append("export {};\n")
     return "\n".join(parts).rstrip("\n") + "\n"
-
-
-def stream_value(endpoint: Endpoint, model: TypeModel) -> Node:
-    """Describe the value that a subscriber of a stream or channel sees once it is there."""
-    merge = endpoint.options.merge if endpoint.options is not None else "set"
-    if endpoint.kind == "channel":
-        return Array(Basic("unknown")) if merge in _LIST_MERGES else Basic("unknown")
-    node = model.convert(endpoint.signature.returns, "out")
-    declared = model.declarations.get(node.name) if isinstance(node, Ref) else None
-    if isinstance(declared, ObjectType):
-        keys = {field.name: field for field in declared.fields}
-        if {"data", "hasMore"} <= keys.keys():  # a page: clients see the items
-            return keys["data"].type
-    return node
 
 
 def _export(endpoint: Endpoint, model: TypeModel) -> str:
