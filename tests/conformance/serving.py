@@ -1,17 +1,20 @@
-"""A project behind a real socket, in the loop of the test."""
+"""A project behind a real socket: in the loop of one test, or in a thread of its own for several."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from runtime import create_app
 from runtime.server.serving import RealtimeServer
 
-__all__ = ["serving"]
+__all__ = ["serving", "serving_in_thread"]
+
+START_TIMEOUT = 30.0
 
 
 @contextlib.asynccontextmanager
@@ -34,3 +37,41 @@ async def serving(project: Path) -> AsyncIterator[tuple[RealtimeServer, str]]:
         await asyncio.gather(ready, return_exceptions=True)
         listening.close()
     task.result()
+
+
+@contextlib.contextmanager
+def serving_in_thread(project: Path) -> Iterator[tuple[RealtimeServer, str]]:
+    """Serve `project` for more than one test, each of which has a loop and a leak check of its own."""
+    served: list[tuple[RealtimeServer, str]] = []
+    failure: list[BaseException] = []
+    ready = threading.Event()
+    end: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        async with serving(project) as pair:
+            served.append(pair)
+            end.append((asyncio.get_running_loop(), stop))
+            ready.set()
+            await stop.wait()
+
+    def run() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            ready.set()
+
+    thread = threading.Thread(target=run, name="server", daemon=True)
+    thread.start()
+    ready.wait(START_TIMEOUT)
+    try:
+        if served:
+            yield served[0]
+    finally:
+        for loop, stop in end:
+            loop.call_soon_threadsafe(stop.set)
+        thread.join(START_TIMEOUT)
+    for error in failure:
+        raise error

@@ -44,7 +44,7 @@ def of_connection(number: int) -> list[Record]:
     return [record for record in RECORDS if record.connection == number]
 
 
-@pytest.mark.spec("WIRE-119", "WIRE-24", "WIRE-25", "WIRE-26", "WIRE-34", "WIRE-60", "WIRE-68", "WIRE-90")
+@pytest.mark.spec("WIRE-119", "WIRE-24", "WIRE-25", "WIRE-34", "WIRE-60", "WIRE-68", "WIRE-90")
 async def test_the_recorded_scenes_give_the_recorded_frames(url: str) -> None:
     async with replay(url) as (first, websocket):
         await first.run(of_connection(1))
