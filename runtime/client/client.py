@@ -189,16 +189,18 @@ class Realtime:
         key: str = "id",
         prepend: bool = False,
         max: int | None = None,
+        keep_order: bool = True,
     ) -> Stream:
         """Return a handle on a stream; nothing is sent until it is used.
 
         Handles with the same path and arguments share one subscription and one value. The merge options hold
-        until the server's answer brings its own.
+        until the server's answer brings its own. `keep_order=False` removes rows as the browser does, where the
+        last row moves into the gap.
 
         Raises:
             ValueError: an unknown strategy. TypeError: an argument has no JSON form.
         """
-        rules = {"merge": merge, "key": key, "prepend": prepend, "max": max}
+        rules = {"merge": merge, "key": key, "prepend": prepend, "max": max, "keep_order": keep_order}
         return self._streams.handle(path, args, rules, self._ports)
 
     def on(self, topic: str) -> Topic:

@@ -63,7 +63,7 @@ class ClientOptions:
         open_timeout: seconds that `connect` waits for the first connection; 0 does not wait.
         resume_grace: seconds that a stream nobody reads keeps its value; 0 forgets it at once.
         volatile_backpressure: unsent bytes above which `fire` drops its call.
-        max_attempts: vain attempts to get the connection back before giving up; `None`: no limit.
+        max_attempts: vain attempts to get the connection back before giving up; 0 never tries, `None` always.
         offline: see `Offline`.
         on_connect: called after each reconnect; not after the first connect.
         on_disconnect: called after each loss of the connection.
@@ -120,8 +120,8 @@ def _check(name: str, value: Any) -> None:
         raise ValueError(f"{name}: must be above 0, not {value!r}")
     if name in unsigned and not value >= 0:
         raise ValueError(f"{name}: must not be negative, not {value!r}")
-    if name == "max_attempts" and value is not None and value < 1:
-        raise ValueError(f"max_attempts: must be at least 1 or None, not {value!r}")
+    if name == "max_attempts" and value is not None and value < 0:
+        raise ValueError(f"max_attempts: must not be negative, not {value!r}")
     if name == "offline" and not isinstance(value, Offline):
         raise TypeError(f"offline: must be Offline(...), not {value!r}")
     if name == "auth" and isinstance(value, str) and not value.startswith("/"):

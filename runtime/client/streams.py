@@ -119,6 +119,11 @@ class Stream:
         return self._state.error
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether there is a value, from the server or from `hydrate`."""
+        return self._state.is_loaded
+
+    @property
     def topic(self) -> str | None:
         """The topic of the live events, once the server named it."""
         return self._state.topic
@@ -195,6 +200,10 @@ class Stream:
         off = self._use(self._state.values.add(fn))
         notify(fn, self._state.value)
         return off
+
+    def on_event(self, fn: Callable[[StreamEvent], object]) -> Callable[[], None]:
+        """Call `fn(event)` for each live event; return the function that ends it. Does not subscribe by itself."""
+        return self._state.events.add(fn)
 
     def values(self) -> Feed[Any]:
         """Iterate over the value: the present one if there is one, then the newest whenever it changed.

@@ -1,1 +1,65 @@
-"""What app authors test with."""
+"""What app authors test with; the pytest fixtures are in `runtime.testing.pytest_plugin`.
+
+Names are loaded when they are first used: pytest imports this package in every run.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtime.core.capacity import capacity_override
+    from runtime.testing.caps import reset_caps, set_caps
+    from runtime.testing.clock import FakeClock
+    from runtime.testing.context import TestContext, expect_guard_rejects
+    from runtime.testing.env import TestEnv
+    from runtime.testing.peers import Disconnected, TestClient, TestStream
+    from runtime.testing.projects import find_project
+    from runtime.testing.server import RunningServer, running_server
+    from runtime.testing.waiting import eventually
+
+_HOMES = {
+    "Disconnected": "runtime.testing.peers",
+    "FakeClock": "runtime.testing.clock",
+    "RunningServer": "runtime.testing.server",
+    "TestClient": "runtime.testing.peers",
+    "TestContext": "runtime.testing.context",
+    "TestEnv": "runtime.testing.env",
+    "TestStream": "runtime.testing.peers",
+    "capacity_override": "runtime.core.capacity",
+    "eventually": "runtime.testing.waiting",
+    "expect_guard_rejects": "runtime.testing.context",
+    "find_project": "runtime.testing.projects",
+    "reset_caps": "runtime.testing.caps",
+    "running_server": "runtime.testing.server",
+    "set_caps": "runtime.testing.caps",
+}
+
+__all__ = [
+    "Disconnected",
+    "FakeClock",
+    "RunningServer",
+    "TestClient",
+    "TestContext",
+    "TestEnv",
+    "TestStream",
+    "capacity_override",
+    "eventually",
+    "expect_guard_rejects",
+    "find_project",
+    "reset_caps",
+    "running_server",
+    "set_caps",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'runtime.testing' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

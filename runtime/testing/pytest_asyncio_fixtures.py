@@ -5,9 +5,8 @@ Imported by `runtime.testing.pytest_plugin` only where that plugin is active.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import pytest_asyncio
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,25 +18,29 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 
-@pytest_asyncio.fixture
-async def _realtime_env_asyncio() -> AsyncIterator[TestEnv]:
+async def _env() -> AsyncIterator[TestEnv]:
     from runtime.testing.env import TestEnv
 
     async with TestEnv() as env:
         yield env
 
 
-@pytest_asyncio.fixture
-async def _realtime_app_asyncio(realtime_project: Path) -> AsyncIterator[TestEnv]:
+async def _app(realtime_project: Path) -> AsyncIterator[TestEnv]:
     from runtime.testing.env import TestEnv
 
     async with TestEnv.from_project(realtime_project) as env:
         yield env
 
 
-@pytest_asyncio.fixture
-async def _realtime_server_asyncio(realtime_project: Path) -> AsyncIterator[RunningServer]:
+async def _server(realtime_project: Path) -> AsyncIterator[RunningServer]:
     from runtime.testing.server import running_server
 
     async with running_server(realtime_project) as server:
         yield server
+
+
+# Called and not used as a decorator: the package is no dependency of ours, so its types are not known.
+_fixture: Any = importlib.import_module("pytest_asyncio").fixture
+_realtime_env_asyncio = _fixture(_env)
+_realtime_app_asyncio = _fixture(_app)
+_realtime_server_asyncio = _fixture(_server)

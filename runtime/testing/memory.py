@@ -1,0 +1,95 @@
+"""A connection without sockets: every frame is really encoded and decoded, and goes through the real pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from runtime.client.transport import Socket, SocketClosed
+from runtime.wire.closing import ABNORMAL
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from runtime.core.sink import Frame, Sink
+    from runtime.server.inbound import Inbound
+
+__all__ = ["MemorySink", "MemoryTransport"]
+
+
+class MemorySink:
+    """A `Sink` that keeps frames until the peer reads them; `log` has every frame that was ever written."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self._frames: asyncio.Queue[bytes | SocketClosed] = asyncio.Queue()
+        self._closed = False
+
+    @property
+    def buffered(self) -> int:
+        """Nothing ever waits for an operating system here."""
+        return 0
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Hand frames to the peer."""
+        if not self._closed:
+            for frame in frames:
+                self.log.append(frame.text)
+                self._frames.put_nowait(frame.payload)
+
+    def close(self, code: int, reason: str) -> None:
+        """Tell the peer that the server closes, behind what was written."""
+        if not self._closed:
+            self._closed = True
+            self._frames.put_nowait(SocketClosed(code, reason))
+
+    def terminate(self) -> None:
+        """Cut the peer off."""
+        self.close(ABNORMAL, "")
+
+    async def read(self) -> bytes:
+        """Return the next frame. Raises `SocketClosed` behind the last one."""
+        item = await self._frames.get()
+        if isinstance(item, SocketClosed):
+            self._frames.put_nowait(item)
+            raise item
+        return item
+
+
+class MemoryTransport:
+    """A client's way to a runtime of the same process; `opened` is the server side of the newest connection."""
+
+    def __init__(self, open_inbound: Callable[[Sink], Awaitable[Inbound]]) -> None:
+        self._open_inbound = open_inbound
+        self.sink: MemorySink | None = None
+        self.inbound: Inbound | None = None
+
+    async def open(self, cookies: str | None) -> Socket:
+        """Return a new connection."""
+        self.sink = MemorySink()
+        self.inbound = await self._open_inbound(self.sink)
+        return _MemorySocket(self.sink, self.inbound)
+
+
+class _MemorySocket:
+    def __init__(self, sink: MemorySink, inbound: Inbound) -> None:
+        self._sink = sink
+        self._inbound = inbound
+
+    @property
+    def buffered(self) -> int:
+        return 0
+
+    async def send(self, frame: bytes) -> None:
+        self._inbound.feed(frame.decode())
+
+    async def recv(self) -> bytes:
+        try:
+            return await self._sink.read()
+        except SocketClosed as closed:
+            await self._inbound.closed(closed.code, closed.reason)
+            raise
+
+    async def close(self, code: int, reason: str) -> None:
+        self._sink.close(code, reason)
+        await self._inbound.closed(code, reason)
