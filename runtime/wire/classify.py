@@ -76,8 +76,6 @@ def classify(data: str | bytes, max_depth: int = MAX_ENVELOPE_DEPTH) -> Classifi
         return _too_deep_to_parse(data, start) if may_call else _NOTHING
     except DecodeError:
         return _NOTHING
-    if value.__class__ is not dict:
-        return _NOTHING
     is_deep = nesting_exceeds(data, value, max_depth)
     if start[1:] == "y":
         control = _control(data, value, is_deep)

@@ -10,16 +10,13 @@ __all__ = [
     "FORBIDDEN",
     "GOING_AWAY",
     "INTERNAL_ERROR",
-    "INVALID_DATA",
     "NORMAL",
-    "NO_STATUS",
     "POLICY_VIOLATION",
     "RATE_LIMITED",
     "RESTART_REASON",
     "SERVICE_RESTART",
     "SHUTDOWN_REASON",
     "TOO_BIG",
-    "TRY_AGAIN_LATER",
     "UNAUTHORIZED",
     "CloseClass",
     "close_class",
@@ -27,14 +24,11 @@ __all__ = [
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
-NO_STATUS: Final = 1005
 ABNORMAL: Final = 1006
-INVALID_DATA: Final = 1007
 POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 SERVICE_RESTART: Final = 1012
-TRY_AGAIN_LATER: Final = 1013
 UNAUTHORIZED: Final = 4401
 FORBIDDEN: Final = 4403
 RATE_LIMITED: Final = 4429

@@ -12,10 +12,8 @@ __all__ = [
     "MAX_DENIAL_REASON",
     "MAX_ENVELOPE_DEPTH",
     "MAX_ENVELOPE_PREFIXES",
-    "MAX_EVENT_LENGTH",
     "MAX_ID_SCAN",
     "MAX_OUTBOUND_CHARS",
-    "MAX_PAYLOAD_LENGTH",
     "MAX_TOPIC_LENGTH",
     "MAX_USER_ID_LENGTH",
     "MIN_RPC_BYTES",
@@ -29,18 +27,14 @@ MAX_ENVELOPE_DEPTH: Final = 64
 CONTROL_FRAME_CEILING: Final = 8192
 #: The shortest frame that can be an RPC, in bytes. Spec: wire 2.2.
 MIN_RPC_BYTES: Final = 10
-#: UTF-16 code units of a topic. Spec: wire 3.1.
+#: UTF-16 code units of a topic, and of an event that is published. Spec: wire 3.1, platform 2.2.
 MAX_TOPIC_LENGTH: Final = 256
-#: UTF-16 code units of an event name that is published. Spec: platform 2.2.
-MAX_EVENT_LENGTH: Final = 256
 #: UTF-16 code units of a user id that becomes part of a topic. Spec: wire 3.1.
 MAX_USER_ID_LENGTH: Final = 256
 #: Topics that are looked at in one `subscribe-batch`. Spec: wire 3.2.
 MAX_BATCH_TOPICS: Final = 256
 #: Characters of a denial's reason. Spec: wire 3.2.
 MAX_DENIAL_REASON: Final = 128
-#: Bytes of an inbound frame. Spec: wire 1.10.
-MAX_PAYLOAD_LENGTH: Final = 1_048_576
 #: UTF-16 code units of a text frame; the client drops a longer one without a trace. Spec: wire 1.10.
 MAX_OUTBOUND_CHARS: Final = 1_048_576
 #: Bytes of a batch frame above which it is worth a warning. Spec: wire 2.3.

@@ -116,6 +116,7 @@ def circular() -> list[Any]:
         ((item for item in [1]), "generator"),
         (circular(), "contains itself"),
         ({object(): 1}, "object"),
+        ({(1, 2): 1}, "dict"),
         (["\ud800", object()], "object"),
         (["\ud800", circular()], "list"),
     ],
