@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from runtime.live.apppackage import AppPackage
 from runtime.live.collector import Collector, collecting
 from runtime.live.keep import KeepStore
-from runtime.live.problems import LoadProblem, problem_from
+from runtime.live.problems import LoadProblem, problem_from, relative
 from runtime.live.registry import LiveModule, Registry, build_module, build_registry
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LiveLoader", "LoadResult", "live_files"]
 
 CLASHES = frozenset({"DuplicatePath", "DuplicateTopic"})
+RESERVED_MODULE = "client"
 SHADOWING = ("runtime", "realtime_cli", "live")
 
 
@@ -178,6 +179,11 @@ class LiveLoader:
 
     def _import(self, file: Path) -> None:
         name = self.package.module_name(file)
+        if name == f"{self.package.live}.{RESERVED_MODULE}":
+            where = relative(file, self.project)
+            text = f"live/{RESERVED_MODULE}.js is the browser client, so no live module can have that name"
+            self._failed[name] = (LoadProblem(where, None, "ReservedName", text, "rename the file"),)
+            return
         try:
             module = importlib.import_module(name)
         except Exception as error:

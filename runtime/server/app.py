@@ -10,6 +10,8 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from runtime.server.assembly import Runtime, assemble
+from runtime.server.errorpages import error_handlers
+from runtime.server.headers import NosniffMiddleware
 from runtime.server.http import http_routes
 from runtime.server.settings_source import load_settings
 from runtime.server.websocket import WebSocketEndpoint, upgrade_required
@@ -42,8 +44,12 @@ class RealtimeApp(Starlette):
         super().__init__(
             debug=False,
             routes=[*own, *http_routes(runtime, routes)],
+            middleware=[Middleware(NosniffMiddleware)],
+            exception_handlers=error_handlers(runtime),
             lifespan=_lifespan if lifespan == "auto" else None,
         )
+        # Starlette would answer 307 with an absolute URL made from the Host header; static files redirect themselves.
+        self.router.redirect_slashes = False
         self.state.runtime = runtime
         self.state.platform = runtime.platform
 

@@ -111,7 +111,7 @@ async def test_a_module_that_fails_is_skipped_in_dev_and_fatal_elsewhere(
             "Missing",
         ),
         (
-            "from __future__ import annotations\nfrom runtime import live\n\n@live\nasync def x(ctx, a: Missing): pass\n",
+            "from __future__ import annotations\nfrom runtime import live\n@live\ndef x(ctx, a: Missing): pass\n",
             "SignatureError",
             "annotations cannot be resolved",
         ),
@@ -147,6 +147,12 @@ async def test_mistakes_are_reported_with_their_place(
     peer = await app.connect()
     assert (await peer.request("good/hello"))["ok"] is True
     assert (await peer.request("bad/x"))["ok"] is False
+
+
+async def test_a_live_module_cannot_take_the_name_of_the_browser_client(make_app: AppFactory) -> None:
+    app = await make_app({"live/client.py": ONE, "live/sub/client.py": ONE}, env="dev")
+    assert [problem.kind for problem in app.runtime.problems] == ["ReservedName"]
+    assert list(app.runtime.live.registry.endpoints) == ["sub/client/hello"]
 
 
 async def test_a_file_that_hides_our_package_is_named(make_app: AppFactory) -> None:
@@ -276,7 +282,13 @@ async def test_a_module_whose_import_breaks_keeps_its_old_code(make_app: AppFact
     app = await make_app(
         {
             "live/_base.py": "VALUE = 1\n",
-            "live/top.py": "from runtime import live\nfrom live._base import VALUE\n@live\ndef value(ctx): return VALUE\n",
+            "live/top.py": """
+                from runtime import live
+                from live._base import VALUE
+
+                @live
+                def value(ctx): return VALUE
+            """,
         },
         env="dev",
     )
