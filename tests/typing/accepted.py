@@ -1,0 +1,92 @@
+"""Uses of the public API that both type checkers must accept, with the types that they must see."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, TypedDict, assert_type
+
+from runtime import Ctx, LiveError, create_app, guard, live
+from runtime.client import Realtime, RpcError, connect
+from runtime.server.app import RealtimeApp
+from runtime.testing import FakeClock, TestEnv, eventually
+
+
+class Todo(TypedDict):
+    """One row."""
+
+    id: int
+    text: str
+
+
+rows: list[Todo] = live.keep("rows", list)
+votes = live.keep("votes", Counter[str])
+assert_type(votes, Counter[str])
+
+_guard = guard(authenticated=True)
+
+
+@live
+async def add(ctx: Ctx, text: str, urgent: bool = False) -> Todo:
+    """Stay callable with the author's own signature."""
+    todo = Todo(id=len(rows), text=text)
+    assert_type(ctx.publish("todos", "created", todo), bool)
+    return todo
+
+
+@live(thread=True)
+def render(ctx: Ctx, number: int) -> str:
+    """Take plain functions for the worker threads."""
+    return str(number)
+
+
+@live.stream(lambda ctx, board: f"todos:{board}", key="id", prepend=True, max=50, access=live.access.owner())
+async def todos(ctx: Ctx, board: str) -> list[Todo]:
+    """Take a topic function."""
+    return rows
+
+
+@live.public
+@live.volatile
+async def moved(ctx: Ctx, x: float) -> None:
+    """Stack decorators."""
+
+
+typing_now = live.channel("typing", merge="presence")
+
+
+async def decorated_functions_keep_their_types(ctx: Ctx) -> None:
+    """See through the decorators."""
+    assert_type(await add(ctx, "milk", urgent=True), Todo)
+    assert_type(render(ctx, 7), str)
+    assert_type(await todos(ctx, "one"), list[Todo])
+
+
+def errors_have_their_parts(error: LiveError, remote: RpcError) -> None:
+    """Name code and message."""
+    assert_type(error.code, str)
+    assert_type(remote.code, str)
+
+
+async def client_forms() -> None:
+    """Use the connection as a context manager and awaited."""
+    async with connect("ws://127.0.0.1:3000/ws", timeout=5) as rt:
+        assert_type(rt, Realtime)
+        async with rt.stream("todos/todos", "one") as stream:
+            assert_type(stream.value, Any)
+            async for _ in stream.values():
+                break
+    assert_type(await connect("ws://127.0.0.1:3000/ws"), Realtime)
+
+
+def app() -> RealtimeApp:
+    """Take a folder and the mode of the lifespan."""
+    return create_app(".", lifespan="manual")
+
+
+async def kit(env: TestEnv, clock: FakeClock) -> None:
+    """Use the test kit."""
+    client = env.connect({"id": 1})
+    stream = client.subscribe("todos/todos", "one")
+    await stream.ready()
+    await clock.advance(1.0)
+    assert_type(await eventually(lambda: bool(stream.value)), bool)

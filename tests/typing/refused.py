@@ -1,0 +1,33 @@
+"""Uses that both type checkers must refuse: an ignore that nothing needs is an error in its turn."""
+
+from __future__ import annotations
+
+from runtime import Ctx, create_app, live
+from runtime.client import connect
+
+
+@live.stream()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # a stream needs a topic
+async def without_topic(ctx: Ctx) -> list[int]:
+    """Say nothing about the topic."""
+    return []
+
+
+@live.stream("numbers", order="up")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # no such option
+async def with_unknown_option(ctx: Ctx) -> list[int]:
+    """Use an option that does not exist."""
+    return []
+
+
+@live
+async def add(ctx: Ctx, text: str) -> int:
+    """Take one string."""
+    return len(text)
+
+
+async def wrong_uses(ctx: Ctx) -> None:
+    """Call what was declared above in wrong ways."""
+    await add(ctx, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # text is a string
+    await add(ctx)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # text is missing
+    ctx.publish(7, "created")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a topic is a string
+    create_app(lifespan="never")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # no such mode
+    connect(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a URL is a string
