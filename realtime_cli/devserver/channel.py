@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    from runtime.live.problems import LoadProblem
 
 __all__ = [
     "Assets",
@@ -30,11 +33,26 @@ __all__ = [
     "Stopping",
     "ToWorker",
     "WhichImported",
+    "problem_of",
 ]
 
 Problem = dict[str, Any]
 """A mistake in the project as the dev channel sends it: file, line, column, errorType, message, hint, excerpt,
 traceback."""
+
+
+def problem_of(problem: LoadProblem) -> Problem:
+    """Return a problem of the runtime in the words of the dev channel."""
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "errorType": problem.kind,
+        "message": problem.message,
+        "hint": problem.hint,
+        "excerpt": [list(row) for row in problem.excerpt],
+        "traceback": problem.traceback,
+    }
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):

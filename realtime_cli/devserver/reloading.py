@@ -1,0 +1,144 @@
+"""What a running worker does about changed files: new live code, new files for pages, fresh type declarations."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from realtime_cli.devserver.channel import problem_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from realtime_cli.devserver.channel import Problem
+    from realtime_cli.devserver.overlay import DevChannel
+    from realtime_cli.devserver.terminal import Terminal
+    from runtime.core.tasks import TaskOwner
+    from runtime.live.reload import ReloadResult
+    from runtime.server.app import RealtimeApp
+
+__all__ = ["Reloading"]
+
+TYPES_DELAY = 0.3
+"""Seconds after a reload before type declarations are written, so that replies come first."""
+
+LIVE, RESTART = "live", "restart"
+"""Who finds something wrong: the live modules and hooks as they are loaded here, or a worker that did not come up."""
+
+
+class Reloading:
+    """The part of a worker that follows the files. All methods belong to the loop's thread."""
+
+    def __init__(
+        self,
+        app: RealtimeApp,
+        project: Path,
+        pages: DevChannel,
+        terminal: Terminal,
+        tasks: TaskOwner,
+        *,
+        types: bool,
+    ) -> None:
+        self._app = app
+        self._project = project
+        self._pages = pages
+        self._terminal = terminal
+        self._tasks = tasks
+        self._types = types
+        self._writing: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+
+    def show_first_problems(self) -> None:
+        """Show what is wrong with the project as it was loaded, and write the type declarations."""
+        problems = self._present()
+        self._pages.set_problems(LIVE, problems)
+        if problems:
+            self._terminal.problems(_title(problems), problems)
+        self._write_types_soon()
+
+    async def live(self, paths: list[str]) -> bool:
+        """Load changed live modules again; return whether all of the new code is in force."""
+        async with self._lock:
+            before = self._present()
+            result = await self._app.runtime.live.reload([self._project / path for path in paths])
+            problems = self._present()
+            self._pages.set_problems(LIVE, problems)
+            self._tell_pages(result)
+            self._tell_terminal(result, paths, before, problems)
+            self._write_types_soon()
+            return not problems
+
+    async def assets(self, css: list[str], *, page: bool) -> None:
+        """Serve changed web files and let pages swap style sheets or load again."""
+        async with self._lock:
+            static = self._app.runtime.static
+            if static is not None:
+                await asyncio.to_thread(static.refresh)
+        if page:
+            self._pages.page_changed()
+            self._terminal.event("reload", "pages", page=True, css=css)
+        else:
+            self._pages.css_changed(css)
+            self._terminal.event("reload", f"styles {', '.join(css)}", page=False, css=css)
+
+    def restart_failed(self, paths: list[str], problems: list[Problem]) -> None:
+        """Show why a new worker did not come up, until another takes over from this one."""
+        self._pages.set_problems(RESTART, problems)
+        because = f" (because of {', '.join(paths)})" if paths else ""
+        self._terminal.problems(
+            f"the new worker{because} did not start; the old code keeps serving", problems
+        )
+
+    def _present(self) -> list[Problem]:
+        return [problem_of(problem) for problem in self._app.runtime.problems]
+
+    def _tell_pages(self, result: ReloadResult) -> None:
+        modules = [*result.modules, *result.removed]
+        if modules:
+            self._pages.stubs_changed(modules)
+        if result.page_reload:
+            self._pages.page_changed()
+
+    def _tell_terminal(
+        self, result: ReloadResult, paths: list[str], before: list[Problem], problems: list[Problem]
+    ) -> None:
+        ms = result.duration * 1000
+        live = self._app.runtime.settings.server.live
+        if result.modules or result.removed:
+            files = [f"{live}/{name}.py" for name in result.modules]
+            files += [f"{live}/{name}.py (removed)" for name in result.removed]
+            shown = (
+                ", ".join(files) if len(files) <= 3 else f"{', '.join(files[:2])} and {len(files) - 2} more"
+            )
+            fields = {"modules": result.modules, "removed": result.removed, "ms": round(ms, 2)}
+            self._terminal.event("reload", f"{shown} in {ms:.0f} ms", **fields)
+        changed = set(paths)
+        if problems and (problems != before or any(problem["file"] in changed for problem in problems)):
+            self._terminal.problems(_title(problems), problems)
+        elif before and not problems:
+            self._terminal.event("reload", "all is right again", problems=0)
+
+    def _write_types_soon(self) -> None:
+        if not self._types:
+            return
+        if self._writing is not None and not self._writing.done():
+            self._writing.cancel()
+        with contextlib.suppress(RuntimeError):  # we end
+            self._writing = self._tasks.start(self._write_types(), name="types")
+
+    async def _write_types(self) -> None:
+        await asyncio.sleep(TYPES_DELAY)
+        from realtime_cli import typegen
+
+        registry = self._app.runtime.live.registry
+        try:
+            await asyncio.to_thread(typegen.write_types, self._project, registry)
+        except OSError as error:
+            self._terminal.important("warning", f"type declarations were not written: {error}")
+
+
+def _title(problems: list[Problem]) -> str:
+    if any(problem["file"].endswith("hooks.py") for problem in problems):
+        return "the project does not load; connections are refused until it does"
+    return "live code does not load; what was loaded before keeps serving"
