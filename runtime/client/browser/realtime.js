@@ -1380,6 +1380,7 @@ function connectionChanged(next, previous) {
     connectionEnded();
   } else if (next === "disconnected") {
     offlineQueue.connectionLost();
+    streamRegistry.connectionLost();
     calls.rejectAll(connectionLost());
     if (previous === "open" || previous === "suspended") callSafely(config.onDisconnect);
   } else if (next === "open" || (next === "suspended" && previous === "connecting")) {
@@ -2335,6 +2336,10 @@ const streamRegistry = {
     for (const stream of [...streamRegistry.active]) stream.connectionOpened();
   },
 
+  connectionLost() {
+    for (const stream of [...streamRegistry.active]) stream.connectionLost();
+  },
+
   /** @param {RpcError} error */
   connectionEnded(error) {
     for (const stream of [...streamRegistry.active]) stream.connectionEnded(error);
@@ -2557,6 +2562,11 @@ class StreamStore {
       this.#retryTimer = null;
       this.#renew();
     }, this.#retryDelay());
+  }
+
+  /** There is nobody to ask until the connection is there again. */
+  connectionLost() {
+    this.#cancelRetry();
   }
 
   /** @returns {number} */

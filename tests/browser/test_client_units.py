@@ -1,0 +1,49 @@
+"""The browser client in node, with sockets and a clock of the tests' own: one test per file of `unit/`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+UNIT = Path(__file__).parent / "unit"
+TIMEOUT = 120
+ITEMS = {
+    "calls.test.mjs": ("LIVE-176", "LIVE-177", "LIVE-178", "LIVE-179", "LIVE-181"),
+    "frames.test.mjs": ("WIRE-116", "LIVE-190", "LIVE-202"),
+    "merge.test.mjs": ("WIRE-103",),
+    "optimistic.test.mjs": ("LIVE-185", "LIVE-186", "LIVE-187"),
+    "queues.test.mjs": ("WIRE-117", "LIVE-180"),
+    "status.test.mjs": ("WIRE-115",),
+    "stores.test.mjs": ("LIVE-175", "LIVE-188"),
+    "streams.test.mjs": ("LIVE-183", "LIVE-184", "LIVE-189"),
+}
+FILES = [pytest.param(name, marks=pytest.mark.spec(*items), id=name) for name, items in ITEMS.items()]
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Path of node, which these tests need."""
+    found = shutil.which("node")
+    if found is None:
+        message = "node is missing; `make test` installs it"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return found
+
+
+def test_every_unit_file_is_run() -> None:
+    assert sorted(path.name for path in UNIT.glob("*.test.mjs")) == sorted(ITEMS)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_unit_file(node: str, name: str) -> None:
+    command = [node, "--test", "--test-reporter=tap", str(UNIT / name)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    passed = re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)
+    assert done.returncode == 0, f"{name} failed:\n{done.stdout}\n{done.stderr}"
+    assert passed is not None, done.stdout
+    assert int(passed[1]) > 0, f"{name} ran no test:\n{done.stdout}"

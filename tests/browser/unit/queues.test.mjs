@@ -1,0 +1,155 @@
+// Bounds of the send queue and the offline queue: wire 7.3, 7.5, live 23.5.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { consoleOf, outcome, settle, start, startOpen } from "./harness.mjs";
+
+test("1000 frames wait at most; the oldest is dropped, counted, and its call told", async () => {
+  const world = await start();
+  const call = world.client.__rpc("a/b");
+  const first = outcome(call("first"));
+  const connection = world.client.connect();
+  for (let i = 0; i < 999; i++) connection.sendQueued({ type: "n", i });
+  assert.equal(world.client.getCounters().queuedFramesDropped, 0);
+  connection.sendQueued({ type: "n", i: 999 });
+  assert.equal(await first, "QUEUE_FULL");
+  assert.equal(world.client.getCounters().queuedFramesDropped, 1);
+  await world.socket.open();
+  const sent = world.socket.take().slice(1);
+  assert.deepEqual([sent.length, sent[0].i, sent[999].i], [1000, 0, 999]);
+});
+
+test("stream requests that the queue drops fail with QUEUE_FULL", async () => {
+  const world = await start();
+  const stream = world.client.__stream("a/s", {}, false);
+  stream.subscribe(() => {});
+  await settle();
+  const connection = world.client.connect();
+  for (let i = 0; i < 1000; i++) connection.sendQueued({ type: "n" });
+  await settle();
+  assert.equal(stream.error.get().code, "QUEUE_FULL");
+});
+
+/** A client with an offline queue whose connection was lost. */
+async function startOffline(offline = {}) {
+  const world = await startOpen({ options: { offline: { queue: true, ...offline } } });
+  await world.socket.drop();
+  return world;
+}
+
+async function reconnect(world) {
+  await world.clock.advance(world.clock.waits[0]);
+  await world.socket.open();
+}
+
+test("before the first loss nothing is held", async () => {
+  const world = await start({ options: { offline: { queue: true } } });
+  world.client.__rpc("a/b")(1).catch(() => {});
+  await world.socket.open();
+  assert.deepEqual(world.socket.requests.map((frame) => frame.args), [[1]]);
+});
+
+test("calls made offline wait, and run one after the other when the connection is back", async () => {
+  const world = await startOffline();
+  const call = world.client.__rpc("a/b");
+  const results = [call(1), call.with({ idempotencyKey: "k" })(2), call(3)];
+  await world.clock.advance(1000);
+  await reconnect(world);
+  for (const [i, args] of [[1], [2], [3]].entries()) {
+    assert.deepEqual(world.socket.requests.map((frame) => frame.args).slice(i), [args]);
+    await world.socket.reply("a/b", args[0] * 10);
+  }
+  assert.equal(world.socket.requests[1].idempotencyKey, "k");
+  assert.deepEqual(await Promise.all(results), [10, 20, 30]);
+});
+
+test("concurrent replay runs ten at a time", async () => {
+  const world = await startOffline({ replay: "concurrent" });
+  const call = world.client.__rpc("a/b");
+  for (let i = 0; i < 15; i++) call(i).catch(() => {});
+  await reconnect(world);
+  assert.equal(world.socket.requests.length, 10);
+  for (const { id } of world.socket.requests) await world.socket.answer(id, { ok: true, data: 1 });
+  assert.equal(world.socket.requests.length, 15);
+});
+
+test("the oldest call goes when the queue is full", async () => {
+  for (const [maxQueue, size] of [[undefined, 100], [2, 2]]) {
+    const world = await startOffline({ maxQueue });
+    const call = world.client.__rpc("a/b");
+    const results = Array.from({ length: size + 1 }, (_, i) => outcome(call(i)));
+    assert.equal(await results[0], "QUEUE_FULL");
+    await reconnect(world);
+    for (let i = 0; i < size; i++) await world.socket.reply("a/b", i);
+    assert.deepEqual(await results[size], { value: size - 1 });
+    assert.equal(world.socket.requests.length, size);
+  }
+});
+
+test("calls that waited too long are STALE", async () => {
+  const world = await startOffline({ maxAge: 2000 });
+  const call = world.client.__rpc("a/b");
+  const old = outcome(call("old"));
+  await world.clock.advance(1500);
+  call("young").catch(() => {});
+  await world.clock.advance(1500);
+  await world.socket.open();
+  assert.equal(await old, "STALE");
+  assert.deepEqual(world.socket.requests.map((frame) => frame.args), [["young"]]);
+});
+
+test("beforeReplay decides over each call, a function over all of them", async () => {
+  const asked = [];
+  const beforeReplay = (call) => {
+    asked.push(call);
+    if (call.args[0] === 2) throw new Error("mine");
+    return call.args[0] !== 1;
+  };
+  const world = await startOffline({ beforeReplay, replay: (calls) => calls.reverse().slice(0, 2) });
+  const call = world.client.__rpc("a/b");
+  const results = [1, 2, 3, 4, 5].map((n) => outcome(call(n)));
+  const queuedAt = world.clock.time;
+  const lines = await consoleOf(() => reconnect(world));
+  assert.equal(lines.length, 1, "the exception is reported");
+  assert.deepEqual(asked[0], { path: "a/b", args: [1], queuedAt });
+  for (let i = 0; i < 2; i++) await world.socket.reply("a/b", "done");
+  assert.deepEqual(await Promise.all(results), ["STALE", "STALE", "STALE", { value: "done" }, { value: "done" }]);
+  assert.deepEqual(world.socket.requests.map((frame) => frame.args), [[5], [4]]);
+});
+
+test("a call that fails in the replay rejects and is reported; the next one runs", async () => {
+  const failed = [];
+  const world = await startOffline({ onReplayError: (call, error) => failed.push([call.path, call.args, error.code]) });
+  const call = world.client.__rpc("a/b");
+  const results = [outcome(call(1)), outcome(call(2))];
+  await reconnect(world);
+  await world.socket.answer(world.socket.request("a/b").id, { ok: false, code: "LOCKED", error: "no" });
+  await world.socket.reply("a/b", "ok");
+  assert.deepEqual(await Promise.all(results), ["LOCKED", { value: "ok" }]);
+  assert.deepEqual(failed, [["a/b", [1], "LOCKED"]]);
+});
+
+test("batches and streams are not held", async () => {
+  const world = await startOffline();
+  const call = world.client.__rpc("a/b");
+  const held = call(1);
+  held.catch(() => {});
+  world.client.batch(() => [call(2), call(3)]).catch(() => {});
+  await reconnect(world);
+  assert.deepEqual(world.socket.requests.map((frame) => frame.args), [[2], [3], [1]]);
+});
+
+test("the end of the connection rejects what was held", async () => {
+  const world = await startOffline();
+  const result = outcome(world.client.__rpc("a/b")(1));
+  await world.clock.advance(world.clock.waits[0]);
+  await world.socket.drop(4403);
+  assert.equal(await result, "CONNECTION_CLOSED");
+});
+
+test("without the option calls wait in the send queue as ever", async () => {
+  const world = await startOpen();
+  await world.socket.drop();
+  world.client.__rpc("a/b")(1).catch(() => {});
+  await reconnect(world);
+  assert.deepEqual(world.socket.requests.map((frame) => frame.args), [[1]]);
+});
