@@ -24,6 +24,11 @@ RUN_TIMEOUT = 60
 PROJECT_DOCUMENTS = [
     name for name in examples.documents() if any(example.file for example in examples.examples_of(name))
 ]
+TESTED_DOCUMENTS = [
+    name
+    for name in PROJECT_DOCUMENTS
+    if any((example.file or "").startswith("tests/") for example in examples.examples_of(name))
+]
 RUN_EXAMPLES = [
     example for example in examples.all_examples("python") if example.first_line.startswith("# doctest: run")
 ]
@@ -120,16 +125,12 @@ async def test_project_of_a_document_loads_at_every_step(document: str, tmp_path
             await load(tmp_path)
 
 
-@pytest.mark.parametrize("document", PROJECT_DOCUMENTS)
+@pytest.mark.parametrize("document", TESTED_DOCUMENTS)
 def test_tests_of_a_document_pass(document: str, tmp_path: Path) -> None:
     examples.start_project(document, tmp_path)
-    named = [example for example in examples.examples_of(document) if example.file]
-    for example in named:
-        examples.write(example, tmp_path)
-    if not any(example.file and example.file.startswith("tests/") for example in named):
-        pytest.skip(
-            "the document shows no tests"
-        )  # nothing is lost: the examples are loaded by the test above
+    for example in examples.examples_of(document):
+        if example.file:
+            examples.write(example, tmp_path)
     run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], tmp_path)
 
 
