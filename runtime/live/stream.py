@@ -102,6 +102,9 @@ class StreamRunner:
         try:
             await self._call_hook("on_subscribe", options.on_subscribe, (ctx, topic))
             result.reply = await self._first_value(endpoint, ctx, args, topic, result)
+            if endpoint.kind == "stream" and _is_number(frame.seq):
+                # The client asked for what came after its number and gets all of it instead (wire 5.4).
+                result.reply.replay = False
         except BaseException:
             self.roll_back(result, ctx)
             raise
@@ -262,6 +265,10 @@ def _describe(reply: StreamReply, options: StreamOptions, topic: str) -> StreamR
     reply.prepend = options.prepend or None
     reply.max = options.max
     return reply
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_page(value: Any) -> bool:

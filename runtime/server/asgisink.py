@@ -10,6 +10,8 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from runtime.wire import closing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Sequence
 
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["AsgiSink"]
 
 logger = logging.getLogger("realtime.asgi")
-
-ABNORMAL = 1011
-
 
 class AsgiSink:
     """Implements `runtime.core.sink.Sink` on an accepted ASGI WebSocket."""
@@ -64,7 +63,7 @@ class AsgiSink:
         """Forget what waits and close with 1011, which is all that ASGI offers."""
         self._queue.clear()
         self._buffered = 0
-        self.close(ABNORMAL, "")
+        self.close(closing.INTERNAL_ERROR, "")
 
     def lost(self) -> None:
         """Note that the peer is gone: nothing is sent any more."""

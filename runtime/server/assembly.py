@@ -31,7 +31,7 @@ from runtime.server.current import forget_platform, set_platform
 from runtime.server.hooks import HookSet, load_hooks
 from runtime.server.inbound import Inbound
 from runtime.server.keepalive import Keepalive
-from runtime.wire import control
+from runtime.wire import closing, control
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as SequenceOf
@@ -277,7 +277,7 @@ class Runtime:
             except Exception:
                 logger.exception("hook open failed")
                 self.metrics.add("hook_errors_total", "open")
-                connection.close_soon(1011, "open failed")
+                connection.close_soon(closing.INTERNAL_ERROR, "open failed")
         inbound.opened()
 
     def forget(self, connection: Connection) -> None:
@@ -317,7 +317,7 @@ class Runtime:
             return
         self._stopped = True
         await self.drain(reason)
-        self.close_connections(1001, "Server shutting down")
+        self.close_connections(closing.GOING_AWAY, closing.SHUTDOWN_REASON)
         await self._teardown()
 
     async def _teardown(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from runtime.server.websocket import DIRECT_SEND
+from runtime.wire import closing
 
 if TYPE_CHECKING:
     import socket
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RealtimeServer"]
 
-SHUTDOWN_CODE = 1001
-SHUTDOWN_REASON = "Server shutting down"
 # How long peers have to answer the closing handshake before their transport is dropped.
 GOODBYE_TIMEOUT = 0.5
 GOODBYE_POLL = 0.01
@@ -47,8 +46,8 @@ class RealtimeServer(uvicorn.Server):
     ) -> None:
         self.runtime = app.runtime
         self._realtime_app = app
-        self.close_code = SHUTDOWN_CODE
-        self.close_reason = SHUTDOWN_REASON
+        self.close_code = closing.GOING_AWAY
+        self.close_reason = closing.SHUTDOWN_REASON
         self.stop_reason = "shutdown"
         self.ready = asyncio.Event()
         settings = app.runtime.settings

@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse
 
 from runtime.server.asgisink import AsgiSink
 from runtime.server.upgrade import Accepted, Refused, decide
+from runtime.wire import closing
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,7 +22,6 @@ __all__ = ["DIRECT_SEND", "WebSocketEndpoint", "upgrade_required"]
 
 #: Private scope extension: the server's `send` may be driven outside of a task. Set by `runtime.server.serving`.
 DIRECT_SEND = "realtime.direct_send"
-MESSAGE_TOO_BIG = 1009
 
 
 class WebSocketEndpoint:
@@ -58,7 +58,7 @@ class WebSocketEndpoint:
             inbound.opened()
         else:
             opening = runtime.tasks.start(runtime.opened(inbound), name="open")
-        code, reason = 1006, ""
+        code, reason = closing.ABNORMAL, ""
         limit = runtime.settings.websocket.max_payload_length
         try:
             while True:
@@ -70,7 +70,7 @@ class WebSocketEndpoint:
                 if data is None:
                     data = message.get("bytes") or b""
                 if len(data) > limit or (isinstance(data, str) and _bytes_exceed(data, limit)):
-                    inbound.connection.close_soon(MESSAGE_TOO_BIG, "Message too big")
+                    inbound.connection.close_soon(closing.TOO_BIG, "Message too big")
                     continue
                 inbound.feed(data)
         finally:
@@ -97,7 +97,7 @@ def _result(decision: Accepted | Refused) -> str:
 async def _refuse(refused: Refused, scope: Scope, send: Send) -> None:
     """Send an HTTP answer instead of the 101 where the server can; else every refusal is its 403."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": 1008, "reason": refused.body})
+        await send({"type": "websocket.close", "code": closing.POLICY_VIOLATION, "reason": refused.body})
         return
     body = refused.body.encode()
     headers: list[Any] = [
