@@ -5,6 +5,7 @@ Imports the server: commands import this module when they run, not before.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,7 @@ def load_code(project: Path) -> LoadedCode:
     Raises:
         CommandFailed: the settings cannot be read (exit code 2), or a file hides a package of ours (3).
     """
+    logging.getLogger("realtime").addHandler(logging.NullHandler())  # what is wrong is in `problems`
     settings = read_settings(project, flags={"server.env": "dev"}, env_default="dev")
     app = assemble(project, settings)
     set_platform(app.platform, settings)

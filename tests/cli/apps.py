@@ -1,0 +1,48 @@
+"""Small projects on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+
+def write_project(root: Path, files: dict[str, str]) -> Path:
+    """Write a project of these files; a `realtime.toml` is there in any case."""
+    for name, text in {"realtime.toml": "", **files}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text).lstrip("\n"), encoding="utf-8")
+    return root
+
+
+NOTES = """
+    from __future__ import annotations
+    from typing import Literal, TypedDict
+    from runtime import live, guard, LiveError
+
+    class Note(TypedDict):
+        id: str
+        text: str
+
+    _guard = guard(authenticated=True)
+
+    @live
+    async def add(ctx, text: str, *tags: str, color: str = "red") -> Note:
+        '''Add a note.'''
+        raise LiveError("FULL", "no room")
+
+    @live.stream(lambda board: f"notes:{board}")
+    async def notes(ctx, board: Literal["a", "b"] = "a") -> list[Note]:
+        return []
+"""
+
+OPEN = """
+    from runtime import live
+
+    @live.public
+    @live
+    def ping(ctx):
+        return "pong"
+
+    typing = live.channel("typing", merge="presence")
+"""

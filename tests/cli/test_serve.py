@@ -1,0 +1,218 @@
+"""`realtime serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.cli.apps import write_project
+from tests.cli.commands import PROGRAM, TIMEOUT, environment, realtime, serving
+
+APP = """
+    from runtime import live
+
+    @live.public
+    @live
+    async def fail(ctx):
+        raise RuntimeError("private detail")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_project(tmp_path / "app", {"live/app.py": APP, "web/index.html": "<head></head>hello"})
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+        return answer.read().decode()
+
+
+async def test_it_serves_the_page_and_the_socket_without_tracebacks(project: Path) -> None:
+    with serving(project) as (_, url):
+        page = await asyncio.to_thread(get, url)
+        assert "hello" in page
+        assert "importmap" in page
+        assert "__realtime/dev.js" not in page
+        async with connect(url.replace("http", "ws") + "/ws", origin=url) as ws:
+            await ws.send('{"rpc":"app/fail","id":"1","args":[]}')
+            async for text in ws:
+                frame = json.loads(text)
+                if frame.get("topic") == "__rpc":
+                    break
+        assert frame["event"] == "1"
+        assert frame["data"] == {
+            "id": "1",
+            "ok": False,
+            "code": "INTERNAL_ERROR",
+            "error": "Internal server error",
+        }
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_gracefully_with_0(sent: signal.Signals, project: Path) -> None:
+    with serving(project) as (child, url):
+        async with connect(url.replace("http", "ws") + "/ws", origin=url) as ws:
+            child.send_signal(sent)
+            await asyncio.to_thread(child.wait, TIMEOUT)
+            async for _ in ws:
+                pass
+        assert (ws.close_code, ws.close_reason) == (1001, "Server shutting down")
+        assert child.returncode == 0
+
+
+def test_a_second_signal_ends_it_at_once_with_130(project: Path) -> None:
+    hooks = """
+        import asyncio
+
+        async def shutdown():
+            print("waiting", flush=True)
+            await asyncio.sleep(600)
+    """
+    write_project(project, {"hooks.py": hooks})
+    child = subprocess.Popen(
+        [*PROGRAM, "serve", "--port", "0", "--json"],
+        cwd=project,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.startswith("}"):
+                break
+        child.terminate()
+        assert child.stdout.readline() == "waiting\n"
+        child.terminate()
+        assert child.wait(TIMEOUT) == 130
+
+
+def test_json_announces_the_address(project: Path) -> None:
+    child = subprocess.Popen(
+        [*PROGRAM, "serve", "--host", "127.0.0.1", "--port", "0", "--json"],
+        cwd=project,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    text = ""
+    for line in child.stdout:
+        text += line
+        if line.startswith("}"):
+            break
+    said = json.loads(text)
+    assert said["ok"] is True
+    assert "hello" in get(said["url"])
+    assert said["ready_ms"] > 0
+    child.terminate()
+    _, err = child.communicate(timeout=TIMEOUT)
+    assert err == ""
+    assert child.returncode == 0
+
+
+def test_a_taken_port_ends_with_3_and_names_holder_and_next(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = realtime("serve", "--host", "127.0.0.1", "--port", str(port), cwd=project)
+    assert ended.code == 3
+    assert f"port {port} on 127.0.0.1 is in use" in ended.err
+    if Path("/proc/net/tcp").exists():
+        assert " by " in ended.err
+        assert "(pid " in ended.err
+    assert "realtime serve --port " in ended.err
+
+
+@pytest.mark.parametrize("workers", ["2", "auto", "0", "x"])
+def test_more_than_one_worker_is_refused_with_2(workers: str, project: Path) -> None:
+    ended = realtime("serve", "--workers", workers, cwd=project)
+    assert ended.code == 2
+    assert f"--workers {workers}: this version serves with one process" in ended.err
+
+
+def test_one_worker_is_allowed(project: Path) -> None:
+    with serving(project, "--workers", "1") as (_, url):
+        assert get(f"{url}/healthz") == "OK"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"live/bad.py": "x = 1 / 0\n"}, "live/bad.py:1: ZeroDivisionError"),
+        ({"live/bad.py": "def f(:\n"}, "live/bad.py:1: SyntaxError"),
+        ({"hooks.py": "import nothing_of_this_name\n"}, "hooks.py:1: ModuleNotFoundError"),
+        ({"hooks.py": "def init():\n    raise OSError('no database')\n"}, "no database"),
+        ({"runtime/__init__.py": ""}, "hides a package of Realtime Toolkit"),
+    ],
+)
+def test_code_that_does_not_start_ends_with_3_and_its_place(
+    files: dict[str, str], message: str, project: Path
+) -> None:
+    write_project(project, files)
+    ended = realtime("serve", "--port", "0", "--project", project, cwd=Path("/"))
+    assert ended.code == 3
+    assert message in ended.err
+    assert "Listening" not in ended.err
+    assert "could not start" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("toml", "arguments", "message"),
+    [
+        ("[server\n", (), "realtime.toml"),
+        ("[server]\nport = 'many'\n", (), "realtime.toml:2"),
+        ("", ("--port", "70000"), "port"),
+        ("", ("--env", "not a word"), "env"),
+    ],
+)
+def test_an_unreadable_setting_ends_with_2(
+    toml: str, arguments: tuple[str, ...], message: str, project: Path
+) -> None:
+    write_project(project, {"realtime.toml": toml})
+    ended = realtime("serve", *arguments, cwd=project)
+    assert ended.code == 2
+    assert message in ended.err
+
+
+def test_an_address_of_another_machine_ends_with_3(project: Path) -> None:
+    ended = realtime("serve", "--host", "192.0.2.1", "--port", "0", cwd=project)
+    assert ended.code == 3
+    assert "cannot listen on 192.0.2.1:0" in ended.err
+
+
+def test_env_tables_and_log_level_count(project: Path) -> None:
+    write_project(
+        project,
+        {
+            "realtime.toml": "[env.staging.server]\nlog_level = 'debug'\n",
+            "hooks.py": "import logging\ndef init():\n    logging.getLogger('app').debug('quiet thing')\n",
+        },
+    )
+    for arguments, shown in (((), False), (("--env", "staging"), True)):
+        child = subprocess.Popen(
+            [*PROGRAM, "serve", "--port", "0", *arguments],
+            cwd=project,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stderr is not None
+        said = ""
+        for line in child.stderr:
+            said += line
+            if "Listening" in line:
+                break
+        child.terminate()
+        child.communicate(timeout=TIMEOUT)
+        assert ("DEBUG app: quiet thing" in said) is shown
