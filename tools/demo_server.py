@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> int:
     realtime = [sys.executable, "-m", "realtime_cli"]
     demo = ROOT / "demo"
     if not (demo / "pyproject.toml").exists():
-        status = run([*realtime, "new", demo.name, "--template", "board", "--defaults"], ROOT)
+        print("Making ./demo from the template board", file=sys.stderr)
+        status = run([*realtime, "new", demo.name, "--template", "board", "--defaults", "--quiet"], ROOT)
         if status != 0:
             return as_asked(status)
     return as_asked(run([*realtime, "dev", *arguments], demo))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import shutil
@@ -83,14 +82,6 @@ def test_toml_is_valid(example: Example, tmp_path: Path) -> None:
     if example.file == "realtime.toml":
         examples.write(example, tmp_path)
         load_settings(tmp_path)
-
-
-JSON = examples.all_examples("json")
-
-
-@pytest.mark.parametrize("example", JSON, ids=ids(JSON))
-def test_json_is_valid(example: Example) -> None:
-    json.loads(example.text)
 
 
 def _scripts() -> list[Example]:
