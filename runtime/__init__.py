@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from runtime.live.declare import live as live
     from runtime.live.guards import guard
     from runtime.live.ratelimit import Rule
+    from runtime.live.roomclass import Room
+    from runtime.live.roomctx import RoomCtx
     from runtime.live.stream import Page
     from runtime.server.app import RealtimeApp, create_app
     from runtime.server.current import get_platform, publish, settings
@@ -48,6 +50,8 @@ _HOMES = {
     "PressureSnapshot": "runtime.core.pressure",
     "RealtimeApp": "runtime.server.app",
     "RealtimeError": "runtime.core.errors",
+    "Room": "runtime.live.roomclass",
+    "RoomCtx": "runtime.live.roomctx",
     "Rule": "runtime.live.ratelimit",
     "ScopedTopic": "runtime.core.platform",
     "SendResult": "runtime.core.connection",
@@ -76,6 +80,8 @@ __all__ = [
     "PressureSnapshot",
     "RealtimeApp",
     "RealtimeError",
+    "Room",
+    "RoomCtx",
     "Rule",
     "ScopedTopic",
     "SendResult",

@@ -27,6 +27,7 @@ __all__ = [
     "MAX_INFLIGHT_CALLS",
     "MAX_LIVE_KEPT",
     "MAX_METRIC_SERIES",
+    "MAX_PRESENCE_REF",
     "MAX_RATE_LIMIT_IDENTITIES",
     "MAX_RESUME_TOPICS",
     "MAX_STREAM_SUBSCRIPTIONS",
@@ -55,6 +56,7 @@ MAX_TOPIC_SEQS = 10_000_000  # topics ever stamped; SKIP
 MAX_BATCH_EVENTS = 10_000  # events per batch frame; split
 MAX_RATE_LIMIT_IDENTITIES = 5000  # rate-limit buckets; stale swept, then REJECT
 MAX_METRIC_SERIES = 10_000  # label sets per metric; SKIP
+MAX_PRESENCE_REF = 1_000_000  # users in rooms of one worker; those in their grace leave, then SKIP
 VOLATILE_WARN_CAP = 256  # dev warnings remembered; further paths may warn again
 MAX_STREAM_SUBSCRIPTIONS = 100_000  # logical stream subscriptions of one connection; REJECT
 MAX_LIVE_KEPT = 10_000  # values of live.keep; REJECT
@@ -69,6 +71,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_INFLIGHT_CALLS": MAX_INFLIGHT_CALLS,
         "MAX_LIVE_KEPT": MAX_LIVE_KEPT,
         "MAX_METRIC_SERIES": MAX_METRIC_SERIES,
+        "MAX_PRESENCE_REF": MAX_PRESENCE_REF,
         "MAX_RATE_LIMIT_IDENTITIES": MAX_RATE_LIMIT_IDENTITIES,
         "MAX_RESUME_TOPICS": MAX_RESUME_TOPICS,
         "MAX_STREAM_SUBSCRIPTIONS": MAX_STREAM_SUBSCRIPTIONS,

@@ -20,6 +20,7 @@ from runtime.live.problems import user_traceback
 from runtime.live.ratelimit import Buckets
 from runtime.live.registry import LiveModule, Registry, build_registry
 from runtime.live.reload import Refresher, ReloadResult, compare
+from runtime.live.roompresence import RoomPresence
 from runtime.live.runner import FunctionRunner
 from runtime.live.scope import LiveScope
 from runtime.live.stream import StreamRunner
@@ -72,7 +73,13 @@ class LiveApp:
         #: Calls in flight: they outlive their connection, and are ended at shutdown.
         self.calls = TaskOwner("live calls")
         self.streams = StreamRunner(
-            self._scope, membership, subscriptions, StreamSubs(metrics), self.functions, max_frame
+            self._scope,
+            membership,
+            subscriptions,
+            StreamSubs(metrics),
+            self.functions,
+            RoomPresence(platform, self.functions, clock),
+            max_frame,
         )
         self.dispatcher = Dispatcher(
             pipeline=Pipeline(self.functions, self.streams, Buckets(clock)),
@@ -169,6 +176,7 @@ class LiveApp:
         await self.calls.wait_idle(timeout=timeout)
         ended = self.calls.running
         await self.calls.close()
+        self.streams.presence.close()
         await self.functions.tasks.wait_idle(timeout=timeout)
         await self.functions.tasks.close()
         for generation in (*self._old, self.generation):

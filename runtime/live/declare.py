@@ -18,6 +18,8 @@ from runtime.live.admission import Admission
 from runtime.live.guards import denied
 from runtime.live.options import Predicate, StreamOptions, Topic
 from runtime.live.ratelimit import RateLimits, Rule
+from runtime.live.room import RoomDeclaration
+from runtime.live.roomclass import Room, action
 
 __all__ = ["Channel", "Live", "Mark", "live", "mark_of"]
 
@@ -72,6 +74,10 @@ class _Middlewares:
 
 class Live:
     """The decorators. Use the one instance, `live`: `@live`, `@live.stream("todos")`, ..."""
+
+    #: Base of rooms written as classes, and what makes a method of one callable.
+    Room = Room
+    action = staticmethod(action)
 
     def __init__(self) -> None:
         #: Ready-made access predicates.
@@ -191,6 +197,55 @@ class Live:
         )
         frame = sys._getframe(1)
         return Channel(options, frame.f_code.co_filename, frame.f_lineno)
+
+    def room(
+        self,
+        *,
+        topic: Topic,
+        init: Callable[..., Any],
+        presence: Callable[[Any], Any] | None = None,
+        cursors: bool = False,
+        guard: Callable[..., Any] | None = None,
+        on_join: Callable[..., Any] | None = None,
+        on_leave: Callable[..., Any] | None = None,
+        actions: Mapping[str, Callable[..., Any]] | None = None,
+        topic_args: int | None = None,
+        **options: Any,
+    ) -> RoomDeclaration:
+        """Declare a room: a data stream, who is there, their cursors, and actions that publish to it.
+
+        Clients find `board.data(id)`, `board.presence(id)`, `board.cursors(id)` and `board.add_card(id, title)`.
+
+        Args:
+            topic: as for `live.stream`; its arguments say which room.
+            init: the loader of the data, `(ctx, *args)`.
+            presence: `(ctx)`, what the others see of a user; somebody for whom it is falsy is not shown.
+            cursors: whether there is a stream of cursors; the app publishes `update` and `remove` on it.
+            guard: `(ctx, *room_args)`; raises or returns `False` to keep somebody out of every part and action.
+            on_join: `(ctx, *args)`, after each first load. on_leave: `(ctx, topic)`, when a user is gone.
+            actions: names to functions `(ctx, *room_args, *args)`, in which `ctx.publish(event, data)` publishes to
+                the room. They are callable through the room only.
+            topic_args: how many leading arguments say which room; needed if `topic` takes a variable number.
+            options: further options of `live.stream`, for the data; `access` holds for every part and action.
+
+        Raises:
+            ValueError: an option that cannot be; the message names it. TypeError: an unknown option.
+        """
+        frame = sys._getframe(1)
+        return RoomDeclaration(
+            topic=topic,
+            init=init,
+            presence=presence,
+            cursors=cursors,
+            guard=guard,
+            on_join=on_join,
+            on_leave=on_leave,
+            actions=actions,
+            topic_args=topic_args,
+            options=options,
+            file=frame.f_code.co_filename,
+            line=frame.f_lineno,
+        )
 
     def gate(self, predicate: Predicate) -> Callable[[F], F]:
         """Show a stream only while `predicate(ctx, *args)` holds; otherwise the client's value is null, no error."""

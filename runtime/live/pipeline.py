@@ -99,6 +99,8 @@ class Pipeline:
             if rule is not None:
                 self._buckets.take(endpoint.path, identity_of(ctx.user, connection.id), rule)
         args = endpoint.signature.decode(frame.args)
+        if endpoint.room is not None:
+            ctx = await endpoint.room.admit(ctx, args)
         if endpoint.kind == "rpc":
             return await self._functions.run(endpoint, ctx, args)
         return await self._streams.load(endpoint, ctx, args)

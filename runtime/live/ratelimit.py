@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -118,4 +120,10 @@ def identity_of(user: Any, connection_id: str | None) -> str:
         value = user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
         if value is not None:
             return str(value)
-    return f"__guest_{connection_id}" if connection_id else "anon"
+    return f"__guest_{_guest(connection_id)}" if connection_id else "anon"
+
+
+def _guest(connection_id: str) -> str:
+    """Return a name of the connection for everybody's eyes: its id, which is the session's, stays private."""
+    digest = hashlib.blake2s(connection_id.encode(), digest_size=10).digest()
+    return base64.b32encode(digest).decode().lower()

@@ -18,6 +18,8 @@ from runtime.live.guards import Guard
 from runtime.live.options import Predicate, StreamOptions
 from runtime.live.problems import LoadProblem, excerpt, relative
 from runtime.live.ratelimit import RateLimits
+from runtime.live.room import RoomDeclaration, RoomPart
+from runtime.live.roomclass import room_of
 from runtime.live.signature import Signature, SignatureError, signature_of
 
 __all__ = ["Endpoint", "LiveModule", "Registry", "build_module", "build_registry"]
@@ -44,11 +46,18 @@ class Endpoint:
     volatile: bool
     thread: bool
     doc: str
+    #: Of a part of a room: which. `name` is the room's then, and `path` goes on behind it.
+    room: RoomPart | None = None
+
+    @property
+    def member(self) -> str | None:
+        """The name inside the export `name`, for clients: `data` of `board.data`; `None` for the export itself."""
+        return self.room.member if self.room is not None else None
 
     @property
     def guarded(self) -> bool:
-        """Whether the module has a `_guard`."""
-        return self.guard is not None
+        """Whether the module has a `_guard`, or the room one of its own."""
+        return self.guard is not None or (self.room is not None and self.room.room.is_guarded)
 
     @property
     def dynamic(self) -> bool:
@@ -99,24 +108,36 @@ def build_module(
     endpoints: list[Endpoint] = []
     guard = _guard_of(module, name, file, project, problems)
     place = relative(file, project)
+    rooms = _rooms(module, file, place, problems)
+    actions = {id(function) for room in rooms.values() for function in room.actions.values()}
+    used = {id(function) for room in rooms.values() for function in room.functions()}
     for attribute, value in list(vars(module).items()):
         mark = mark_of(value)
         if attribute.startswith("_"):
-            if mark is not None and attribute != "_guard":
+            if (mark is not None and attribute != "_guard") or isinstance(value, RoomDeclaration):
                 warnings.append(
                     f"{place}: {attribute} is reserved: names that begin with '_' are not exported"
                 )
             continue
-        if mark is None:
-            if inspect.iscoroutinefunction(value) and value.__module__ == module.__name__:
+        if id(value) in actions:
+            continue  # callable through its room, under the room's guard, and only there
+        room = rooms.get(attribute)
+        if room is not None:
+            warnings.extend(f"{place}: {attribute}: {text}" for text in room.skipped)
+        elif mark is None:
+            is_own = inspect.iscoroutinefunction(value) and value.__module__ == module.__name__
+            if is_own and id(value) not in used:
                 warnings.append(f"{place}: {attribute} is not wrapped: put @live over it to make it callable")
             continue
-        if not _declared_here(value, module, file):
+        elif not _declared_here(value, module, file):
             continue
         try:
-            endpoints.append(_endpoint(value, mark, attribute, name, file, project, guard))
+            if room is None:
+                endpoints.append(_endpoint(value, mark or Mark(), attribute, name, file, project, guard))
+            else:
+                endpoints.extend(_room_endpoints(room, attribute, name, file, project, guard))
         except SignatureError as error:
-            line = _line_of(value, file)
+            line = room.line if room is not None else _line_of(value, file)
             problems.append(
                 LoadProblem(
                     place, line, "SignatureError", f"{attribute}: {error}", excerpt=excerpt(file, line)
@@ -124,11 +145,7 @@ def build_module(
             )
     if collector is not None:
         problems.extend(_hidden(collector, module, name, file, place))
-    if endpoints and guard is None and not _declared_public(endpoints, file):
-        warnings.append(
-            f"{place}: no _guard: anybody may call {', '.join(e.name for e in endpoints)}; add one, mark them "
-            f"@live.public, or write {ALLOW_PUBLIC_COMMENT}"
-        )
+    warnings.extend(_unguarded(endpoints, place, file))
     return LiveModule(
         name,
         place,
@@ -188,6 +205,29 @@ def _declared_here(value: Any, module: types.ModuleType, file: Path) -> bool:
     if isinstance(value, Channel):
         return Path(value.file).resolve() == file.resolve()
     return getattr(value, "__module__", None) == module.__name__
+
+
+def _rooms(
+    module: types.ModuleType, file: Path, place: str, problems: list[LoadProblem]
+) -> dict[str, RoomDeclaration]:
+    """Return the rooms that this module exports, by attribute; a class that cannot be a room becomes a problem."""
+    found: dict[str, RoomDeclaration] = {}
+    for attribute, value in vars(module).items():
+        is_imported = isinstance(value, type) and value.__module__ != module.__name__
+        if attribute.startswith("_") or is_imported:
+            continue
+        try:
+            room = room_of(value)
+        except (TypeError, ValueError) as error:
+            line = _line_of(value, file)
+            message = f"{attribute}: {error}"
+            problems.append(
+                LoadProblem(place, line, type(error).__name__, message, excerpt=excerpt(file, line))
+            )
+            continue
+        if room is not None and Path(room.file).resolve() == file.resolve():
+            found[attribute] = room
+    return found
 
 
 def _hidden(
@@ -257,6 +297,36 @@ def _endpoint(
     )
 
 
+def _room_endpoints(
+    room: RoomDeclaration,
+    name: str,
+    module: str,
+    file: Path,
+    project: Path,
+    guard: Callable[[Any], Any] | None,
+) -> Iterable[Endpoint]:
+    for part in room.parts():
+        mark = mark_of(part.fn) or Mark()
+        yield Endpoint(
+            path=f"{module}/{name}/{part.segment}",
+            module=module,
+            name=name,
+            kind=part.kind,
+            fn=part.fn,
+            signature=part.signature,
+            options=part.options,
+            gates=tuple(mark.gates) if part.kind == "stream" else (),
+            guard=guard,
+            file=relative(file, project),
+            line=part.line,
+            public=mark.public,
+            volatile=mark.volatile,
+            thread=mark.thread,
+            doc=part.doc,
+            room=part,
+        )
+
+
 def _guard_of(
     module: types.ModuleType, name: str, file: Path, project: Path, problems: list[LoadProblem]
 ) -> Callable[[Any], Any] | None:
@@ -272,6 +342,16 @@ def _guard_of(
         return False
 
     return Guard((refuse,))
+
+
+def _unguarded(endpoints: list[Endpoint], place: str, file: Path) -> Iterable[str]:
+    open_ones = [endpoint for endpoint in endpoints if not endpoint.guarded]
+    if open_ones and not _declared_public(open_ones, file):
+        names = dict.fromkeys(endpoint.name for endpoint in open_ones)
+        yield (
+            f"{place}: no _guard: anybody may call {', '.join(names)}; add one, mark them "
+            f"@live.public, or write {ALLOW_PUBLIC_COMMENT}"
+        )
 
 
 def _declared_public(endpoints: list[Endpoint], file: Path) -> bool:

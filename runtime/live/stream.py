@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runtime.live.context import Ctx
     from runtime.live.options import StreamOptions
     from runtime.live.registry import Endpoint
+    from runtime.live.roompresence import RoomPresence
     from runtime.live.runner import FunctionRunner
     from runtime.live.scope import LiveScope
     from runtime.live.streamsubs import StreamSubs
@@ -63,7 +64,7 @@ class StreamResult:
 class StreamRunner:
     """Runs stream requests and the hooks around a subscription's life."""
 
-    __slots__ = ("_functions", "_max_frame", "_membership", "_scope", "_subscriptions", "subs")
+    __slots__ = ("_functions", "_max_frame", "_membership", "_scope", "_subscriptions", "presence", "subs")
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class StreamRunner:
         subscriptions: Subscriptions,
         subs: StreamSubs,
         functions: FunctionRunner,
+        presence: RoomPresence,
         max_frame: int,
     ) -> None:
         self._scope = scope
@@ -79,6 +81,7 @@ class StreamRunner:
         self._subscriptions = subscriptions
         self._functions = functions
         self._max_frame = max_frame
+        self.presence = presence
         self.subs = subs
 
     async def run(
@@ -95,13 +98,19 @@ class StreamRunner:
             if not await allows(gate, ctx, args):
                 return StreamResult(StreamReply(b"null", gated=True))
         topic = resolve_topic(options.topic, ctx, args)
+        if endpoint.room is not None:
+            await endpoint.room.admit(ctx, args)
         await self._admit(options, ctx, args)
         if frame.cursor is not None and self.subs.holds(connection, endpoint, topic):
             return StreamResult(await self._load(endpoint, ctx, args, topic))
         result = await self._subscribe(endpoint, connection, topic, frame.args)
         try:
+            if endpoint.room is not None and result.sub is not None:
+                await self.presence.entered(result.sub, ctx)
             await self._call_hook("on_subscribe", options.on_subscribe, (ctx, topic))
             result.reply = await self._first_value(endpoint, ctx, args, topic, result)
+            if endpoint.room is not None and result.sub is not None and self.subs.is_held(result.sub):
+                await self.presence.loaded(result.sub, ctx, args)
             if endpoint.kind == "stream" and _is_number(frame.seq):
                 # The client asked for what came after its number and gets all of it instead (wire 5.4).
                 result.reply.replay = False
@@ -170,6 +179,8 @@ class StreamRunner:
 
     async def load(self, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
         """Run the loader and its transform; pages keep their shape."""
+        if endpoint.room is not None and endpoint.room.is_roster:
+            return self.presence.roster(endpoint.room.room.topic_for(ctx, args))
         value = await self._functions.run(endpoint, ctx, args)
         transform = _options(endpoint).transform
         if transform is None or value is None:
@@ -207,6 +218,8 @@ class StreamRunner:
         if sub is None or not self.subs.drop_one(sub):
             return
         connection = sub.connection
+        if sub.count == 0:
+            self.presence.left(sub, at_once=True)
         if result.joined and not self.subs.has(connection, sub.topic):
             connection.unsubscribe(sub.topic)
         elif result.held is not None:
@@ -216,11 +229,13 @@ class StreamRunner:
     def leave(self, connection: Connection, topic: str) -> None:
         """End the streams of `connection` on `topic`: an unsubscribe frame came, or the topic was taken away."""
         for sub in self.subs.leave(connection, topic):
+            self.presence.left(sub)
             self._ended(sub, self._functions.ctx_for(connection), sub.count)
 
     def leave_all(self, connection: Connection) -> None:
         """End all streams of a connection that is gone."""
         for sub in self.subs.leave_all(connection):
+            self.presence.left(sub)
             self._ended(sub, self._functions.ctx_for(connection), sub.count)
 
     def _ended(self, sub: StreamSub, ctx: Ctx, times: int) -> None:

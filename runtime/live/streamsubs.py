@@ -65,8 +65,7 @@ class StreamSubs:
 
     def drop_one(self, sub: StreamSub) -> bool:
         """Take one count back (a failed load); return `False` if the subscription had ended meanwhile."""
-        mine = self._by_connection.get(sub.connection, {})
-        if mine.get((sub.topic, sub.endpoint.path)) is not sub or sub.count == 0:
+        if not self.is_held(sub) or sub.count == 0:
             return False
         sub.count -= 1
         if sub.count == 0:
@@ -93,6 +92,10 @@ class StreamSubs:
     def holds(self, connection: Connection, endpoint: Endpoint, topic: str) -> bool:
         """Return whether `connection` has `topic` through this stream."""
         return (topic, endpoint.path) in self._by_connection.get(connection, {})
+
+    def is_held(self, sub: StreamSub) -> bool:
+        """Return whether `sub` has not ended."""
+        return self._by_connection.get(sub.connection, {}).get((sub.topic, sub.endpoint.path)) is sub
 
     def has(self, connection: Connection, topic: str) -> bool:
         """Return whether `connection` has `topic` through any stream."""

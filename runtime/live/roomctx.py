@@ -1,0 +1,41 @@
+"""The ctx inside a room's action: `publish` needs no topic there. Spec: live-api 12."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runtime.live.context import Ctx
+
+if TYPE_CHECKING:
+    from runtime.core.publisher import Event
+
+__all__ = ["RoomCtx"]
+
+
+class RoomCtx(Ctx):
+    """The caller's ctx with `publish` bound to the room.
+
+    It shares all attributes with the ctx that middleware and guards saw, both ways; that one keeps its own
+    `publish`. Other topics are reached by `ctx.platform.publish` and `ctx.batch`.
+    """
+
+    __slots__ = ("_outer", "room_topic")
+
+    def __init__(self, outer: Ctx, topic: str) -> None:
+        self.__dict__ = outer.__dict__
+        self._outer = outer
+        #: The topic of the room that the call is about.
+        self.room_topic = topic
+
+    def publish(  # type: ignore[override]  # one argument less: the topic is the room's
+        self, event: str, data: Any = None, *, volatile: bool = False, seq: bool = True
+    ) -> bool:
+        """Publish to everybody in the room, as `Ctx.publish` does to a topic.
+
+        Raises:
+            ValueError, TypeError: as `Ctx.publish`.
+        """
+        return self._outer.publish(self.room_topic, event, data, volatile=volatile, seq=seq)
+
+    def _enqueue(self, event: Event) -> None:
+        self._outer._enqueue(event)
