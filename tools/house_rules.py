@@ -138,6 +138,8 @@ TEXT_BANS = (
     ),
     ("conflict", re.compile(r"^(?:<{7}|>{7}) "), "resolve the merge"),
 )
+# A repeated group that never gives back matches wrongly before Python 3.11.5; character classes are fine.
+_POSSESSIVE_GROUP = re.compile(r"""\br?b?r?["'].*(?<!\\)\)[*+?]\+(?!,)""")
 _IGNORE = re.compile(r"#\s*(?:type|pyright):\s*ignore(?P<code>\[[\w\-, ]+\])?(?P<reason>.*)")
 
 
@@ -214,6 +216,16 @@ def ignore_findings(file: str, source: str) -> Iterator[Finding]:
             yield Finding(file, number, "bare-ignore", "write `# type: ignore[code]  # reason`")
 
 
+def pattern_findings(file: str, source: str) -> Iterator[Finding]:
+    """Yield regular expressions that the oldest supported Pythons match wrongly."""
+    for number, line in enumerate(source.splitlines(), start=1):
+        if _POSSESSIVE_GROUP.search(line):
+            message = (
+                "a possessive group matches wrongly before Python 3.11.5: repeat a character class instead"
+            )
+            yield Finding(file, number, "possessive-group", message)
+
+
 def text_findings(file: str, source: str) -> Iterator[Finding]:
     """Yield texts that do not belong into the repository."""
     for number, line in enumerate(source.splitlines(), start=1):
@@ -268,6 +280,8 @@ def findings(root: Path, files: Iterable[str]) -> Iterator[Finding]:
         if suffix == ".py" and not file.startswith("scaffolds/"):
             yield from call_findings(file, source)
             yield from ignore_findings(file, source)
+        if suffix == ".py" and file.startswith(("runtime/", "realtime_cli/")):
+            yield from pattern_findings(file, source)
 
 
 def main() -> int:

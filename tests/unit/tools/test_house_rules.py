@@ -88,6 +88,20 @@ def test_foreign_texts_are_found(text: str, rule: str) -> None:
     assert [finding.rule for finding in house_rules.text_findings("a.py", whole(text))] == [rule]
 
 
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ('A = re.compile(r"(?:a|b)*+c")', 1),
+        ('A = rb"""(?:[^>]|"x")++"""', 1),
+        ('A = re.compile(r"[^>]*+>")', 0),
+        ('A = re.compile(r"(?:/[a-z()*+,;]+)+")', 0),
+        ("total = (a + b)* +c", 0),
+    ],
+)
+def test_possessive_groups_are_found(line: str, count: int) -> None:
+    assert len(list(house_rules.pattern_findings("runtime/a.py", line))) == count
+
+
 def test_urls_and_routes_are_no_machine_paths() -> None:
     text = "GET https://example.org/home/ and /roots and app/root/x"
     assert list(house_rules.text_findings("a.md", text)) == []
