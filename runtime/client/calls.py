@@ -165,7 +165,9 @@ class Calls:
             seconds = self._options.timeout
             for request in requests:
                 self._expect(request, seconds, "Batch timed out")
-            self._connection.send_queued(_batch_frame(requests, sequential=sequential))
+            alone = len(requests) == 1
+            frame = requests[0].frame if alone else _batch_frame(requests, sequential=sequential)
+            self._connection.send_queued(frame)
         return outer
 
     def fire(self, path: str, args: Sequence[Any]) -> None:
