@@ -22,6 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST_ROOTS = ("tests", "scaffolds")
+_ID = re.compile(r"[A-Z]+-[1-9]\d*")
 _RANGE = re.compile(r"([A-Z]+)-(\d+)(?:\.\.(\d+))?")
 
 
@@ -53,7 +54,7 @@ def read_items(path: Path) -> dict[str, str]:
         if not line or line.startswith("#"):
             continue
         name, _, title = line.partition(" ")
-        if not re.fullmatch(r"[A-Z]+-[1-9]\d*", name) or not title.strip():
+        if not _ID.fullmatch(name) or not title.strip():
             raise CoverageInputError(f"{path}:{number}: expected 'ID title', found {line!r}")
         if name in items:
             raise CoverageInputError(f"{path}:{number}: {name} is listed twice")
@@ -88,6 +89,33 @@ def read_exemptions(path: Path) -> dict[str, str]:
     return exempt
 
 
+def compact(items: Iterable[str]) -> list[str]:
+    """Return ids, in order, with neighbours joined to ranges: the reverse of `expand`."""
+    runs: list[tuple[str, int, int]] = []
+    for item in items:
+        prefix, _, text = item.partition("-")
+        number = int(text)
+        if runs and runs[-1][0] == prefix and runs[-1][2] == number - 1:
+            runs[-1] = (prefix, runs[-1][1], number)
+        else:
+            runs.append((prefix, number, number))
+    return [f"{prefix}-{first}" + (f"..{last}" if last > first else "") for prefix, first, last in runs]
+
+
+def prune(text: str, tested: Iterable[str]) -> str:
+    """Return the text of an exemptions file without the items that tests prove; empty features go."""
+    proved = set(tested)
+    head, *features = text.split("[[feature]]\n")
+    kept: list[str] = []
+    for feature in features:
+        entries = tomllib.loads(feature)["items"]
+        items = compact(item for entry in entries for item in expand(entry) if item not in proved)
+        if items:
+            line = "items = [" + ", ".join(f'"{item}"' for item in items) + "]"
+            kept.append(re.sub(r"^items = \[.*?\]$", line, feature, flags=re.MULTILINE | re.DOTALL))
+    return head + "".join(f"[[feature]]\n{feature}" for feature in kept)
+
+
 def _is_spec_mark(node: ast.Call) -> bool:
     called = node.func
     return (
@@ -99,14 +127,20 @@ def _is_spec_mark(node: ast.Call) -> bool:
 
 
 def marks_of(source: str, name: str) -> Iterator[tuple[str, str]]:
-    """Yield `(item, "file:line")` for every `pytest.mark.spec("ITEM")` of one module."""
-    for node in ast.walk(ast.parse(source, filename=name)):
+    """Yield `(item, "file:line")` for every `pytest.mark.spec("ITEM")` of one module.
+
+    A mark whose items are computed counts every id that stands in the module as a string.
+    """
+    tree = ast.parse(source, filename=name)
+    for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not _is_spec_mark(node):
             continue
-        for argument in node.args:
-            if not isinstance(argument, ast.Constant) or not isinstance(argument.value, str):
-                raise CoverageInputError(f"{name}:{node.lineno}: pytest.mark.spec takes plain strings only")
-            yield argument.value, f"{name}:{node.lineno}"
+        plain = all(isinstance(argument, ast.Constant) for argument in node.args)
+        for part in node.args if plain else ast.walk(tree):
+            if not isinstance(part, ast.Constant) or not isinstance(part.value, str):
+                continue
+            if plain or _ID.fullmatch(part.value):
+                yield part.value, f"{name}:{part.lineno}"
 
 
 def read_marks(root: Path, folders: Iterable[str] = TEST_ROOTS) -> dict[str, list[str]]:
@@ -173,12 +207,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--report", type=Path, help="file of pytest --spec-report: count only tests that passed"
     )
+    parser.add_argument(
+        "--prune", action="store_true", help="remove what tests prove from exemptions.toml first"
+    )
     options = parser.parse_args(arguments)
     folder = options.root / "tests" / "spec"
     try:
         items = read_items(folder / "items.txt")
-        exempt = read_exemptions(folder / "exemptions.toml")
         tested = read_marks(options.root) if options.report is None else read_report(options.report)
+        exemptions = folder / "exemptions.toml"
+        if options.prune:
+            exemptions.write_text(prune(exemptions.read_text(encoding="utf-8"), tested), encoding="utf-8")
+        exempt = read_exemptions(exemptions)
     except (OSError, SyntaxError, ValueError, CoverageInputError) as problem:
         print(f"spec-coverage: {problem}", file=sys.stderr)
         return 2
