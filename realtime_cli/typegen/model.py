@@ -157,7 +157,8 @@ class TypeModel:
             yield Field(info.tag_field, Literals((info.tag,)), required=True)
         fields = {item.name: item for item in info.fields}
         if isinstance(info, schema.TypedDictType):  # msgspec sorts them by name
-            fields = {name: fields[name] for name in typing.get_type_hints(info.cls) if name in fields}
+            declared = typing.get_type_hints(typing.get_origin(info.cls) or info.cls)
+            fields = {name: fields[name] for name in declared if name in fields}
         for item in fields.values():
             yield Field(
                 item.encode_name,

@@ -69,7 +69,8 @@ class _Branch:
 def stub_source(modules: Iterable[LiveModule]) -> str:
     """Write the stub: a class per module, the types of arguments and results, and the values of streams.
 
-    Modules whose path is no chain of Python names are left out; ``rt.live["a-b"]`` reaches them untyped.
+    Modules whose path is no chain of Python names are left out; ``rt.live["a-b"]`` reaches them untyped. So are the
+    actions of rooms, which are called by their path.
     """
     root = _Branch("Live")
     values: list[tuple[str, str, Endpoint]] = []
@@ -82,10 +83,11 @@ def stub_source(modules: Iterable[LiveModule]) -> str:
             title = "".join((*([] if branch is root else [branch.title]), _title(part)))
             branch = branch.branches.setdefault(part, _Branch(title))
         for endpoint in module.endpoints:
-            if endpoint.kind == "rpc":
+            if endpoint.kind != "rpc":
+                name = f"{branch.title}{_title(endpoint.name)}{_title(endpoint.member or '')}"
+                values.append((name, endpoint.path, endpoint))
+            elif endpoint.member is None:
                 branch.functions.append(endpoint)
-            else:
-                values.append((f"{branch.title}{_title(endpoint.name)}", endpoint.path, endpoint))
     titles = {branch.title for branch in _all(root)} | {name for name, _, _ in values}
     model = TypeModel(reserved=_TAKEN | titles)
     classes = [_class(branch, model) for branch in _all(root)]

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import groupby
+from operator import attrgetter
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 from realtime_cli.typegen.model import TypeModel, stream_value
@@ -54,7 +57,8 @@ def declaration_source(module: LiveModule, error_codes: Iterable[str] = ()) -> s
         error_codes: codes of the `LiveError`s that the module raises, for the union ``ErrorCode``.
     """
     model = TypeModel(reserved=frozenset({*CLIENT_TYPES, ERROR_CODES}))
-    exports = [_export(endpoint, model) for endpoint in module.endpoints]
+    by_name = groupby(module.endpoints, key=attrgetter("name"))
+    exports = [_export(name, list(group), model) for name, group in by_name]
     text = "\n".join(exports)
     used = [name for name in CLIENT_TYPES if re.search(rf"\b{name}<", text)]
     client = "../" * module.name.count("/") or "./"
@@ -74,17 +78,28 @@ def declaration_source(module: LiveModule, error_codes: Iterable[str] = ()) -> s
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def _export(endpoint: Endpoint, model: TypeModel) -> str:
+def _export(name: str, endpoints: list[Endpoint], model: TypeModel) -> str:
+    """Declare one export: a function, a stream, or an object with the parts of a room."""
+    first = endpoints[0]
+    if first.room is None:
+        doc, kind = _comment(first.doc), _kind(first, model)
+    else:
+        members = [
+            f"{_comment(endpoint.doc)}{_property(endpoint.member or '')}: {_kind(endpoint, model)};"
+            for endpoint in endpoints
+        ]
+        doc, kind = _comment(first.room.room.doc), f"{{\n{indent(chr(10).join(members), '  ')}\n}}"
+    if name in _RESERVED:
+        return f"{doc}declare const ${name}: {kind};\nexport {{ ${name} as {name} }};\n"
+    return f"{doc}export const {name}: {kind};\n"
+
+
+def _kind(endpoint: Endpoint, model: TypeModel) -> str:
     parameters = ", ".join(_parameters(endpoint, model))
     if endpoint.kind == "rpc":
-        kind = f"Rpc<[{parameters}], {_type(model.convert(endpoint.signature.returns, 'out'))}>"
-    else:
-        value = _type(stream_value(endpoint, model))
-        kind = f"StreamFactory<[{parameters}], {value}>" if endpoint.dynamic else f"StreamStore<{value}>"
-    doc = _comment(endpoint.doc)
-    if endpoint.name in _RESERVED:
-        return f"{doc}declare const ${endpoint.name}: {kind};\nexport {{ ${endpoint.name} as {endpoint.name} }};\n"
-    return f"{doc}export const {endpoint.name}: {kind};\n"
+        return f"Rpc<[{parameters}], {_type(model.convert(endpoint.signature.returns, 'out'))}>"
+    value = _type(stream_value(endpoint, model))
+    return f"StreamFactory<[{parameters}], {value}>" if endpoint.dynamic else f"StreamStore<{value}>"
 
 
 def _parameters(endpoint: Endpoint, model: TypeModel) -> Iterable[str]:
@@ -104,8 +119,12 @@ def _declaration(declared: Declaration) -> str:
     return "\n".join([f"{doc}export interface {declared.name} {{", *lines, "}\n"])
 
 
+def _property(name: str) -> str:
+    return name if _IDENTIFIER.fullmatch(name) else json.dumps(name)
+
+
 def _key(field: Field) -> str:
-    name = field.name if _IDENTIFIER.fullmatch(field.name) else json.dumps(field.name)
+    name = _property(field.name)
     return name if field.required else f"{name}?"
 
 

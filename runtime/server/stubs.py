@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from starlette.exceptions import HTTPException
@@ -91,6 +93,7 @@ _RESERVED: Final = frozenset(
     }
     | {"with", "yield", "undefined"}
 )
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 # What a file that does not import would have exported, by its looks.
 _TOP_LEVEL = re.compile(
     r"^(?:async\s+def|def|class)\s+([A-Za-z]\w*)|^([A-Za-z]\w*)\s*(?::[^=\n]+)?=[^=]", re.ASCII | re.MULTILINE
@@ -98,7 +101,7 @@ _TOP_LEVEL = re.compile(
 
 
 def stub_source(module: LiveModule, settings: Settings) -> str:
-    """Return the JavaScript module with one export per endpoint of `module`.
+    """Return the JavaScript module with one export per endpoint of `module`; a room's are members of one object.
 
     In dev each export has a comment with where it stands and what its docstring says.
     """
@@ -115,10 +118,8 @@ def stub_source(module: LiveModule, settings: Settings) -> str:
     lines = [imports]
     if path != DEFAULT_SOCKET_PATH:
         lines.append(f"__defaults({_js({'path': path})});")
-    for endpoint in module.endpoints:
-        if settings.is_dev:
-            lines += _comment(endpoint)
-        lines.append(_export(endpoint))
+    for name, group in groupby(module.endpoints, key=attrgetter("name")):
+        lines += _export(name, list(group), with_comments=settings.is_dev)
     return "\n".join([*lines, ""])
 
 
@@ -200,23 +201,50 @@ def _maker(endpoint: Endpoint) -> str:
     return "__rpc" if endpoint.kind == "rpc" else "__stream"
 
 
-def _export(endpoint: Endpoint) -> str:
+def _export(name: str, endpoints: list[Endpoint], *, with_comments: bool) -> list[str]:
+    """Return the lines of one export: a stub, or an object with the stubs of a room's parts."""
+    first = endpoints[0]
+    lines = [""] if with_comments else []
+    if first.room is None:
+        lines += _comment(first.name, first) if with_comments else []
+        value = _call(first)
+    else:
+        members = []
+        for endpoint in endpoints:
+            if with_comments:
+                members += [f"  {line}" for line in _comment(f"{name}.{endpoint.member}", endpoint)]
+            members.append(f"  {_property(endpoint.member or '')}: {_call(endpoint)},")
+        lines += _doc([f"{name}, {first.file}:{first.line}"], first.room.room.doc) if with_comments else []
+        value = "\n".join(["{", *members, "}"])
+    if name not in _RESERVED:
+        return [*lines, f"export const {name} = {value};"]
+    return [*lines, f"const ${name} = {value};", f"export {{ ${name} as {name} }};"]
+
+
+def _call(endpoint: Endpoint) -> str:
     call = f"{_maker(endpoint)}({_js(endpoint.path)}"
     if endpoint.kind != "rpc":
         options = endpoint.options.client_options() if endpoint.options is not None else {}
         call += f", {_js(options)}, {_js(endpoint.dynamic)}"
-    if endpoint.name not in _RESERVED:
-        return f"export const {endpoint.name} = {call});"
-    return f"const ${endpoint.name} = {call});\nexport {{ ${endpoint.name} as {endpoint.name} }};"
+    return f"{call})"
 
 
-def _comment(endpoint: Endpoint) -> list[str]:
+def _property(name: str) -> str:
+    # In brackets `__proto__` is a property like any other, and a name may begin with a digit.
+    return name if _IDENTIFIER.fullmatch(name) and name != "__proto__" else f"[{_js(name)}]"
+
+
+def _comment(name: str, endpoint: Endpoint) -> list[str]:
     parameters = endpoint.signature.parameters
     names = [f"...{p.name}" if p.variadic else p.name if p.required else f"{p.name}?" for p in parameters]
-    head = f"{endpoint.name}({', '.join(names)})" if names or endpoint.kind == "rpc" else endpoint.name
-    doc = [line.rstrip() for line in endpoint.doc.strip().splitlines()]
-    text = [f"{head}, {endpoint.file}:{endpoint.line}", *(["", *doc] if doc else [])]
-    return ["", "/**", *(f" * {line}".rstrip().replace("*/", "*\\/") for line in text), " */"]
+    head = f"{name}({', '.join(names)})" if names or endpoint.kind == "rpc" else name
+    return _doc([f"{head}, {endpoint.file}:{endpoint.line}"], endpoint.doc)
+
+
+def _doc(head: list[str], doc: str) -> list[str]:
+    body = [line.rstrip() for line in doc.strip().splitlines()]
+    text = [*head, *(["", *body] if body else [])]
+    return ["/**", *(f" * {line}".rstrip().replace("*/", "*\\/") for line in text), " */"]
 
 
 def _js(value: object) -> str:
