@@ -28,9 +28,12 @@ class Tool:
     brew: str
     why: str
     applications: tuple[str, ...] = ()
+    variable: str = ""
 
     def find(self) -> str | None:
-        """Return the path of the program, or None when it is not installed."""
+        """Return the path of the program, or None when it is not installed; its variable names another one."""
+        if os.environ.get(self.variable):
+            return os.environ[self.variable]
         for command in self.commands:
             path = shutil.which(command)
             if path is not None:
@@ -48,6 +51,7 @@ CHROMIUM = Tool(
         "/Applications/Chromium.app/Contents/MacOS/Chromium",
         "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     ),
+    variable="REALTIME_TEST_CHROMIUM",
 )
 NODE = Tool("node", ("node",), "nodejs", "node", "the type checker and the tests of the browser client")
 GIT = Tool("git", ("git",), "git", "git", "the project templates")
@@ -96,8 +100,14 @@ def ensure(
     return absent
 
 
-def main() -> int:
-    """Make sure that every program is there; return 1 and say what to type when one is not."""
+def main(arguments: Sequence[str]) -> int:
+    """Make sure that every program is there; return 1 and say what to type when one is not.
+
+    `--path NAME` prints where one of them is instead, or nothing.
+    """
+    if arguments[:1] == ["--path"]:
+        print(next((tool.find() or "" for tool in TOOLS if tool.name in arguments[1:]), ""))
+        return 0
     absent = ensure()
     if absent:
         print(advice(absent), file=sys.stderr)
@@ -105,4 +115,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

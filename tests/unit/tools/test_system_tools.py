@@ -23,6 +23,13 @@ def test_installed_program_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert THING.find() == str(tmp_path / "thing-for-a-test")
 
 
+def test_variable_names_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = Tool("thing", ("thing-for-a-test",), "thing", "thing", "one test", variable="A_THING_FOR_A_TEST")
+    assert tool.find() is None
+    monkeypatch.setenv("A_THING_FOR_A_TEST", "/opt/thing")
+    assert tool.find() == "/opt/thing"
+
+
 def test_missing_program_is_installed_where_that_is_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
