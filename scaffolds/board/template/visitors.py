@@ -1,4 +1,4 @@
-"""Who uses the board: the user that `hooks.py` makes of a cookie and that live functions find in `ctx.user`."""
+"""Who uses the board: `hooks.py` makes a user of a cookie, live functions find it in `ctx.user`."""
 
 from __future__ import annotations
 

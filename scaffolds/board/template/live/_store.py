@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-
 from runtime import live
 
 Status = Literal["todo", "doing", "done"]
@@ -158,7 +157,8 @@ def move(task_id: str, status: Status, before: str | None) -> list[Task]:
         ids = [task.id for task in others]
         ids.insert(index, task_id)
         for number, each in enumerate(ids, 1):
-            _db.execute("UPDATE tasks SET status = ?, position = ? WHERE id = ?", (status, number * STEP, each))
+            place = (status, number * STEP, each)
+            _db.execute("UPDATE tasks SET status = ?, position = ? WHERE id = ?", place)
     return [_require(each) for each in ids]
 
 

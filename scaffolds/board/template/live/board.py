@@ -10,10 +10,10 @@ from collections import Counter
 from typing import Annotated, TypedDict
 
 from msgspec import Meta
+from runtime import Ctx, LiveError, guard, live
 
 from live import _store
 from live._store import Activity, Counts, Status, Task
-from runtime import Ctx, LiveError, guard, live
 from visitors import User, clean_name
 
 MAX_TASKS = 500

@@ -4,9 +4,9 @@
 export const byId = (id) => document.getElementById(id);
 
 export function initials(name) {
-  const parts = name.trim().split(/\s+/);
+  const parts = name.match(/[\p{L}\p{N}]\S*/gu) ?? ['?'];
   const letters = parts.length > 1 ? [parts[0], parts[parts.length - 1]] : [parts[0]];
-  return letters.map((part) => [...part][0] ?? '').join('').toUpperCase();
+  return letters.map((part) => [...part][0]).join('').toUpperCase();
 }
 
 const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' });
