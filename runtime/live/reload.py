@@ -118,7 +118,10 @@ class Refresher:
                 if endpoint is None or endpoint.kind == "rpc":
                     continue
                 sub.endpoint = endpoint
-                if endpoint.kind == "stream" and endpoint.path not in moved:
+                has_loader = endpoint.kind == "stream" and (
+                    endpoint.room is None or not endpoint.room.is_cursors
+                )
+                if has_loader and endpoint.path not in moved:
                     group.create_task(one(sub, endpoint))
 
     async def _refresh_one(self, sub: StreamSub, endpoint: Endpoint) -> None:

@@ -75,6 +75,11 @@ class RoomPart:
         return self.kind == "stream" and self.member == PRESENCE
 
     @property
+    def is_cursors(self) -> bool:
+        """Whether this part starts empty and lives of what the app publishes."""
+        return self.kind == "stream" and self.member == CURSORS
+
+    @property
     def line(self) -> int:
         """Where this part is written: an action at its function if that is in the room's file, else at the room."""
         code = getattr(inspect.unwrap(self.fn), "__code__", None)
