@@ -202,9 +202,10 @@ function takePlace() {
 // ====================================================================================================
 
 const STYLE = `
-:host {
-  all: initial; position: fixed; inset: 0; width: auto; height: auto; margin: 0; padding: 0; border: 0;
-  background: none; overflow: visible; pointer-events: none; z-index: 2147483647; display: block; color-scheme: light dark;
+:host { /* important: the page's own rules for "*" must not reach it */
+  all: initial !important; position: fixed !important; inset: 0 !important; overflow: visible !important;
+  pointer-events: none !important; z-index: 2147483647 !important; display: block !important;
+  color-scheme: light dark !important;
   --ink: #1d2129; --soft: #5c6470; --panel: #fff; --code: #f6f7f9; --edge: #dfe3e8; --shade: rgb(20 24 32 / 45%);
   --red: #c4242b; --red-back: #fdecec; --mark: #ffe3e3; --hint: #0b5fb0; --hint-back: #eaf3fc; --ring: #2f7de1;
   --mono: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace;
@@ -217,16 +218,17 @@ const STYLE = `
   }
 }
 * { box-sizing: border-box; }
-[hidden] { display: none !important; }
-:host, button, pre, summary { font-size: 15px; line-height: 1.5; }
+.backdrop, .corner, button, pre, summary { font-size: 15px; line-height: 1.5; }
 button { font: inherit; color: inherit; background: none; border: 0; cursor: pointer; border-radius: 6px; padding: 0; }
 :focus-visible { outline: 2px solid var(--ring); outline-offset: 2px; }
 pre, .mono { font-family: var(--mono); font-size: 13px; }
 
 .backdrop {
-  position: fixed; inset: 0; pointer-events: auto; background: var(--shade); overflow-y: auto; overscroll-behavior: contain;
+  position: fixed; inset: 0; width: 100%; height: 100%; max-width: none; max-height: none; margin: 0; border: 0;
+  pointer-events: auto; background: var(--shade); overflow-y: auto; overscroll-behavior: contain;
   padding: clamp(0px, 5vh, 56px) clamp(0px, 3vw, 32px); font-family: var(--sans); color: var(--ink); outline: none;
 }
+.backdrop::backdrop { background: none; }
 .panel {
   max-width: 920px; margin: 0 auto; background: var(--panel); border-radius: 12px; border: 1px solid var(--edge);
   border-top: 4px solid var(--red); box-shadow: 0 18px 60px rgb(0 0 0 / 30%); overflow: clip;
@@ -289,7 +291,10 @@ summary:hover { color: var(--ink); }
 .toast .message { font-size: 14px; margin: 4px 8px 0 0; }
 .toast details { margin: 8px 8px 0 0; }
 @media (max-width: 600px) {
-  .panel { border-radius: 0; border-left: 0; border-right: 0; min-height: 100%; }
+  .backdrop { padding: 0; }
+  .panel { border-radius: 0; border-left: 0; border-right: 0; min-height: 100%; display: flex; flex-direction: column; }
+  .foot { margin-top: auto; }
+  .close .key { display: none; }
   .bar, .problem, .foot { padding-left: 14px; padding-right: 14px; }
   .row span { width: 3.4em; padding-right: .9em; }
   .message { font-size: 16px; }
@@ -316,17 +321,12 @@ function element(name, className = "", content = "") {
   return made;
 }
 
-/** @param {HTMLElement} node @returns {HTMLElement} */
-function hidden(node) {
-  node.hidden = true;
-  return node;
-}
-
 /** What shows the overlay and the toasts; it is in the page only while there is something to see. */
 const surface = {
   /** @type {HTMLElement | null} */
   host: null,
-  backdrop: hidden(element("div", "backdrop")),
+  /** Modal, so that it can be used although the page shows a modal dialog of its own. */
+  backdrop: /** @type {HTMLDialogElement} */ (element("dialog", "backdrop")),
   corner: element("div", "corner"),
 
   /** @returns {HTMLElement} */
@@ -338,6 +338,12 @@ const surface = {
     root.adoptedStyleSheets = [sheet];
     root.append(surface.backdrop, surface.corner);
     surface.backdrop.tabIndex = -1;
+    surface.backdrop.setAttribute("role", "alertdialog");
+    surface.backdrop.setAttribute("aria-label", "The code could not be loaded");
+    surface.backdrop.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      overlay.dismiss();
+    });
     surface.corner.setAttribute("role", "status");
     if ("popover" in host) host.popover = "manual"; // stays above the page's own dialogs
     return host;
@@ -345,11 +351,11 @@ const surface = {
 
   /** Put the surface into the page, or take it out when there is nothing on it. */
   update() {
-    const isNeeded = !surface.backdrop.hidden || surface.corner.childElementCount > 0;
-    if (!isNeeded) {
-      surface.host?.remove();
-      return;
-    }
+    if (surface.backdrop.open || surface.corner.childElementCount > 0) surface.attach();
+    else surface.host?.remove();
+  },
+
+  attach() {
     surface.host ??= surface.make();
     if (surface.host.isConnected) return;
     document.documentElement.append(surface.host);
@@ -367,8 +373,6 @@ const overlay = {
   /** What the developer has seen and put away. */
   dismissed: "",
   badge: /** @type {HTMLButtonElement | null} */ (null),
-  /** @type {Element | null} */
-  focusBefore: null,
 
   /** @param {Problem[]} problems @param {boolean} isGreeting whether it may be what was dismissed before */
   show(problems, isGreeting) {
@@ -381,21 +385,16 @@ const overlay = {
   open() {
     overlay.dismissed = "";
     overlay.removeBadge();
-    const { backdrop } = surface;
-    const wasOpen = !backdrop.hidden;
-    backdrop.hidden = false;
-    surface.update();
-    backdrop.replaceChildren(problemPanel(overlay.problems));
-    backdrop.setAttribute("role", "alertdialog");
-    backdrop.setAttribute("aria-label", "The code could not be loaded");
-    if (wasOpen) return;
-    overlay.focusBefore = document.activeElement;
-    backdrop.focus({ preventScroll: true });
+    surface.attach();
+    surface.backdrop.replaceChildren(problemPanel(overlay.problems));
+    if (surface.backdrop.open) return;
+    surface.backdrop.showModal();
+    surface.backdrop.focus({ preventScroll: true });
   },
 
   /** Put it away, leaving a small sign that there is something. */
   dismiss() {
-    if (surface.backdrop.hidden) return;
+    if (!surface.backdrop.open) return;
     overlay.dismissed = JSON.stringify(overlay.problems);
     overlay.hide();
     overlay.showBadge();
@@ -410,12 +409,9 @@ const overlay = {
   },
 
   hide() {
-    const wasOpen = !surface.backdrop.hidden;
-    surface.backdrop.hidden = true;
+    surface.backdrop.close(); // gives the focus back to where it was
     surface.backdrop.replaceChildren();
     surface.update();
-    if (wasOpen && overlay.focusBefore instanceof HTMLElement) overlay.focusBefore.focus({ preventScroll: true });
-    overlay.focusBefore = null;
   },
 
   showBadge() {
@@ -446,8 +442,10 @@ function button(className, text, onClick) {
 function problemPanel(problems) {
   const shown = problems.slice(0, MAX_PROBLEMS);
   const count = problems.length;
-  const title = count === 1 ? "The code could not be loaded" : `${count} problems: the code could not be loaded`;
-  const bar = element("div", "bar", [element("h1", "", title), button("close", "Close (Esc)", overlay.dismiss)]);
+  const title = count === 1 ? "The code could not be loaded" : `${count} problems keep code from loading`;
+  const close = button("close", "Close", overlay.dismiss);
+  close.append(element("span", "key", " (Esc)"));
+  const bar = element("div", "bar", [element("h1", "", title), close]);
   const more = count > shown.length ? ` ${count - shown.length} more are in the terminal.` : "";
   const foot = element("div", "foot", `The code before it keeps running. Save a fix and this goes away by itself.${more}`);
   return element("div", "panel", [bar, ...shown.map(problemSection), foot]);
@@ -500,7 +498,7 @@ const toasts = {
 
   /** @param {CallError} error */
   show(error) {
-    const key = JSON.stringify([error.path, error.code, error.message]);
+    const key = JSON.stringify([error.path, error.code, reasonOf(error)]);
     const times = (toasts.shown.get(key)?.times ?? 0) + 1;
     const wasOpen = toasts.shown.get(key)?.node.querySelector("details")?.open ?? false;
     toasts.remove(key);
@@ -540,19 +538,19 @@ const toasts = {
 };
 
 /** @param {CallError} error @param {number} times @param {() => void} onClose @returns {HTMLElement} */
-function toastView({ path, code, message, traceback }, times, onClose) {
+function toastView(error, times, onClose) {
+  const { path, code, traceback } = error;
   const head = element("div", "head", [element("span", "type", code), element("span", "place mono", [element("b", "", path)])]);
   if (times > 1) head.append(element("span", "times", `${times} times`));
   const close = button("x", "\u00d7", onClose);
   close.setAttribute("aria-label", "Dismiss");
   head.append(close);
-  const reason = lastLine(traceback) || message;
-  return element("div", "toast", [head, element("p", "message", reason), tracebackView(traceback)]);
+  return element("div", "toast", [head, element("p", "message", reasonOf(error)), tracebackView(traceback)]);
 }
 
-/** @param {string} traceback @returns {string} its last line, which names the exception */
-function lastLine(traceback) {
-  return traceback.trimEnd().split("\n").pop()?.trim() ?? "";
+/** @param {CallError} error @returns {string} the last line of the traceback, which names the exception */
+function reasonOf({ traceback, message }) {
+  return traceback.trimEnd().split("\n").pop()?.trim() || message;
 }
 
 // ====================================================================================================
@@ -562,7 +560,7 @@ function lastLine(traceback) {
 /** @param {KeyboardEvent} event */
 function onKey(event) {
   if (event.key !== "Escape") return;
-  if (!surface.backdrop.hidden) overlay.dismiss();
+  if (surface.backdrop.open) overlay.dismiss();
   else if (!toasts.removeNewest()) return;
   event.preventDefault();
   event.stopImmediatePropagation();
