@@ -27,6 +27,8 @@ __all__ = ["Event", "Publisher", "make_event"]
 MAX_BATCH_GROUPS = 32
 # A number is at most 16 digits; with `,"seq":` and the closing brace that is what stamping adds to an envelope.
 SEQ_MARGIN = 24
+# What a batch frame adds around its envelopes; commas come on top.
+BATCH_MARGIN = len(envelope.encode_batch(()))
 
 
 @dataclass(slots=True, frozen=True)
@@ -121,11 +123,11 @@ class Publisher:
         """Return batch frames over `frames`, none above the size a client accepts."""
         result: list[Frame] = []
         part: list[Frame] = []
-        size = 0
+        size = BATCH_MARGIN
         for frame in frames:
-            if part and self.max_frame and size + frame.size + SEQ_MARGIN > self.max_frame:
+            if part and self.max_frame and size + frame.size > self.max_frame:
                 result.append(_batch(part))
-                part, size = [], 0
+                part, size = [], BATCH_MARGIN
             part.append(frame)
             size += frame.size + 1
         result.append(_batch(part))

@@ -1,0 +1,170 @@
+"""A connection: backpressure, closing, who it is. Spec: platform 2.1."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from runtime.core.connection import MAX_CLOSE_REASON_BYTES, SendResult, Signal, clip_reason
+from runtime.core.sink import Frame
+from tests.unit.core.parts import Core
+
+FRAME = Frame(b"x" * 10)
+
+
+@pytest.mark.spec("WIRE-23", "PLAT-45")
+async def test_a_peer_that_is_too_far_behind_misses_frames_alone_and_they_are_counted() -> None:
+    core = Core(max_backpressure=25)
+    slow, quick = core.connect("a"), core.connect("a")
+    core.sink(slow).buffered = 25
+    assert core.platform.publish("a", "e") is True
+    assert core.events(slow) == []
+    assert len(core.events(quick)) == 1
+    assert (slow.dropped, quick.dropped) == (1, 0)
+    assert core.metrics.get("ws_frames_dropped_total", "publish") == 1
+    core.sink(slow).buffered = 24
+    core.platform.publish("a", "e")
+    assert [number for *_, number in core.events(slow)] == [2]
+
+
+async def test_what_waits_for_this_turn_counts_as_buffered() -> None:
+    core = Core(max_backpressure=25)
+    peer = core.connect()
+    results = [peer.write(FRAME) for _ in range(4)]
+    assert results == [SendResult.SENT, SendResult.QUEUED, SendResult.QUEUED, SendResult.DROPPED]
+    assert peer.buffered_amount == 30
+    peer.flush()
+    assert peer.buffered_amount == 0
+    core.sink(peer).buffered = 5
+    assert peer.buffered_amount == 5
+
+
+async def test_control_frames_are_let_through_up_to_twice_the_limit() -> None:
+    core = Core(max_backpressure=25)
+    peer = core.connect()
+    core.sink(peer).buffered = 49
+    assert peer.write(FRAME) is SendResult.DROPPED
+    assert peer.write_control(b"{}") is SendResult.QUEUED
+    core.sink(peer).buffered = 50
+    assert peer.write_control(b"{}") is SendResult.DROPPED
+    assert core.metrics.get("ws_frames_dropped_total", "control") == 1
+    assert peer.dropped == 2
+
+
+@pytest.mark.spec("WIRE-25")
+async def test_direct_sends_take_text_bytes_and_envelopes_without_a_number() -> None:
+    core = Core()
+    peer = core.connect()
+    peer.send("täglich")
+    peer.send("täglich".encode())
+    peer.send(bytearray(b"raw"))  # type: ignore[arg-type]
+    peer.send_event("t", "e", {"a": 1})
+    assert core.texts(peer) == ["täglich", "täglich", "raw", '{"topic":"t","event":"e","data":{"a":1}}']
+
+
+async def test_closing_comes_behind_everything_that_was_sent() -> None:
+    core = Core()
+    peer = core.connect()
+    peer.send("last")
+    await peer.close(4000, "bye")
+    assert core.sink(peer).writes == [["last"]]
+    assert core.sink(peer).ended == [(4000, "bye")]
+    assert (peer.closed, repr(peer)) == (True, "<Connection c0 closed>")
+    assert peer.send("more") is SendResult.DROPPED
+    assert peer.buffered_amount == 0
+    await peer.close()
+    peer.terminate()
+    assert core.sink(peer).ended == [(4000, "bye")]
+
+
+@pytest.mark.parametrize("code", [0, 999, 1002, 1005, 1006, 1007, 1014, 2999, 5000])
+async def test_codes_that_may_not_be_sent_are_refused(code: int) -> None:
+    peer = Core().connect()
+    with pytest.raises(ValueError, match=f"code: {code} may not be sent"):
+        await peer.close(code)
+    assert peer.closed is False
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 1012, 1013, 3000, 4999])
+async def test_codes_that_may_be_sent(code: int) -> None:
+    core = Core()
+    peer = core.connect()
+    await peer.close(code)
+    assert core.sink(peer).ended == [(code, "")]
+
+
+async def test_terminating_forgets_what_waits() -> None:
+    core = Core()
+    peer = core.connect()
+    peer.send("lost")
+    peer.terminate()
+    core.outbox.flush()
+    assert core.sink(peer).writes == []
+    assert core.sink(peer).ended == ["terminated"]
+    assert peer.closed
+
+
+async def test_a_transport_that_is_gone_ends_writing_and_tells_running_calls() -> None:
+    core = Core()
+    peer = core.connect()
+    waiting = asyncio.ensure_future(peer.signal.wait())
+    await asyncio.sleep(0)
+    peer.send("lost")
+    peer.mark_closed("went away")
+    core.outbox.flush()
+    assert core.sink(peer).writes == []
+    assert core.sink(peer).ended == []
+    assert await waiting == "went away"
+    assert (peer.signal.aborted, await peer.signal.wait()) == (True, "went away")
+
+
+async def test_a_signal_fires_once() -> None:
+    signal = Signal()
+    assert signal.aborted is False
+    signal.abort("first")
+    signal.abort("second")
+    assert (signal.reason, signal.aborted) == ("first", True)
+
+
+@pytest.mark.parametrize(
+    ("reason", "clipped"),
+    [
+        ("", ""),
+        ("x" * 123, "x" * 123),
+        ("x" * 124, "x" * 123),
+        ("ä" * 62, "ä" * 61),
+        ("x" + "\N{GRINNING FACE}" * 31, "x" + "\N{GRINNING FACE}" * 30),
+    ],
+)
+def test_a_reason_is_clipped_at_a_character(reason: str, clipped: str) -> None:
+    assert clip_reason(reason) == clipped
+    assert len(clipped.encode()) <= MAX_CLOSE_REASON_BYTES
+
+
+async def test_raw_subscriptions_are_no_granted_ones() -> None:
+    core = Core()
+    peer = core.connect()
+    assert peer.subscribe("__raw") is True
+    assert peer.subscribe("__raw") is False
+    assert peer.is_subscribed("__raw")
+    assert peer.subscriptions == frozenset()
+    assert peer.unsubscribe("__raw") is True
+    assert peer.unsubscribe("__raw") is False
+    peer.mark_closed("gone")
+    assert peer.subscribe("__raw") is False
+
+
+async def test_somebody_without_a_name_is_no_user() -> None:
+    core = Core()
+    named, nameless = core.connect(user={"id": 1}), core.connect(user={"remote_address": "x"}, has_user=False)
+    assert named.user == {"id": 1}
+    assert nameless.user is None
+    assert nameless.user_data == {"remote_address": "x"}
+
+
+async def test_the_platform_of_a_connection_carries_its_request_id() -> None:
+    core = Core()
+    peer = core.connect("a", request_id="r1")
+    assert (peer.platform.request_id, core.platform.request_id) == ("r1", "worker-0")
+    assert peer.platform.publish("a", "e") is True
