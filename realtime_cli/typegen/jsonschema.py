@@ -46,11 +46,12 @@ def has_schema(cls: Any) -> bool:
 def declare(cls: Any, direction: Direction, model: TypeModel) -> Node:
     """Declare a pydantic model, and the models inside it, in `model`; give back a reference to it."""
     document = _schema(cls, direction)
-    suffix = "Input" if direction == "in" and document != _schema(cls, "out") else ""
     schemas = {**document.get("$defs", {})}
     root = document.get("$ref", "").removeprefix(_POINTER) or cls.__name__
     schemas.setdefault(root, document)
-    reader = _Reader(model, schemas, suffix)
+    differs = any(_has_optional(schema) for schema in schemas.values()) or document != _schema(cls, "out")
+    suffix = "Input" if direction == "in" and differs else ""
+    reader = _Reader(model, schemas, suffix, all_present=direction == "out")
     return reader.ref(root)
 
 
@@ -62,7 +63,8 @@ def _schema(cls: Any, direction: Direction) -> dict[str, Any]:
 
 
 class _Reader:
-    def __init__(self, model: TypeModel, schemas: dict[str, Any], suffix: str) -> None:
+    def __init__(self, model: TypeModel, schemas: dict[str, Any], suffix: str, *, all_present: bool) -> None:
+        self._all_present = all_present  # results carry defaults too
         self._model = model
         self._schemas = schemas
         self._suffix = suffix
@@ -77,7 +79,7 @@ class _Reader:
             self._model.declarations[declared] = made  # before its fields: a model may contain itself
             required = frozenset(schema.get("required", ()))
             made.fields = tuple(
-                Field(key, self.node(value), required=key in required)
+                Field(key, self.node(value), required=self._all_present or key in required)
                 for key, value in schema["properties"].items()
             )
         elif is_new:
@@ -106,6 +108,10 @@ class _Reader:
         if kind == "object":
             return Record(self.node(schema.get("additionalProperties")))
         return _BASIC.get(kind, UNKNOWN) if isinstance(kind, str) else UNKNOWN
+
+
+def _has_optional(schema: dict[str, Any]) -> bool:
+    return not schema.get("properties", {}).keys() <= set(schema.get("required", ()))
 
 
 def _doc(schema: dict[str, Any]) -> str:

@@ -207,8 +207,8 @@ def _is_present(info: Any, item: Any, direction: Direction) -> bool:
     """Whether a field is always there: in arguments if it has no default, in results unless defaults are omitted."""
     if isinstance(info, schema.TypedDictType) or direction == "in":
         return bool(item.required)
-    if item.default is msgspec.UNSET:
-        return False
+    if not item.required and item.default is msgspec.NODEFAULT and item.default_factory is msgspec.NODEFAULT:
+        return False  # its default is UNSET
     config = getattr(typing.get_origin(info.cls) or info.cls, "__struct_config__", None)
     return bool(item.required or not getattr(config, "omit_defaults", False))
 
