@@ -25,6 +25,7 @@ __all__ = [
     "Message",
     "Problem",
     "Ready",
+    "Released",
     "Reload",
     "Reloaded",
     "RestartFailed",
@@ -144,12 +145,16 @@ class Imported(Message, frozen=True, kw_only=True, tag=True):
     paths: list[str]
 
 
+class Released(Message, frozen=True, kw_only=True, tag=True):
+    """The worker retires: it accepts no connection any more, whoever comes now comes to the new one."""
+
+
 class Stopping(Message, frozen=True, kw_only=True, tag=True):
     """The loop took note of the order to stop, and ends by itself."""
 
 
 ToWorker = Load | Reload | Assets | WhichImported | RestartFailed | Retire | Stop
-FromWorker = Ready | LoadFailed | Reloaded | Imported | Stopping
+FromWorker = Ready | LoadFailed | Reloaded | Imported | Released | Stopping
 
 
 class Connection:

@@ -1,13 +1,15 @@
 """Which files of the project really changed: file systems report touches, renames and whole folders.
 
 The index holds a digest of every file that may matter. An event is only a reason to look: what counts is
-whether the content differs from what was there before.
+whether the content differs from what was there before. A file that was only found in a folder is read if its time,
+size or inode is new; one that was reported itself is always read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from realtime_cli.devserver.changes import Layout
 
 __all__ = ["Difference", "FileIndex"]
+
+_Stamp = tuple[int, int, int]
 
 MAX_HASHED_SIZE = 4 * 1024 * 1024
 """Files above this many bytes are compared by size and time of change."""
@@ -43,17 +47,19 @@ class FileIndex:
         self.root = root
         self.layout = layout
         self._digests: dict[str, bytes] = {}
+        self._stamps: dict[str, _Stamp] = {}
 
     def __len__(self) -> int:
         return len(self._digests)
 
     def scan(self) -> None:
         """Remember the present content of every file, without reporting a difference."""
-        self._digests = {}
+        self._digests, self._stamps = {}, {}
         for path in self._walk(""):
-            digest = self._digest(path)
-            if digest is not None:
-                self._remember(path, digest)
+            stamp = self._stamp(path)
+            digest = None if stamp is None else self._digest(path, stamp)
+            if stamp is not None and digest is not None:
+                self._remember(path, stamp, digest)
 
     def update(self, reported: Iterable[str]) -> Difference:
         """Look at files and folders that were reported, remember them, and return the files that differ.
@@ -62,21 +68,26 @@ class FileIndex:
         differs if it was known.
         """
         difference = Difference(set(), set())
+        named = set(reported)
         candidates: set[str] = set()
-        for path in reported:
+        for path in named:
             candidates.update(self._below(path))
         for path in candidates:
-            digest = self._digest(path)
+            stamp = self._stamp(path)
             before = self._digests.get(path)
-            if digest == before:
+            if path not in named and stamp is not None and stamp == self._stamps.get(path):
                 continue
-            difference.changed.add(path)
-            if digest is None:
-                del self._digests[path]
+            digest = None if stamp is None else self._digest(path, stamp)
+            if stamp is None or digest is None:
+                if before is not None:
+                    difference.changed.add(path)
+                    del self._digests[path], self._stamps[path]
                 continue
-            if digest == _EMPTY and before is not None:
-                difference.emptied.add(path)
-            self._remember(path, digest)
+            self._remember(path, stamp, digest)
+            if digest != before:
+                difference.changed.add(path)
+                if digest == _EMPTY and before is not None:
+                    difference.emptied.add(path)
         return difference
 
     def forget(self, paths: Iterable[str]) -> None:
@@ -84,10 +95,11 @@ class FileIndex:
         for path in paths:
             if path in self._digests:
                 self._digests[path] = b"?"
+                self._stamps[path] = (0, 0, 0)
 
-    def _remember(self, path: str, digest: bytes) -> None:
+    def _remember(self, path: str, stamp: _Stamp, digest: bytes) -> None:
         if path in self._digests or len(self._digests) < MAX_FILES:
-            self._digests[path] = digest
+            self._digests[path], self._stamps[path] = digest, stamp
 
     def _below(self, path: str) -> Iterator[str]:
         full = self.root / path
@@ -116,16 +128,21 @@ class FileIndex:
                 elif not is_ignored(path, self.layout):
                     yield path
 
-    def _digest(self, path: str) -> bytes | None:
-        """Return what stands for the file's content, `None` when there is no such file."""
-        full = self.root / path
+    def _stamp(self, path: str) -> _Stamp | None:
+        """Return what tells versions of a file apart without reading it, `None` when there is no such file."""
         try:
-            status = full.stat()
-            if not full.is_file():
-                return None
-            if status.st_size > MAX_HASHED_SIZE:
-                return f"{status.st_size} {status.st_mtime_ns}".encode()
-            return hashlib.blake2b(full.read_bytes(), digest_size=16).digest()
+            status = (self.root / path).stat()
+        except OSError:
+            return None
+        return (status.st_mtime_ns, status.st_size, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+    def _digest(self, path: str, stamp: _Stamp) -> bytes | None:
+        """Return what stands for the file's content, `None` when it is gone by now."""
+        time, size, _ = stamp
+        if size > MAX_HASHED_SIZE:
+            return f"{size} {time}".encode()
+        try:
+            return hashlib.blake2b((self.root / path).read_bytes(), digest_size=16).digest()
         except OSError:
             return None
 

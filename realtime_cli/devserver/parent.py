@@ -19,6 +19,7 @@ from realtime_cli.devserver.channel import (
     Message,
     Problem,
     Ready,
+    Released,
     Reload,
     Reloaded,
     RestartFailed,
@@ -44,7 +45,8 @@ STOP_NOTE = 1.0
 """Seconds after which the user is told what is being waited for."""
 
 RETIRE_LIMIT = 20.0
-"""Seconds in which a retired worker must be gone."""
+"""Seconds in which a retired worker must be gone, from when it stopped accepting. One whose loop is held up, as by a
+debugger, is left alone."""
 
 MAX_CRASHES = 3
 """Workers that may end by themselves soon after their start before a change of the project is waited for."""
@@ -126,6 +128,7 @@ class Supervision:
         self._has_served = False
         self._crashes = 0
         self._note_at: float | None = None
+        self._took: float | None = None  # how long the start took that was not reported yet
         self.exit_code: int | None = None
 
     # ------------------------------------------------------------ state
@@ -182,6 +185,9 @@ class Supervision:
         match message:
             case Stopping():
                 worker.kill_at = self._clock() + STOP_LIMIT
+            case Released() if worker.role is Role.RETIRING:
+                worker.kill_at = self._clock() + RETIRE_LIMIT
+                self._report_takeover()
             case Ready() if worker.role is Role.STARTING and self.exit_code is None:
                 self._took_over(worker, message)
             case LoadFailed() if worker.role is Role.STARTING:
@@ -217,6 +223,8 @@ class Supervision:
             self._failed(worker, [problem], COULD_NOT_START)
         elif worker.role is Role.SERVING:
             self._crashed(worker, end)
+        elif worker.role is Role.RETIRING:
+            self._report_takeover()
 
     def interrupt(self) -> None:
         """Take in Ctrl-C or SIGTERM: the first ends in order (exit code 0), a second at once (130)."""
@@ -298,7 +306,6 @@ class Supervision:
         old = self.serving
         if old is not None:
             old.role = Role.RETIRING
-            old.kill_at = self._clock() + RETIRE_LIMIT
         worker.role = Role.SERVING
         worker.since = self._clock()
         self._asked, self._reloading, self._pending = None, False, Changes()
@@ -308,9 +315,16 @@ class Supervision:
         if old is not None:
             batch = worker.batch
             self._outside.send(old.number, Retire(page=bool(batch.page or batch.css or batch.live)))
-        self._outside.serves(first=is_first, duration=ready.duration)
+        self._took = ready.duration
+        if old is None:
+            self._report_takeover(first=is_first)
         later, worker.later = worker.later, Changes()
         self.changed(later)
+
+    def _report_takeover(self, *, first: bool = False) -> None:
+        if self._took is not None:
+            self._outside.serves(first=first, duration=self._took)
+            self._took = None
 
     def _failed(self, worker: Worker, problems: list[dict[str, Any]], exit_code: int) -> None:
         self._is_broken = True

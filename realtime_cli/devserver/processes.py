@@ -114,9 +114,12 @@ class DevServer:
 
     def _loop(self) -> None:
         while not self._supervision.is_done:
+            wait = self._wait()
             with contextlib.suppress(queue.Empty):
-                handle, values = self._events.get(timeout=self._wait())
-                handle(*values)
+                while True:  # all that is there before a batch is said to be complete
+                    handle, values = self._events.get(timeout=wait)
+                    handle(*values)
+                    wait = 0.0
             self._supervision.tick()
             if self._grouper.due_in(time.monotonic(), git_busy=self._is_git_busy()) == 0.0:
                 self._take_batch()
@@ -162,7 +165,9 @@ class DevServer:
 
     def _take_batch(self) -> None:
         now = time.monotonic()
-        difference = self._index.update(self._grouper.take(now))
+        # Behind a storm the whole project is looked at: its last events may be late.
+        everything = {""} if self._grouper.is_storm else set()
+        difference = self._index.update(self._grouper.take(now) | everything)
         # A file that was just emptied is often about to be written: look again when it had the time.
         emptied = difference.emptied - self._emptied
         if emptied:

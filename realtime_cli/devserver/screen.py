@@ -92,8 +92,8 @@ class Screen:
         with self._lock:
             if self._shown:
                 self._erase()
-            elif self._at_line_start:
-                text = ERASE_LINE + text if text else text  # another process may have drawn its status here
+            elif text and self._at_line_start and not self._paused:
+                text = ERASE_LINE + text  # another process may have drawn its status here
             if text:
                 self._at_line_start = text.endswith("\n")
             return stream.write(text)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileWatcher", "Grouper", "find_git_lock"]
 
-QUIET = 0.05
+QUIET = 0.08
 """Seconds without an event that end a storm."""
 
 MAX_HOLD = 2.0
@@ -40,7 +40,7 @@ ROOT_STEP_MS = 20
 FIRST_ANSWER_MS = 20
 """How long the first look takes, after which the watching is known to work."""
 
-COLLECT_MS = 50
+COLLECT_MS = 20
 """Longest time in milliseconds for which events that follow each other within a step are collected."""
 
 
@@ -60,6 +60,11 @@ class Grouper:
 
     def __len__(self) -> int:
         return len(self._paths)
+
+    @property
+    def is_storm(self) -> bool:
+        """Whether more may have changed than was reported yet."""
+        return self._storm
 
     def feed(self, paths: Iterable[str], now: float, *, hold: bool = False) -> None:
         """Take changed paths in; with `hold` they are a storm whatever their number."""

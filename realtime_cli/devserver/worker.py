@@ -28,6 +28,7 @@ from realtime_cli.devserver.channel import (
     Load,
     LoadFailed,
     Ready,
+    Released,
     Reload,
     Reloaded,
     RestartFailed,
@@ -238,6 +239,7 @@ class Worker:
         self._terminal.screen.close()
         for listener in server.servers:
             listener.close()
+        self._channel.send(Released())
         await self._settle(server)
         if page:
             self._pages.page_changed()

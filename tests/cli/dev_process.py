@@ -18,7 +18,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a test waits for something that takes milliseconds on an idle machine."""
 
 TODOS = """
@@ -178,6 +178,12 @@ class Rpc:
                 if frame.get("topic") == "__rpc" and frame["event"] == number:
                     return frame["data"]
                 self.frames.append(frame)
+
+    async def closed(self) -> tuple[int, str]:
+        """Wait until the server closes the connection; return its code and reason."""
+        async with asyncio.timeout(PATIENCE):
+            await self.socket.wait_closed()
+        return self.socket.close_code or 0, self.socket.close_reason or ""
 
     async def frame(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait for a frame, old ones included."""

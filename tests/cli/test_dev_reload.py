@@ -309,10 +309,9 @@ async def test_the_dev_channel_is_closed_to_other_sites(project: Path) -> None:
     from websockets.asyncio.client import connect
     from websockets.exceptions import InvalidStatus
 
-    with running(project) as dev:
-        with pytest.raises(InvalidStatus, match="403"):
-            async with connect(f"ws://127.0.0.1:{dev.port}/__realtime/dev", origin="http://evil.example"):
-                pass
+    with running(project) as dev, pytest.raises(InvalidStatus, match="403"):
+        async with connect(f"ws://127.0.0.1:{dev.port}/__realtime/dev", origin="http://evil.example"):
+            pass
 
 
 async def test_no_reload_follows_nothing(project: Path) -> None:

@@ -98,8 +98,8 @@ async def test_hooks_take_over_and_no_connection_attempt_fails(project: Path) ->
                             users.add(frame["data"]["data"]["name"])
                             break
             except ConnectionClosed as closed:
-                assert closed.rcvd is not None  # it was told, not dropped
-                assert closed.rcvd.code == 1012
+                if closed.rcvd is None or closed.rcvd.code != 1012:  # it was dropped, not told
+                    failures.append(closed)
             except Exception as error:
                 failures.append(error)
 
@@ -128,12 +128,7 @@ async def test_open_connections_are_told_to_come_back(project: Path) -> None:
             first = (await page.next("hello"))["worker"]
             old = (await client.call("who/pid"))["data"]
             save(project / "hooks.py", hooks("second"))
-            with pytest.raises(ConnectionClosed) as closed:
-                async with asyncio.timeout(PATIENCE):
-                    while True:
-                        await client.socket.recv()
-            assert closed.value.rcvd is not None
-            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1012, "Handler reloaded")
+            assert await client.closed() == (1012, "Handler reloaded")
             async with rpc(dev.port) as again, dev_channel(dev.port) as page_again:
                 assert (await again.call("who/pid"))["data"] != old
                 assert (await again.call("who/user"))["data"]["name"] == "second"

@@ -115,3 +115,12 @@ def test_the_index_is_bounded(project: Path, monkeypatch: pytest.MonkeyPatch) ->
     index = FileIndex(project, Layout())
     index.scan()
     assert len(index) == 2
+
+
+def test_files_found_in_a_folder_are_read_only_if_they_look_new(index: FileIndex, project: Path) -> None:
+    file = project / "live/a.py"
+    status = file.stat()
+    file.write_text("# live/b.py")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert index.update([""]).changed == set()
+    assert index.update(["live/a.py"]).changed == {"live/a.py"}

@@ -12,6 +12,7 @@ from realtime_cli.devserver.channel import (
     LoadFailed,
     Message,
     Ready,
+    Released,
     Reload,
     Reloaded,
     RestartFailed,
@@ -142,6 +143,8 @@ def test_hooks_start_a_worker_that_takes_over_when_ready(world: World) -> None:
     world.parent.received(2, ready())
     assert world.take_sent() == [(1, Retire(page=False))]
     assert world.parent.serving.number == 2
+    assert world.served == [True]
+    world.parent.received(1, Released())
     assert world.served == [True, False]
     world.parent.exited(1, 0)
     world.parent.changed(Changes(live={"live/a.py"}))
@@ -266,11 +269,23 @@ def test_what_changes_while_a_worker_starts_reaches_both(world: World) -> None:
 def test_a_retired_worker_that_stays_is_killed(world: World) -> None:
     world.parent.changed(Changes(restart={"hooks.py"}))
     world.parent.received(2, ready())
+    assert world.parent.next_deadline() is None
+    world.parent.received(1, Released())
     world.pass_time(RETIRE_LIMIT - 0.1)
     assert world.killed == []
     world.pass_time(0.1)
     assert world.killed == [1]
     assert world.parent.next_deadline() is None
+
+
+def test_a_retired_worker_in_a_debugger_is_left_alone(world: World) -> None:
+    world.parent.changed(Changes(restart={"hooks.py"}))
+    world.parent.received(2, ready())
+    world.pass_time(10 * RETIRE_LIMIT)
+    assert world.killed == []
+    assert world.served == [True]
+    world.parent.exited(1, 0)
+    assert world.served == [True, False]
 
 
 def test_a_degraded_worker_is_replaced_by_any_code_change() -> None:

@@ -29,6 +29,7 @@ def test_a_save_is_due_at_once() -> None:
     grouper = Grouper()
     grouper.feed(["live/a.py"], 10.0)
     assert grouper.due_in(10.0) == 0.0
+    assert not grouper.is_storm
     assert grouper.take(10.0) == {"live/a.py"}
     assert grouper.due_in(10.0) is None
     assert len(grouper) == 0
@@ -50,7 +51,9 @@ def test_the_limit_for_at_once_counts_different_files() -> None:
     for _ in range(5):
         grouper.feed([f"f{number}" for number in range(MAX_AT_ONCE)], 1.0)
     assert grouper.due_in(1.0) == 0.0
+    assert not grouper.is_storm
     grouper.feed(["one more"], 1.0)
+    assert grouper.is_storm
     assert grouper.due_in(1.0) == pytest.approx(QUIET)
 
 
