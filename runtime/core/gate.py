@@ -82,16 +82,16 @@ class Gate:
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await _settled(hook(connection, list(topics)))
+            if answer is None:
+                return [None] * len(topics)
+            if isinstance(answer, Mapping):
+                return [_reason(answer.get(topic)) for topic in topics]
         except Exception:
             self._failed("subscribe_batch")
             return [INTERNAL_ERROR] * len(topics)
-        if answer is None:
-            return [None] * len(topics)
-        if not isinstance(answer, Mapping):
-            logger.error("hook subscribe_batch returned %s; return a mapping or None", type(answer).__name__)
-            self._metrics.add("hook_errors_total", "subscribe_batch")
-            return [INTERNAL_ERROR] * len(topics)
-        return [_reason(answer.get(topic)) for topic in topics]
+        logger.error("hook subscribe_batch returned %s; return a mapping or None", type(answer).__name__)
+        self._metrics.add("hook_errors_total", "subscribe_batch")
+        return [INTERNAL_ERROR] * len(topics)
 
     def _failed(self, hook: str) -> None:
         logger.exception("hook %s failed; the subscription is denied", hook)

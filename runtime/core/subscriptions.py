@@ -73,7 +73,10 @@ class Subscriptions:
 
     def has_room(self, topic: str) -> bool:
         """Return whether `topic` exists already or `MAX_TOPICS` leaves room for it."""
-        if topic in self._topics or topic in self._held or len(self._topics) < capacity.get("MAX_TOPICS"):
+        limit = capacity.get("MAX_TOPICS")
+        if topic in self._topics or topic in self._held:
+            return True
+        if len(self._topics) + len(self._held) < limit or self.topics < limit:
             return True
         capacity.record("MAX_TOPICS", "reject")
         return False
@@ -128,11 +131,12 @@ class Subscriptions:
         self._held.setdefault(topic, {})[connection] = hold
         return hold
 
-    def release(self, connection: Connection, topic: str) -> None:
-        """Write what was held for `connection`, in order, and deliver to it directly from now on."""
-        holds = self._held.get(topic)
-        hold = holds.get(connection) if holds else None
-        if hold is None:
+    def release(self, connection: Connection, topic: str, hold: Hold) -> None:
+        """Write what was held for `connection`, in order, and deliver to it directly from now on.
+
+        Does nothing when `hold` ended meanwhile: the connection left the topic, and perhaps took it anew.
+        """
+        if self.held_by(connection, topic) is not hold:
             return
         self._drop(self._held, topic, connection)
         self._topics.setdefault(topic, {})[connection] = None

@@ -130,17 +130,19 @@ class Refresher:
             return
         ctx = self._functions.ctx_for(connection, thread=endpoint.thread)
         # What is published while the loader runs must not be overtaken by its older result.
-        mine = self._subscriptions.held_by(connection, topic) is None
-        if mine:
-            self._subscriptions.hold(connection, topic)
+        held = self._subscriptions.held_by
+        mine = self._subscriptions.hold(connection, topic) if held(connection, topic) is None else None
         try:
             value = await self._value(endpoint, ctx, sub)
-            hold = self._subscriptions.held_by(connection, topic)
-            if hold is not None and hold.overflowed:
-                hold.restart()
+            if mine is not None and mine.overflowed:
+                mine.restart()
                 value = await self._value(endpoint, ctx, sub)
             frame = Frame(envelope.encode_envelope(topic, "refreshed", jsoncodec.encode(value), None))
-            if connection.is_subscribed(topic):
+            other = held(connection, topic)
+            if other is not None and other is not mine:
+                # A request of the client is under way: before its reply nobody listens there.
+                other.keep(frame)
+            elif connection.is_subscribed(topic):
                 connection.write(frame)
         except LiveError as error:
             logger.warning("%s was not refreshed after the reload: %s", endpoint.path, error)
@@ -149,8 +151,8 @@ class Refresher:
                 "%s failed to load after the reload; its subscribers keep what they have", endpoint.path
             )
         finally:
-            if mine:
-                self._subscriptions.release(connection, topic)
+            if mine is not None:
+                self._subscriptions.release(connection, topic, mine)
 
     async def _value(self, endpoint: Endpoint, ctx: Ctx, sub: StreamSub) -> Any:
         value = await self._streams.load(endpoint, ctx, endpoint.signature.decode(sub.args))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from runtime.core.errors import LiveError, denial_error
+from runtime.core.subscriptions import Hold
 from runtime.live.access import allows
 from runtime.live.callables import call_with_as_many
 from runtime.live.guards import denied
@@ -53,11 +54,11 @@ class Page:
 
 @dataclass(slots=True, eq=False)
 class StreamResult:
-    """A reply and what it still holds: the topic whose frames wait until the reply is written."""
+    """A reply and what it still holds: the frames of the topic that wait until the reply is written."""
 
     reply: StreamReply
     sub: StreamSub | None = None
-    held: str | None = None
+    held: Hold | None = None
     joined: bool = False
 
 
@@ -139,10 +140,10 @@ class StreamRunner:
         reason = await self._membership.join(connection, topic)
         if reason is not None:
             raise denial_error(reason)
-        held = joined and self._subscriptions.held_by(connection, topic) is None
-        if held:
+        held = None
+        if joined and self._subscriptions.held_by(connection, topic) is None:
             # From here to the reply the client does not listen yet: keep the frames for it.
-            self._subscriptions.hold(connection, topic)
+            held = self._subscriptions.hold(connection, topic)
         try:
             sub = self.subs.add(connection, endpoint, topic, args)
         except LiveError:
@@ -151,7 +152,7 @@ class StreamRunner:
             raise
         if _options(endpoint).volatile:
             self._scope.volatile_topics.add(topic)
-        return StreamResult(StreamReply(b"null"), sub, topic if held else None, joined)
+        return StreamResult(StreamReply(b"null"), sub, held, joined)
 
     async def _first_value(
         self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str, result: StreamResult
@@ -161,9 +162,8 @@ class StreamRunner:
             empty = b"null" if options.merge == "set" else b"[]"
             return _describe(StreamReply(empty, channel=True), options, topic)
         reply = await self._load(endpoint, ctx, args, topic)
-        hold = self._subscriptions.held_by(_connection(ctx), topic) if result.held else None
-        if hold is not None and hold.overflowed:
-            hold.restart()
+        if result.held is not None and result.held.overflowed:
+            result.held.restart()
             reply = await self._load(endpoint, ctx, args, topic)
         return reply
 
@@ -209,8 +209,8 @@ class StreamRunner:
 
     def written(self, result: StreamResult, connection: Connection) -> None:
         """Deliver what was held back; called when the reply is in the outbox."""
-        if result.held is not None:
-            self._subscriptions.release(connection, result.held)
+        if result.held is not None and result.sub is not None:
+            self._subscriptions.release(connection, result.sub.topic, result.held)
 
     def roll_back(self, result: StreamResult, ctx: Ctx) -> None:
         """Undo the subscription that a failed request made, and nothing that was there before it."""
@@ -223,7 +223,7 @@ class StreamRunner:
         if result.joined and not self.subs.has(connection, sub.topic):
             connection.unsubscribe(sub.topic)
         elif result.held is not None:
-            self._subscriptions.release(connection, result.held)
+            self._subscriptions.release(connection, sub.topic, result.held)
         self._ended(sub, ctx, 1)
 
     def leave(self, connection: Connection, topic: str) -> None:
@@ -265,12 +265,6 @@ def _options(endpoint: Endpoint) -> StreamOptions:
     if options is None:
         raise TypeError(f"{endpoint.path} is not a stream")
     return options
-
-
-def _connection(ctx: Ctx) -> Connection:
-    if ctx.ws is None:
-        raise TypeError("a stream needs a connection")
-    return ctx.ws
 
 
 def _describe(reply: StreamReply, options: StreamOptions, topic: str) -> StreamReply:
