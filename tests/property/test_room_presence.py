@@ -33,7 +33,9 @@ class Rooms(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.clock = FakeClock()
         self.heard: dict[str, list[str]] = {topic: [] for topic in TOPICS}
-        self.presence = RoomPresence(self, SimpleNamespace(tasks=None), self.clock)  # type: ignore[arg-type]
+        functions: Any = SimpleNamespace(tasks=None)
+        platform: Any = self
+        self.presence = RoomPresence(platform, functions, self.clock)
         self.room = live.room(
             topic=lambda room: room, init=nothing, presence=lambda ctx: {"n": ctx.user["id"]}
         )
@@ -66,7 +68,8 @@ class Rooms(RuleBasedStateMachine):
         connection: Any = SimpleNamespace(id=f"c{len(self.subs)}")
         endpoint: Any = SimpleNamespace(room=self.part)
         sub = StreamSub(connection, endpoint, topic, [topic])
-        self.runner.run(self.presence.entered(sub, SimpleNamespace(user={"id": user})))  # type: ignore[arg-type]
+        ctx: Any = SimpleNamespace(user={"id": user})
+        self.runner.run(self.presence.entered(sub, ctx))
         return sub
 
     @rule(topic=st.sampled_from(TOPICS), user=st.sampled_from(USERS), fails=st.booleans())
