@@ -49,8 +49,13 @@ spec-coverage: ready ## List checklist items with neither a test nor an exemptio
 		$(PY) -m tools.spec_coverage; \
 	fi
 
-coverage: ready ## Run the tests with branch coverage
-	$(PY) -m pytest -n $(JOBS) --cov --cov-report=term --cov-report=html
+coverage: ready ## Run the tests with branch coverage; wire, core and live have a floor
+	REALTIME_TEST_CHROMIUM="$(CHROMIUM)" $(PY) -m pytest -n $(JOBS) --cov --cov-report=html $(ARGS)
+	$(PY) -m coverage report --skip-covered --sort=cover
+	@for package in wire core live; do \
+		echo "runtime/$$package:"; \
+		$(PY) -m coverage report --include="runtime/$$package/*" --fail-under=95 --format=total || exit 1; \
+	done
 
 docs: ready ## Run every example of the documents and check their links
 	$(PY) -m pytest tests/docs
