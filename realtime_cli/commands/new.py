@@ -32,7 +32,7 @@ def new(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             help="Name of the project and of its folder; '.' means this folder.",
             show_default=False,
         ),

@@ -105,10 +105,11 @@ def _kind(endpoint: Endpoint, model: TypeModel) -> str:
 def _parameters(endpoint: Endpoint, model: TypeModel) -> Iterable[str]:
     for parameter in endpoint.signature.parameters:
         node = model.convert(parameter.annotation, "in")
+        name = f"{parameter.name}_" if parameter.name in _RESERVED else parameter.name
         if parameter.variadic:
-            yield f"...{parameter.name}: {_type(Array(node))}"
+            yield f"...{name}: {_type(Array(node))}"
         else:
-            yield f"{parameter.name}{'' if parameter.required else '?'}: {_type(node)}"
+            yield f"{name}{'' if parameter.required else '?'}: {_type(node)}"
 
 
 def _declaration(declared: Declaration) -> str:

@@ -249,7 +249,7 @@ def project(tmp_path: Path) -> Path:
             from runtime import live
 
             @live
-            async def delete(ctx, timeout: int): ...
+            async def delete(ctx, timeout: int, new: int = 0): ...
 
             @live
             async def eval(ctx): ...
@@ -306,7 +306,7 @@ def test_other_modules(project: Path, registry: Registry) -> None:
     assert "export const typing: StreamStore<unknown[]>;" in nested
     assert files["live/empty.d.ts"].endswith("export {};\n")
     assert (
-        "declare const $delete: Rpc<[timeout: number], unknown>;\nexport { $delete as delete };"
+        "declare const $delete: Rpc<[timeout: number, new_?: number], unknown>;\nexport { $delete as delete };"
         in files["live/words.d.ts"]
     )
     assert "export declare" not in files["live/words.d.ts"]

@@ -29,6 +29,11 @@ const board = new Board(byId('board'), COLUMNS, {
 tasks.subscribe((list) => board.draw(list));
 tasks.error.subscribe((error) => error && toast(words(error)));
 
+/**
+ * Put a card on the board, at once here and then on the server.
+ * @param {string} title
+ * @param {import('$live/board.js').Task['status']} status
+ */
 function put(title, status = 'todo') {
   const task = {
     id: randomId(), title: title.trim().replace(/\s+/g, ' '), status,
@@ -90,7 +95,7 @@ function showLeft() {
 
 // "/" goes to the new card, as in many apps; not while something is being typed.
 document.addEventListener('keydown', (event) => {
-  const typing = event.target.closest?.('input, textarea, dialog');
+  const typing = event.target instanceof Element && event.target.closest('input, textarea, dialog');
   if (event.key !== '/' || typing || event.metaKey || event.ctrlKey || event.altKey) return;
   event.preventDefault();
   title.focus();

@@ -130,7 +130,8 @@ export class Board {
     const status = this.order[this.order.indexOf(task.status) + (go === 'on' ? 1 : -1)];
     this.actions.move(task, status, null, this.end(status));
     // At the last column the pressed arrow is gone: stay on the card.
-    if (document.activeElement?.hidden ?? true) card.querySelector('.words').focus();
+    const focused = document.activeElement;
+    if (!(focused instanceof HTMLElement) || focused.hidden || focused === document.body) card.querySelector('.words').focus();
   }
 
   #edit(card) {

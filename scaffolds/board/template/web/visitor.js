@@ -14,7 +14,7 @@ export function randomId() {
 }
 
 function read() {
-  const found = document.cookie.split('; ').find((part) => part.startsWith('visitor='));
+  const found = document.cookie.split('; ').find((part) => part.startsWith('visitor=')) ?? '';
   try {
     const { id, name } = JSON.parse(decodeURIComponent(found.slice('visitor='.length)));
     return typeof id === 'string' && typeof name === 'string' ? { id, name } : null;

@@ -1,5 +1,6 @@
 import { add, count } from '$live/counter.js';
 
+/** @returns {any} */
 const byId = (id) => document.getElementById(id);
 
 count.subscribe((value) => { byId('count').textContent = value ?? '…'; });
