@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from runtime.client import connect
 from runtime.core.tasks import TaskOwner
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["RunningServer", "running_server"]
 
 HOST = "127.0.0.1"
+#: Seconds that running handlers get at the end, where the settings of the project are taken.
+SHUTDOWN_TIMEOUT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ async def running_server(
 
     Args:
         project: the folder or the app.
-        settings: for a folder, instead of its own; its own have `[server] env` `test` unless they say otherwise.
+        settings: for a folder, instead of its own. Its own have `[server] env` `test` unless they say
+            otherwise, and running handlers get half a second at the end.
 
     Raises:
         StartupError: the app cannot start.
@@ -106,7 +112,7 @@ async def _serve(server: RealtimeServer, listening: socket.socket) -> Exception 
 
 def _app(project: str | os.PathLike[str], settings: Settings | None) -> RealtimeApp:
     if settings is None:
-        from pathlib import Path
-
         settings = load_settings(Path(project), env_default="test").settings
+        server = msgspec.structs.replace(settings.server, shutdown_timeout=SHUTDOWN_TIMEOUT)
+        settings = msgspec.structs.replace(settings, server=server)
     return create_app(project, settings=settings)
