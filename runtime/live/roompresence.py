@@ -122,8 +122,9 @@ class RoomPresence:
         if visit.subs:
             return
         room = _room_of(sub)
-        visit.left = None if room is None else (room, sub)
-        if at_once or self._closed or room is None or room.presence is None:
+        if room is not None:
+            visit.left = (room, sub)
+        if at_once or room is None or room.presence is None:
             self._end(visit)
         else:
             self._leaving[visit] = None
@@ -163,13 +164,11 @@ class RoomPresence:
 
     def _end(self, visit: _Visit) -> None:
         self._stop_leaving(visit)
-        visits = self._by_topic.get(visit.topic, {})
-        if visits.pop(visit.key, None) is not None:
-            self._size -= 1
+        visits = self._by_topic[visit.topic]
+        del visits[visit.key]
+        self._size -= 1
         if not visits:
-            self._by_topic.pop(visit.topic, None)
-        if self._closed:
-            return
+            del self._by_topic[visit.topic]
         if visit.is_shown:
             self._platform.publish(_presence_topic(visit), "leave", {"key": visit.key})
         if visit.left is not None and visit.was_loaded:
