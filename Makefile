@@ -40,7 +40,7 @@ layers: ready ## Check who may import whom
 	@.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
 
 tests: ready ## Run the tests only
-	REALTIME_TEST_CHROMIUM="$(CHROMIUM)" $(PY) -m pytest -n $(JOBS) --dist worksteal --spec-report .cache/spec.json $(ARGS)
+	REALTIME_TEST_CHROMIUM="$(CHROMIUM)" $(PY) -m pytest -n $(JOBS) --dist worksteal --spec-report=.cache/spec.json $(ARGS)
 
 spec-coverage: ready ## List checklist items with neither a test nor an exemption
 	@if [ -f .cache/spec.json ]; then \
