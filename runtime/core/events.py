@@ -84,9 +84,15 @@ class EventBus:
     def subscribe(self, listener: Callable[[Any], object]) -> Callable[[], None]:
         """Call `listener(event)` from now on, in the loop's thread; return the function that ends it."""
         self.listeners = (*self.listeners, listener)
+        is_on = True
 
         def off() -> None:
-            self.listeners = tuple(kept for kept in self.listeners if kept is not listener)
+            nonlocal is_on
+            if is_on:
+                is_on = False
+                listeners = list(self.listeners)
+                listeners.remove(listener)
+                self.listeners = tuple(listeners)
 
         return off
 

@@ -140,7 +140,7 @@ class Platform:
         Raises:
             ValueError, TypeError: with the index of the bad message.
         """
-        made = self._events(list(messages))
+        made = self._events(list(enumerate(messages)))
         core = self._core
         core.turn.flush()
         core.metrics.add("publish_total", "batch", amount=len(made))
@@ -160,9 +160,7 @@ class Platform:
             raise TypeError(
                 f"publish_batched takes a list or tuple of messages, not {type(messages).__name__}"
             )
-        last = {message["coalesce_key"]: i for i, message in enumerate(messages) if "coalesce_key" in message}
-        kept = [m for i, m in enumerate(messages) if "coalesce_key" not in m or last[m["coalesce_key"]] == i]
-        made = self._events(kept)
+        made = self._events(_collapsed(messages))
         core = self._core
         core.turn.flush()
         core.metrics.add("publish_total", "publish_batched", amount=len(made))
@@ -230,10 +228,10 @@ class Platform:
         self._core.turn.flush()
         return Frame(envelope.encode_envelope(topic, event, made.data, None))
 
-    def _events(self, messages: list[BatchMessage]) -> list[Event]:
+    def _events(self, messages: list[tuple[int, BatchMessage]]) -> list[Event]:
         limit = self._core.publisher.max_frame
         made: list[Event] = []
-        for index, message in enumerate(messages):
+        for index, message in messages:
             if not isinstance(message, Mapping):
                 raise TypeError(f"message {index}: a mapping with topic and event is needed, not {message!r}")
             try:
@@ -244,6 +242,18 @@ class Platform:
             except (ValueError, TypeError) as error:
                 raise type(error)(f"message {index}: {error}") from error
         return made
+
+
+def _collapsed(messages: list[BatchMessage] | tuple[BatchMessage, ...]) -> list[tuple[int, BatchMessage]]:
+    """Return the messages with their indices; of those with an equal `coalesce_key` only the last."""
+    last: dict[Any, int] = {}
+    for index, message in enumerate(messages):
+        key = message.get("coalesce_key") if isinstance(message, Mapping) else None
+        try:
+            last[index if key is None else (key,)] = index
+        except TypeError:
+            raise TypeError(f"message {index}: coalesce_key: {key!r} cannot be a key; use a string") from None
+    return [(index, messages[index]) for index in sorted(last.values())]
 
 
 class ScopedTopic:

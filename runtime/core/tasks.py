@@ -64,10 +64,12 @@ class TaskOwner:
 
     async def wait_idle(self, *, timeout: float | None) -> bool:
         """Wait until no task runs, at most `timeout` seconds (`None`: without a bound); return whether that came."""
-        while self._tasks:
-            _, pending = await asyncio.wait(self._tasks, timeout=timeout)
-            if pending:
-                return False
+        try:
+            async with asyncio.timeout(timeout):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            return False
         return True
 
     async def close(self) -> None:

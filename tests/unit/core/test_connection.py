@@ -58,7 +58,7 @@ async def test_direct_sends_take_text_bytes_and_envelopes_without_a_number() -> 
     peer = core.connect()
     peer.send("täglich")
     peer.send("täglich".encode())
-    peer.send(bytearray(b"raw"))  # type: ignore[arg-type]
+    peer.send(bytearray(b"raw"))
     peer.send_event("t", "e", {"a": 1})
     assert core.texts(peer) == ["täglich", "täglich", "raw", '{"topic":"t","event":"e","data":{"a":1}}']
 

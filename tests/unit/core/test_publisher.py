@@ -136,7 +136,7 @@ async def test_peers_with_the_same_events_share_one_frame() -> None:
     peers = [core.connect("a", caps=["batch"]) for _ in range(3)]
     written = []
     for peer in peers:
-        core.sink(peer).write = lambda frames: written.extend(frames)  # type: ignore[method-assign]
+        core.sink(peer).write = lambda frames: written.extend(frames)
     core.publisher.publish_many([event("a", 1), event("a", 2)])
     core.outbox.flush()
     assert len(written) == 3
@@ -196,13 +196,13 @@ async def test_a_batch_of_one_after_a_split_is_a_bare_envelope() -> None:
 async def test_held_peers_get_the_events_later_and_count_as_subscribers() -> None:
     core = Core()
     held, free = core.connect("a", caps=["batch"]), core.connect("a", caps=["batch"])
-    core.subscriptions.hold(held, "a")
+    hold = core.subscriptions.hold(held, "a")
     core.publisher.publish_many([event("a", 1), event("a", 2)])
     assert core.publisher.publish(event("a", 3)) is True
     core.subscriptions.remove(free, "a")
     assert core.publisher.publish(event("a", 4)) is True
     assert core.events(held) == []
-    core.subscriptions.release(held, "a")
+    core.subscriptions.release(held, "a", hold)
     assert [data for _, _, data, _ in core.events(held)] == [1, 2, 3, 4]
     assert [data for _, _, data, _ in core.events(free)] == [1, 2, 3]
 

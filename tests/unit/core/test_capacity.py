@@ -1,0 +1,75 @@
+"""Bounds by name: defaults, what the app sets, what a test sets, and what is said when one is met."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import runtime
+from runtime.core import capacity
+
+
+@pytest.fixture(autouse=True)
+def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "_effective", dict(capacity.DEFAULTS))
+    monkeypatch.setattr(capacity, "_warned", set())
+    monkeypatch.setattr(capacity, "events", type(capacity.events)())
+
+
+def test_every_bound_is_a_constant_with_its_default() -> None:
+    names = {name for name in capacity.__all__ if name.isupper()} - {"DEFAULTS"}
+    assert names == set(capacity.DEFAULTS)
+    for name in names:
+        assert getattr(capacity, name) == capacity.DEFAULTS[name] == capacity.get(name)
+        if name.startswith("MAX_"):
+            assert getattr(runtime, name) == capacity.DEFAULTS[name]
+    with pytest.raises(KeyError):
+        capacity.get("MAX_NOTHING")
+
+
+def test_what_the_app_sets_stands_on_the_defaults() -> None:
+    capacity.configure({"MAX_TOPICS": 5})
+    capacity.configure({"MAX_HELD_FRAMES": 7})
+    assert capacity.get("MAX_HELD_FRAMES") == 7
+    assert capacity.get("MAX_TOPICS") == capacity.MAX_TOPICS
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("MAX_TOPIC", 5, "unknown capacity 'MAX_TOPIC'; known: .*MAX_TOPICS"),
+        ("MAX_TOPICS", 0, "capacity MAX_TOPICS must be at least 1, not 0"),
+        ("MAX_TOPICS", -1, "capacity MAX_TOPICS must be at least 1, not -1"),
+    ],
+)
+def test_a_wrong_bound_changes_nothing(name: str, value: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        capacity.configure({"MAX_HELD_FRAMES": 7, name: value})
+    assert capacity.get("MAX_HELD_FRAMES") == capacity.MAX_HELD_FRAMES
+
+
+def test_an_override_ends_with_its_block_and_nests() -> None:
+    capacity.configure({"MAX_TOPICS": 5})
+    with pytest.raises(RuntimeError), capacity.capacity_override(MAX_HELD_FRAMES=1):  # noqa: PT012 - two levels
+        with capacity.capacity_override(MAX_HELD_FRAMES=2):
+            assert (capacity.get("MAX_HELD_FRAMES"), capacity.get("MAX_TOPICS")) == (2, 5)
+        assert capacity.get("MAX_HELD_FRAMES") == 1
+        raise RuntimeError
+    assert (capacity.get("MAX_HELD_FRAMES"), capacity.get("MAX_TOPICS")) == (capacity.MAX_HELD_FRAMES, 5)
+
+
+def test_each_meeting_is_counted_and_the_first_one_logged(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        capacity.record("MAX_TOPICS", "reject", hint="fewer topics")
+    capacity.record("MAX_TOPICS", "skip")
+    assert capacity.events == {("MAX_TOPICS", "reject"): 3, ("MAX_TOPICS", "skip"): 1}
+    (record,) = caplog.records
+    head, _, line = record.getMessage().partition(" ")
+    assert head == "[realtime/capacity]"
+    assert json.loads(line) == {
+        "structure": "MAX_TOPICS",
+        "limit": capacity.MAX_TOPICS,
+        "action": "reject",
+        "hint": "fewer topics",
+    }
