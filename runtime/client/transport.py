@@ -42,15 +42,19 @@ class Socket(Protocol):
     @property
     def buffered(self) -> int:
         """Bytes that were sent and that the operating system has not taken yet."""
+        ...
 
     async def send(self, frame: bytes) -> None:
         """Send one text frame, waiting while the peer is slow. Raises `SocketClosed`."""
+        ...
 
     async def recv(self) -> bytes:
         """Return the next frame. Raises `SocketClosed`."""
+        ...
 
     async def close(self, code: int, reason: str) -> None:
         """Close, waiting a bounded time for the peer's answer. Never raises."""
+        ...
 
 
 class Transport(Protocol):
@@ -58,6 +62,7 @@ class Transport(Protocol):
 
     async def open(self, cookies: str | None) -> Socket:
         """Return a new connection, with `cookies` as its `Cookie` header. Raises `ConnectFailed`."""
+        ...
 
 
 class WebSocketTransport:

@@ -941,7 +941,6 @@ class Connection {
     const sessionId = this.#readSession();
     const lastSeenSeqs = this.#topics.seenNumbers();
     if (sessionId && lastSeenSeqs) this.#write(JSON.stringify({ type: "resume", sessionId, lastSeenSeqs }));
-    this.#changedTopics.clear();
     this.#subscribeBatch(this.#topics.wireTopics());
     const queue = this.#queue;
     this.#queue = [];

@@ -153,3 +153,21 @@ async def scripted(*, opened: bool = True, **options: Any) -> AsyncIterator[Scri
         yield made
     finally:
         await client.close()
+
+
+LIST = "todos/list"
+
+
+def rows(*ids: Any) -> list[dict[str, Any]]:
+    return [{"id": id} for id in ids]
+
+
+async def answer(s: Scripted, data: Any, path: str = LIST, **keys: Any) -> dict[str, Any]:
+    """Answer the last request for the stream; the topic is `todos`, the strategy crud unless it is said."""
+    request = await s.request(path)
+    keys = {"topic": "todos", "merge": "crud", **keys}
+    if keys["merge"] == "crud":
+        keys.setdefault("key", "id")
+    s.socket.reply(request, data, **{name: value for name, value in keys.items() if value is not None})
+    await s.settle()
+    return request
