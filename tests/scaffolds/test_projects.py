@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -55,6 +55,14 @@ def test_its_own_tests_pass_without_the_optional_packages(
     with pytest.raises(AssertionError, match="No module named 'redis'"):
         run([sys.executable, "-c", check], tmp_path, env)
     assert " passed" in run([sys.executable, "-m", "pytest"], make(template), env)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Read the standard library's types once for all templates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MYPY_CACHE_DIR", str(tmp_path_factory.mktemp("mypy")))
+        yield
 
 
 def test_its_types_are_right(template: str, make: Callable[[str], Path]) -> None:
