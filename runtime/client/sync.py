@@ -1,0 +1,255 @@
+"""The client for code without a loop: the same calls, blocking; the loop runs in a thread of its own.
+
+```python
+with connect("ws://localhost:3000/ws") as rt:
+    rt.call("todos/add", "milk")
+    for todos in rt.stream("todos/list").values():
+        ...
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runtime.client.client import connect as connect_async
+from runtime.client.livepath import LivePath
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+    from types import TracebackType
+
+    from runtime.client.client import Realtime
+    from runtime.client.errors import RpcError
+    from runtime.client.streams import Stream
+
+__all__ = ["SyncRealtime", "SyncStream", "connect"]
+
+T = TypeVar("T")
+
+
+class _LoopThread:
+    """A running loop in a daemon thread, and the way to have it do something and wait for that."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="realtime-client", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether work can be handed in."""
+        return not self._loop.is_closed()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine there, wait for it, return its result or raise what it raised.
+
+        Raises:
+            RuntimeError: the client is closed, or the call comes from the client's own thread, where waiting
+                would never end.
+        """
+        if not self.is_running or threading.current_thread() is self._thread:
+            work.close()
+            reason = "is closed" if not self.is_running else "cannot be used from its own callbacks"
+            raise RuntimeError(f"this client {reason}")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """End the loop and wait for its thread."""
+        if self.is_running:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+
+
+class SyncRealtime:
+    """A blocking face of `Realtime`. May be used from any number of threads; close it, or use it with `with`."""
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self._thread = _LoopThread()
+        try:
+            self._client = self._thread.run(_opened(url, options))
+        except BaseException:
+            self._thread.stop()
+            raise
+        #: `rt.live.todos.add("milk")` is `rt.call("todos/add", "milk")`.
+        self.live = LivePath(self.call)
+
+    def __enter__(self) -> SyncRealtime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def status(self) -> str:
+        """`connecting`, `open`, `disconnected` or `failed`."""
+        return self._client.status.value
+
+    @property
+    def failure(self) -> dict[str, Any] | None:
+        """The cause of the last loss, `None` while open."""
+        return self._client.failure.value
+
+    def call(
+        self,
+        path: str,
+        *args: Any,
+        timeout: float | None = None,
+        idempotency_key: str | None = None,
+        fresh: bool = True,
+    ) -> Any:
+        """Call a function and return its result; see `Realtime.call`.
+
+        Raises:
+            RpcError: the call failed.
+        """
+
+        async def work() -> Any:
+            return await self._client.call(
+                path, *args, timeout=timeout, idempotency_key=idempotency_key, fresh=fresh
+            )
+
+        return self._thread.run(work())
+
+    def batch(self, calls: Iterable[tuple[Any, ...]], *, sequential: bool = False) -> list[Any]:
+        """Send calls, each `(path, *args)`, as one frame and return their results in order.
+
+        Raises:
+            RpcError: one of them failed.
+        """
+        wanted = list(calls)
+
+        async def work() -> list[Any]:
+            return await self._client.batch(
+                lambda: [self._client.call(*call) for call in wanted], sequential=sequential
+            )
+
+        return self._thread.run(work())
+
+    def fire(self, path: str, *args: Any) -> None:
+        """Send a call that is not answered; see `Realtime.fire`."""
+        self._thread.run(_async(lambda: self._client.fire(path, *args)))
+
+    def stream(self, path: str, *args: Any, **options: Any) -> SyncStream:
+        """Subscribe to a stream; use it with `with`, or close it. Options as of `Realtime.stream`."""
+        return SyncStream(self._thread, self._thread.run(_async(lambda: self._opened(path, args, options))))
+
+    def on_push(self, event: str, handler: Callable[[Any], Any]) -> Callable[[], None]:
+        """Let `handler(data)` answer the server's requests; it runs in the client's thread and must not block."""
+        off = self._thread.run(_async(lambda: self._client.on_push(event, handler)))
+        return lambda: self._thread.run(_async(off))
+
+    def close(self) -> None:
+        """Send what waits, close the connection and end the thread. May be called again."""
+        if self._thread.is_running:
+            try:
+                self._thread.run(self._client.close())
+            finally:
+                self._thread.stop()
+
+    def _opened(self, path: str, args: tuple[Any, ...], options: dict[str, Any]) -> Stream:
+        stream = self._client.stream(path, *args, **options)
+        stream.open()
+        return stream
+
+
+class SyncStream:
+    """A blocking face of `Stream`, subscribed from the beginning until it is closed."""
+
+    def __init__(self, thread: _LoopThread, stream: Stream) -> None:
+        self._thread = thread
+        self._stream = stream
+
+    def __enter__(self) -> SyncStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def value(self) -> Any:
+        """The present value, never changed in place."""
+        return self._thread.run(_async(lambda: self._stream.value))
+
+    @property
+    def status(self) -> str:
+        """`loading`, `connected`, `reconnecting` or `error`."""
+        return self._stream.status
+
+    @property
+    def error(self) -> RpcError | None:
+        """Why the last request or subscription failed, until one succeeds."""
+        return self._stream.error
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `load_more` would find a further page."""
+        return self._stream.has_more
+
+    def ready(self, timeout: float | None = None) -> Any:
+        """Wait until the stream is connected and return its value; see `Stream.ready`."""
+        return self._thread.run(self._stream.ready(timeout))
+
+    def values(self) -> Iterator[Any]:
+        """Iterate over the newest value whenever it changed; ends when the stream is closed."""
+        feed = self._thread.run(_async(self._stream.values))
+        try:
+            while True:
+                try:
+                    yield self._thread.run(_next(feed))
+                except StopAsyncIteration:
+                    return
+        finally:
+            if self._thread.is_running:
+                self._thread.run(feed.aclose())
+
+    def load_more(self, *extra: Any) -> bool:
+        """Load the next page; return whether there are more."""
+        return self._thread.run(self._stream.load_more(*extra))
+
+    def close(self) -> None:
+        """End the subscription. May be called again."""
+        if self._thread.is_running:
+            self._thread.run(self._stream.close())
+
+
+def connect(url: str, **options: Any) -> SyncRealtime:
+    """Connect to the WebSocket endpoint at `url` and wait for that. Options as of `runtime.client.connect`.
+
+    Raises:
+        RpcError: there is no connection. ValueError, TypeError: a bad address or option.
+    """
+    return SyncRealtime(url, options)
+
+
+async def _opened(url: str, options: dict[str, Any]) -> Realtime:
+    return await connect_async(url, **options)
+
+
+async def _async(fn: Callable[[], T]) -> T:
+    return fn()
+
+
+async def _next(feed: Any) -> Any:
+    result: Awaitable[Any] = anext(feed)
+    return await result

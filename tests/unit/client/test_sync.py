@@ -1,0 +1,129 @@
+"""The blocking client, used in a thread while the server runs in the test's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.client import RpcError
+from runtime.client.sync import SyncRealtime, connect
+from runtime.testing import RunningServer, eventually, running_server
+
+pytestmark = pytest.mark.spec("LIVE-191")
+
+LIVE = """
+from runtime import LiveError, live
+
+@live
+async def add(ctx, text: str):
+    ctx.publish("todos", "created", {"id": text})
+    return {"id": text}
+
+@live
+async def fail(ctx):
+    raise LiveError("LOCKED", "no")
+
+@live.stream("todos")
+async def list(ctx):
+    page = int(ctx.cursor or 1)
+    return {"data": [{"id": f"page-{page}"}], "hasMore": page < 2, "cursor": "2"}
+"""
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[RunningServer]:
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live" / "todos.py").write_text(LIVE)
+    (tmp_path / "hooks.py").write_text("def upgrade():\n    return {}\n")
+    (tmp_path / "realtime.toml").write_text("")
+    async with running_server(tmp_path) as running:
+        yield running
+
+
+async def test_everything_blocks_and_works(server: RunningServer) -> None:
+    def use() -> None:
+        with connect(server.ws_url, timeout=5) as rt:
+            assert (rt.status, rt.failure) == ("open", None)
+            assert rt.call("todos/add", "milk") == {"id": "milk"}
+            assert rt.live.todos.add("tea") == {"id": "tea"}
+            with pytest.raises(RpcError, match="LOCKED"):
+                rt.call("todos/fail")
+            assert rt.batch([("todos/add", "a"), ("todos/add", "b")]) == [{"id": "a"}, {"id": "b"}]
+            with rt.stream("todos/list") as todos:
+                assert todos.ready() == [{"id": "page-1"}]
+                assert (todos.status, todos.error, todos.has_more) == ("connected", None, True)
+                assert todos.load_more() is False
+                rt.fire("todos/add", "late")
+                for value in todos.values():
+                    if value[-1]["id"] == "late":
+                        break
+                assert [row["id"] for row in todos.value] == ["page-1", "page-2", "late"]
+        rt.close()
+        assert rt.status == "failed"
+        with pytest.raises(RuntimeError, match="is closed"):
+            rt.call("todos/add", "x")
+        todos.close()
+
+    await asyncio.to_thread(use)
+    assert not [thread for thread in threading.enumerate() if thread.name == "realtime-client"]
+
+
+async def test_an_iteration_ends_when_another_thread_closes_the_stream(server: RunningServer) -> None:
+    seen: list[Any] = []
+
+    def use(rt: SyncRealtime) -> None:
+        with rt.stream("todos/list") as todos:
+            threading.Thread(target=lambda: (todos.ready(), todos.close())).start()
+            seen.extend(todos.values())
+            seen.append("ended")
+
+    rt = await asyncio.to_thread(connect, server.ws_url)
+    await asyncio.to_thread(use, rt)
+    await asyncio.to_thread(rt.close)
+    assert seen[-1] == "ended"
+
+
+async def test_a_push_handler_must_not_block_on_its_own_client(server: RunningServer) -> None:
+    problems: list[str] = []
+
+    def use() -> None:
+        with connect(server.ws_url) as rt:
+
+            def handler(data: Any) -> None:
+                try:
+                    rt.call("todos/add", "x")
+                except RuntimeError as error:
+                    problems.append(str(error))
+
+            rt.call("todos/add", "x")
+            off = rt.on_push("ask", handler)
+            for connection in server.runtime.connections.values():
+                loop.call_soon_threadsafe(
+                    connection.send, '{"type":"request","ref":1,"event":"ask","data":null}'
+                )
+            done.wait(5)
+            off()
+
+    done = threading.Event()
+    loop = asyncio.get_running_loop()
+    using = asyncio.ensure_future(asyncio.to_thread(use))
+    await eventually(lambda: problems)
+    done.set()
+    await using
+    assert "its own callbacks" in problems[0]
+
+
+async def test_no_server_is_an_error_and_leaves_no_thread() -> None:
+    def use() -> None:
+        with pytest.raises(RpcError, match="no connection"):
+            connect("ws://127.0.0.1:9/ws", open_timeout=0.1)
+        with pytest.raises(TypeError, match="unknown option"):
+            connect("ws://127.0.0.1:9/ws", nonsense=1)
+
+    await asyncio.to_thread(use)
+    assert not [thread for thread in threading.enumerate() if thread.name == "realtime-client"]
