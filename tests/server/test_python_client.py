@@ -154,6 +154,7 @@ async def timed(server: RunningServer, **options: Any) -> AsyncIterator[tuple[Re
     client.start()
     try:
         await client.ready()
+        await client.call("things/echo")  # the server has the connection in its table now
         yield client, clock
     finally:
         await client.close()
