@@ -77,7 +77,7 @@ def dev(
         json_log=json_log or console.json,
         no_color=not console.color_err,
     )
-    terminal = Terminal(options, status=False)
+    terminal = Terminal(options)
     flags: dict[str, Any] = {"server.host": host, "server.port": _port_flag(port)}
     settings = _read_settings(project, flags, terminal)
     listening = _listen(settings, console, is_auto=port == AUTO)

@@ -123,7 +123,6 @@ class Ready(Message, frozen=True, kw_only=True, tag=True):
     web: str
     hooks: str
     degraded: bool
-    duration: float
 
 
 class LoadFailed(Message, frozen=True, kw_only=True, tag=True):

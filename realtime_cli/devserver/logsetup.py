@@ -47,7 +47,7 @@ class _TerminalHandler(logging.Handler):
             trace = user_traceback(error, self._project).rstrip("\n") if error is not None else ""
             is_bad = record.levelno >= logging.WARNING
             event = record.levelname.lower() if is_bad else "log"
-            shown = f"{text}\n{_indented(trace)}" if trace else text
+            shown = _indented(f"{text}\n{trace}" if trace else text)
             fields = {"logger": record.name, "level": record.levelname.lower(), "traceback": trace}
             if self._terminal.options.json_log:
                 self._terminal.event("log", text, message=text, **fields)
@@ -60,4 +60,5 @@ class _TerminalHandler(logging.Handler):
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())
+    """Indent every line but the first."""
+    return "\n    ".join(text.splitlines())

@@ -245,7 +245,7 @@ class Supervision:
         if self._note_at is not None and self._note_at <= now:
             self._note_at = None
             self._outside.note(
-                "stopping", "waiting for the shutdown hook and running calls; Ctrl-C again ends at once"
+                "stop", "waiting for the shutdown hook and running calls; Ctrl-C again ends at once"
             )
 
     # ------------------------------------------------------------ changes for the serving worker
@@ -296,7 +296,7 @@ class Supervision:
         self._workers[worker.number] = worker
         if self._has_served:
             self._outside.note(
-                "restarting", f"{_names(worker.causes)} changed, starting a new worker", files=worker.causes
+                "restart", f"{_names(worker.causes)} changed, starting a new worker", files=worker.causes
             )
         self._outside.spawn(
             worker.number, may_degrade=self.serving is None, changed=sorted(worker.batch.python)
@@ -306,6 +306,7 @@ class Supervision:
         old = self.serving
         if old is not None:
             old.role = Role.RETIRING
+        self._took = self._clock() - worker.since
         worker.role = Role.SERVING
         worker.since = self._clock()
         self._asked, self._reloading, self._pending = None, False, Changes()
@@ -315,7 +316,6 @@ class Supervision:
         if old is not None:
             batch = worker.batch
             self._outside.send(old.number, Retire(page=bool(batch.page or batch.css or batch.live)))
-        self._took = ready.duration
         if old is None:
             self._report_takeover(first=is_first)
         later, worker.later = worker.later, Changes()
@@ -337,19 +337,19 @@ class Supervision:
         if not self._has_served:
             self._end(exit_code)
         else:
-            self._outside.note("waiting", "no worker serves; waiting for a change of the project")
+            self._outside.note("wait", "no worker serves; waiting for a change of the project")
 
     def _crashed(self, worker: Worker, end: str) -> None:
         self._asked, self._reloading, self._pending = None, False, Changes()
         self._crashes = 1 if self._clock() - worker.since >= STEADY else self._crashes + 1
         if self.starting is not None:
-            self._outside.note("crashed", f"the worker ended with {end}; the next one is on its way")
+            self._outside.note("crash", f"the worker ended with {end}; the next one is on its way")
         elif self._crashes > MAX_CRASHES:
             self._outside.note(
-                "waiting", f"the worker ended with {end} again; waiting for a change of the project"
+                "wait", f"the worker ended with {end} again; waiting for a change of the project"
             )
         else:
-            self._outside.note("crashed", f"the worker ended with {end}; starting another")
+            self._outside.note("crash", f"the worker ended with {end}; starting another")
             self._spawn(Changes())
 
     def _end(self, exit_code: int) -> None:

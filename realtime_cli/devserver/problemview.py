@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["render_problems"]
 
+TAB_SIZE = 4
+
 MAX_SHOWN = 5
 """Mistakes that are shown in full; of more only the number is said."""
 
@@ -48,10 +50,21 @@ def _render(problem: Problem) -> Text:
     for number, source in problem.get("excerpt", ()):
         is_here = number == line
         text.append(f"  {'>' if is_here else ' '} {number:>4} | ", style="red" if is_here else "dim")
-        text.append(f"{source}\n", style="bold" if is_here else "")
-    for row in problem.get("traceback", "").rstrip("\n").splitlines():
+        text.append(f"{source.expandtabs(TAB_SIZE)}\n", style="bold" if is_here else "")
+        column = problem.get("column")
+        if is_here and column:
+            before = " " * len(source[: column - 1].expandtabs(TAB_SIZE))
+            text.append(f"         | {before}^\n", style="red")
+    for row in _frames(problem):
         text.append(f"    {row}\n", style="dim")
     if problem.get("hint"):
         text.append("  next: ", style="bold")
         text.append(f"{problem['hint']}\n")
     return text
+
+
+def _frames(problem: Problem) -> list[str]:
+    """Return the traceback, unless it says no more than the excerpt: the place of a syntax error."""
+    trace: str = problem.get("traceback", "").rstrip("\n")
+    is_said = bool(problem.get("excerpt")) and not trace.startswith("Traceback")
+    return [] if is_said else trace.splitlines()

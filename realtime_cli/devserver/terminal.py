@@ -30,7 +30,7 @@ _STYLES = {
     "cyan": "36",
 }
 _EVENT_STYLES = {"error": "red", "warning": "yellow", "reload": "green", "ready": "green", "restart": "cyan"}
-TITLE_WIDTH = 9
+TITLE_WIDTH = 8
 
 
 class TerminalOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +45,10 @@ class TerminalOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Terminal:
     """Prints the lines of one process of the dev server, from any thread."""
 
-    def __init__(self, options: TerminalOptions, *, status: bool = True) -> None:
+    def __init__(self, options: TerminalOptions) -> None:
         self.options = options
         self.color = wants_color(sys.stderr, forbidden=options.no_color)
-        wanted = status and self.color and not options.quiet and not options.json_log
+        wanted = self.color and not options.quiet and not options.json_log
         self.screen = Screen(sys.stdout, sys.stderr, status=wanted)
 
     def paint(self, text: str, *styles: str) -> str:

@@ -105,7 +105,6 @@ class Worker:
         Raises:
             CannotStart: the project does not come up.
         """
-        started = time.monotonic()
         loop = asyncio.get_running_loop()
         self._main = asyncio.current_task()
         threading.Thread(target=self._listen, args=(loop,), name="parent", daemon=True).start()
@@ -119,7 +118,7 @@ class Worker:
                 prepare=self._prepare,
             )
             self._app = up.app
-            await self._serve(up.app, degraded=up.degraded, started=started)
+            await self._serve(up.app, degraded=up.degraded)
         except asyncio.CancelledError:
             if not self._ending or self._server is not None:
                 raise
@@ -139,7 +138,7 @@ class Worker:
             verbose=self._terminal.options.verbose,
         )
 
-    async def _serve(self, app: RealtimeApp, *, degraded: bool, started: float) -> None:
+    async def _serve(self, app: RealtimeApp, *, degraded: bool) -> None:
         listening = socket.socket(fileno=self._load.listen_fd)
         listening.setblocking(False)
         listening.set_inheritable(False)
@@ -159,7 +158,6 @@ class Worker:
                     web=settings.server.web,
                     hooks=settings.server.hooks,
                     degraded=degraded,
-                    duration=time.monotonic() - started,
                 )
             )
             await self._keep_status()

@@ -132,7 +132,7 @@ async def test_a_second_ctrl_c_ends_at_once(project: Path) -> None:
         pid = await worker_of(dev)
         dev.signal()
         await asyncio.to_thread(dev.wait_text, "shutdown hook ran")
-        dev.wait_event("stopping")
+        dev.wait_event("stop")
         dev.signal()
         assert await asyncio.to_thread(dev.wait_end) == 130
         await gone(pid)
@@ -189,7 +189,7 @@ async def test_a_worker_that_dies_is_replaced(project: Path) -> None:
             await client.socket.send(json.dumps({"rpc": "process/die", "id": "d", "args": []}))
             await client.socket.wait_closed()
         assert await worker_of(dev) != pid
-        dev.wait_event("crashed", mark)
+        dev.wait_event("crash", mark)
 
 
 async def test_workers_share_nothing_with_processes_of_the_user(project: Path) -> None:

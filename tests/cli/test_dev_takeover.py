@@ -139,7 +139,7 @@ async def test_the_old_worker_serves_while_the_new_one_starts(project: Path) -> 
     with running(project) as dev:
         mark = dev.mark()
         save(project / "hooks.py", hooks("second", pause=1.0))
-        dev.wait_event("restarting", mark, files=["hooks.py"])
+        dev.wait_event("restart", mark, files=["hooks.py"])
         assert await user_of(dev.port) == "first"
         save(project / "live/todos.py", (project / "live/todos.py").read_text().replace("one", "two"))
         async with rpc(dev.port) as client:
@@ -226,7 +226,7 @@ async def test_imported_modules_ask_for_a_new_worker_and_others_do_not(project: 
             save(project / "tests/test_x.py", "2")
             save(project / "live/todos.py", (project / "live/todos.py").read_text().replace("one", "two"))
             await client.until("todos/hello", "two")
-            assert dev.events("restarting", mark) == []
+            assert dev.events("restart", mark) == []
         for value in ("b", "c", "d"):  # same size, in the same second: cached bytecode must not win
             mark = dev.mark()
             save(project / "settings_of_mine.py", f"VALUE = {value!r}\n")

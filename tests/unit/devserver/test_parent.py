@@ -36,7 +36,7 @@ FAILED = LoadFailed(problems=[PROBLEM], exit_code=3)
 
 
 def ready(*, degraded: bool = False, live: str = "live") -> Ready:
-    return Ready(live=live, web="web", hooks="hooks.py", degraded=degraded, duration=0.2)
+    return Ready(live=live, web="web", hooks="hooks.py", degraded=degraded)
 
 
 class World:
@@ -149,7 +149,7 @@ def test_hooks_start_a_worker_that_takes_over_when_ready(world: World) -> None:
     world.parent.exited(1, 0)
     world.parent.changed(Changes(live={"live/a.py"}))
     assert world.take_sent() == [(2, Reload(paths=["live/a.py"]))]
-    assert "crashed" not in world.notes
+    assert "crash" not in world.notes
 
 
 def test_pages_load_again_when_they_changed_together_with_hooks(world: World) -> None:
@@ -326,7 +326,7 @@ def test_a_crash_starts_another_worker_but_not_for_ever(world: World) -> None:
         world.parent.exited(number, -11)
         world.parent.received(number + 1, ready())
     assert len(world.spawned) == MAX_CRASHES + 1
-    assert world.notes[-1] == "waiting"
+    assert world.notes[-1] == "wait"
     assert all(may_degrade for _, may_degrade, _ in world.spawned)
     world.parent.changed(Changes(live={"live/a.py"}))
     assert len(world.spawned) == MAX_CRASHES + 2
@@ -398,7 +398,7 @@ def test_a_slow_end_is_explained_and_bounded(world: World) -> None:
     world.parent.interrupt()
     world.parent.received(1, Stopping())
     world.pass_time(STOP_NOTE)
-    assert world.notes == ["stopping"]
+    assert world.notes == ["stop"]
     world.pass_time(STOP_LIMIT)
     assert world.killed == [1]
 
