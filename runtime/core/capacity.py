@@ -83,6 +83,9 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
     }
 )
 
+# What get() reads: the defaults, what the app configured, and on top what a test overrides.
+_configured: dict[str, int] = dict(DEFAULTS)
+_overrides: dict[str, int] = {}
 _effective: dict[str, int] = dict(DEFAULTS)
 _warned: set[str] = set()
 
@@ -105,15 +108,11 @@ def configure(values: Mapping[str, int]) -> None:
     Raises:
         ValueError: an unknown name or a value below 1.
     """
-    merged = dict(DEFAULTS)
-    for name, value in values.items():
-        if name not in DEFAULTS:
-            raise ValueError(f"unknown capacity {name!r}; known: {', '.join(DEFAULTS)}")
-        if value < 1:
-            raise ValueError(f"capacity {name} must be at least 1, not {value}")
-        merged[name] = value
-    _effective.clear()
-    _effective.update(merged)
+    _check(values)
+    _configured.clear()
+    _configured.update(DEFAULTS)
+    _configured.update(values)
+    _apply()
 
 
 def record(structure: str, action: str, *, hint: str = "") -> None:
@@ -127,11 +126,28 @@ def record(structure: str, action: str, *, hint: str = "") -> None:
 
 @contextlib.contextmanager
 def capacity_override(**values: int) -> Iterator[None]:
-    """Use other bounds inside a `with` block of a test. Spec: platform 6.1."""
-    before = dict(_effective)
-    configure({**before, **values})
+    """Use other bounds inside a `with` block of a test, also for an app that is made in it. Spec: platform 6.1."""
+    _check(values)
+    before = dict(_overrides)
+    _overrides.update(values)
+    _apply()
     try:
         yield
     finally:
-        _effective.clear()
-        _effective.update(before)
+        _overrides.clear()
+        _overrides.update(before)
+        _apply()
+
+
+def _check(values: Mapping[str, int]) -> None:
+    for name, value in values.items():
+        if name not in DEFAULTS:
+            raise ValueError(f"unknown capacity {name!r}; known: {', '.join(DEFAULTS)}")
+        if value < 1:
+            raise ValueError(f"capacity {name} must be at least 1, not {value}")
+
+
+def _apply() -> None:
+    _effective.clear()
+    _effective.update(_configured)
+    _effective.update(_overrides)

@@ -103,7 +103,7 @@ class Pipeline:
             ctx = await endpoint.room.admit(ctx, args)
         if endpoint.kind == "rpc":
             return await self._functions.run(endpoint, ctx, args)
-        return await self._streams.load(endpoint, ctx, args)
+        return await self._streams.load_once(endpoint, ctx, args)
 
 
 def _wrap(

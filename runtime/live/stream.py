@@ -120,6 +120,17 @@ class StreamRunner:
             raise
         return result
 
+    async def load_once(self, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
+        """Return the value of a stream to a plain call, which subscribes to nothing.
+
+        Gate, access and admission decide as they do for a subscription: leaving the flag out is no way around them.
+        """
+        for gate in endpoint.gates:
+            if not await allows(gate, ctx, args):
+                return None
+        await self._admit(_options(endpoint), ctx, args)
+        return await self.load(endpoint, ctx, args)
+
     async def _admit(self, options: StreamOptions, ctx: Ctx, args: list[Any]) -> None:
         if options.access is not None and not await allows(options.access, ctx, args):
             raise denied(ctx.user)

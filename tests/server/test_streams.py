@@ -232,6 +232,20 @@ async def test_gate_access_admission_and_denial_answer_as_the_spec_says(make_app
     assert module.log == ["gate", "topic", "access", "subscribed", "loader"]
 
 
+@pytest.mark.spec("WIRE-94")
+async def test_leaving_the_stream_flag_out_is_no_way_around_access(make_app: AppFactory) -> None:
+    app = await make_app({"live/c.py": CHECKS})
+    module = app.runtime.live.registry.modules["c"].module
+    somebody, allowed = await app.connect({"id": 1}), await app.connect({"id": 2, "ok": True})
+    assert (await somebody.request("c/checked", "a"))["code"] == "FORBIDDEN"
+    assert (await allowed.request("c/checked", "hidden"))["data"] is None
+    module.shed = True
+    assert (await allowed.request("c/checked", "a"))["code"] == "OVERLOADED"
+    assert "loader" not in module.log
+    module.shed = False
+    assert (await allowed.request("c/checked", "a"))["data"] == []
+
+
 async def test_the_gate_is_not_asked_again_for_a_topic_that_is_held(make_app: AppFactory) -> None:
     app = await make_app({"live/c.py": CHECKS, "hooks.py": HOOKS})
     peer = await app.connect({"ok": True})

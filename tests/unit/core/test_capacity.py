@@ -13,6 +13,7 @@ from runtime.core import capacity
 @pytest.fixture(autouse=True)
 def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capacity, "_effective", dict(capacity.DEFAULTS))
+    monkeypatch.setattr(capacity, "_configured", dict(capacity.DEFAULTS))
     monkeypatch.setattr(capacity, "_warned", set())
     monkeypatch.setattr(capacity, "events", type(capacity.events)())
 
@@ -73,3 +74,10 @@ def test_each_meeting_is_counted_and_the_first_one_logged(caplog: pytest.LogCapt
         "action": "reject",
         "hint": "fewer topics",
     }
+
+
+def test_an_override_outlasts_the_configuration_of_an_app() -> None:
+    with capacity.capacity_override(MAX_TOPICS=3):
+        capacity.configure({"MAX_HELD_FRAMES": 7})
+        assert (capacity.get("MAX_TOPICS"), capacity.get("MAX_HELD_FRAMES")) == (3, 7)
+    assert (capacity.get("MAX_TOPICS"), capacity.get("MAX_HELD_FRAMES")) == (capacity.MAX_TOPICS, 7)
