@@ -214,8 +214,12 @@ class Connection:
         return self.write(Frame(payload), control=True)
 
     def send(self, data: str | bytes) -> SendResult:
-        """Queue one raw text frame; `bytes` are taken as UTF-8 text, since a client reads nothing else (wire 1)."""
-        return self.write(Frame(data.encode() if isinstance(data, str) else bytes(data)))
+        """Queue one raw text frame; `bytes` are taken as UTF-8 text, since a client reads nothing else (wire 1).
+
+        Raises:
+            ValueError: data that is no text.
+        """
+        return self.write(Frame(data.encode() if isinstance(data, str) else bytes(data).decode().encode()))
 
     def send_event(self, topic: str, event: str, data: Any = None) -> SendResult:
         """Queue an envelope without a number for this peer alone."""

@@ -6,10 +6,12 @@ callback, and only what really has to wait becomes a task; an idle or quick conn
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from runtime.core.sink import Frame
 from runtime.wire import closing
 
 if TYPE_CHECKING:
@@ -17,17 +19,17 @@ if TYPE_CHECKING:
 
     from starlette.types import Send
 
-    from runtime.core.sink import Frame
     from runtime.core.tasks import TaskOwner
 
 __all__ = ["AsgiSink"]
 
 logger = logging.getLogger("realtime.asgi")
 
+
 class AsgiSink:
     """Implements `runtime.core.sink.Sink` on an accepted ASGI WebSocket."""
 
-    __slots__ = ("_buffered", "_dead", "_direct", "_queue", "_send", "_sending", "_tasks")
+    __slots__ = ("_buffered", "_current", "_dead", "_direct", "_queue", "_send", "_sending", "_tasks")
 
     def __init__(self, send: Send, tasks: TaskOwner, *, direct: bool) -> None:
         """Write through `send`; `direct` when its coroutine may be driven outside of a task (uvicorn)."""
@@ -35,6 +37,7 @@ class AsgiSink:
         self._tasks = tasks
         self._direct = direct
         self._queue: deque[Frame | tuple[int, str]] = deque()
+        self._current: Frame | tuple[int, str] | None = None
         self._buffered = 0
         self._sending = False
         self._dead = False
@@ -62,7 +65,7 @@ class AsgiSink:
     def terminate(self) -> None:
         """Forget what waits and close with 1011, which is all that ASGI offers."""
         self._queue.clear()
-        self._buffered = 0
+        self._buffered = self._current.size if isinstance(self._current, Frame) else 0
         self.close(closing.INTERNAL_ERROR, "")
 
     def lost(self) -> None:
@@ -77,9 +80,10 @@ class AsgiSink:
         if not self._direct:
             self._continue_in_task(None)
             return
+        self._sending = True
         while self._queue and not self._dead:
-            sending = self._start_next()
             try:
+                sending = self._start_next()
                 waits_for = sending.send(None)
             except StopIteration:
                 self._sent()
@@ -88,8 +92,12 @@ class AsgiSink:
             else:
                 self._continue_in_task(_Started(sending, waits_for))
                 return
+        self._sending = False
 
     def _continue_in_task(self, started: _Started | None) -> None:
+        if self._tasks.closed:
+            self.lost()
+            return
         self._sending = True
         self._tasks.start(self._drain(started), name="send")
 
@@ -101,13 +109,16 @@ class AsgiSink:
             while self._queue and not self._dead:
                 await self._start_next()
                 self._sent()
+        except asyncio.CancelledError:
+            self.lost()
+            raise
         except Exception as error:
             self._failed(error)
         finally:
             self._sending = False
 
     def _start_next(self) -> Coroutine[Any, Any, None]:
-        head = self._queue[0]
+        head = self._current = self._queue.popleft()
         if isinstance(head, tuple):
             code, reason = head
             message: dict[str, Any] = {"type": "websocket.close", "code": code, "reason": reason}
@@ -117,13 +128,11 @@ class AsgiSink:
         return coroutine  # type: ignore[no-any-return]  # ASGI says awaitable, servers give coroutines
 
     def _sent(self) -> None:
-        if not self._queue:
-            return
-        head = self._queue.popleft()
-        if isinstance(head, tuple):
+        sent, self._current = self._current, None
+        if isinstance(sent, tuple):
             self.lost()
-        else:
-            self._buffered -= head.size
+        elif sent is not None and not self._dead:
+            self._buffered -= sent.size
 
     def _failed(self, error: Exception) -> None:
         # The server says so when the peer left first; the receive side reports the close.

@@ -47,6 +47,7 @@ logger = logging.getLogger("realtime")
 
 SHARED_REQUEST_ID = "worker-0"
 SAMPLE_INTERVAL = 1.0  # seconds between pressure samples
+FAREWELL_TIMEOUT = 0.5  # seconds that peers have at the end to take what was sent to them
 
 
 class StartupError(RealtimeError):
@@ -92,6 +93,8 @@ class Runtime:
         self.is_ready = False
         self.is_draining = False
         self.tasks = TaskOwner("runtime")
+        #: Frames on their way to peers that do not take them at once.
+        self.sends = TaskOwner("sends")
         websocket = settings.websocket
         base = 0 if websocket.seq_base == 0 or settings.server.env == "test" else clock_base(clock.now())
         max_frame = websocket.max_outbound_frame or 0
@@ -326,6 +329,8 @@ class Runtime:
         ended = await self.live.close(timeout=self.settings.server.shutdown_timeout)
         if ended:
             logger.warning("%d calls were still running at the shutdown timeout and were cancelled", ended)
+        await self.sends.wait_idle(timeout=FAREWELL_TIMEOUT)
+        await self.sends.close()
         await self.tasks.close()
         self.executor.shutdown(wait=False, cancel_futures=True)
         forget_platform(self.platform)

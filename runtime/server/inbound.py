@@ -173,10 +173,12 @@ class Inbound:
 
     async def _ask(self, topics: list[str], ref: control.Ref | None) -> None:
         membership = self._runtime.membership
-        asked = [t for t in dict.fromkeys(topics) if membership.precheck(self.connection, t) is None]
+        # What cannot be taken now is denied, even if there is room when the hook has answered: it was not asked.
+        reasons = {topic: membership.precheck(self.connection, topic) for topic in topics}
+        asked = [topic for topic, reason in reasons.items() if reason is None]
         answers = await membership.gate.decide(self.connection, asked) if asked else []
         if not self.connection.closed:
-            self._grant(topics, ref, dict(zip(asked, answers, strict=True)))
+            self._grant(topics, ref, {**reasons, **dict(zip(asked, answers, strict=True))})
 
     def _grant(self, topics: list[str], ref: control.Ref | None, reasons: dict[str, str | None]) -> None:
         for topic in topics:

@@ -51,7 +51,7 @@ class WebSocketEndpoint:
             }
         )
         direct = DIRECT_SEND in (scope.get("extensions") or {})
-        sink = AsgiSink(send, runtime.tasks, direct=direct)
+        sink = AsgiSink(send, runtime.sends, direct=direct)
         inbound = runtime.connect(sink, accepted.handshake)
         opening: asyncio.Task[None] | None = None
         if runtime.hooks.get("open") is None:

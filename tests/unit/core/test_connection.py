@@ -168,3 +168,15 @@ async def test_the_platform_of_a_connection_carries_its_request_id() -> None:
     peer = core.connect("a", request_id="r1")
     assert (peer.platform.request_id, core.platform.request_id) == ("r1", "worker-0")
     assert peer.platform.publish("a", "e") is True
+
+
+@pytest.mark.parametrize("data", [b"\xff", "\ud800"])
+async def test_a_frame_that_is_no_text_is_refused_where_it_is_sent(data: str | bytes) -> None:
+    core = Core()
+    peer, other = core.connect(), core.connect()
+    with pytest.raises(ValueError, match="codec"):
+        peer.send(data)
+    other.send("unharmed")
+    peer.send("fine")
+    assert core.texts(peer) == ["fine"]
+    assert core.texts(other) == ["unharmed"]
