@@ -117,8 +117,10 @@ class Realtime:
 
     async def close(self) -> None:
         """Send what waits, close the connection and end everything that used it. May be called again."""
-        await self._connection.close()
-        await self._tasks.close()
+        try:
+            await self._connection.close()
+        finally:
+            await self._tasks.close()
 
     def configure(self, **options: Any) -> None:
         """Change the given options from now on; the address of the server stays, and so does `auth`.

@@ -170,22 +170,26 @@ class ClientConnection:
         return RpcError.closed(self._why().removeprefix(": "))
 
     async def close(self) -> None:
-        """End the connection for good, behind what was sent. May be called again; never raises."""
+        """End the connection for good, behind what was sent. May be called again."""
         if self._closing:
             return
         self._closing = True
-        socket = self._socket
-        if socket is not None:
-            try:
-                async with asyncio.timeout(CLOSE_TIMEOUT):
-                    await self._drained.wait()
-            except TimeoutError:
-                logger.warning("closed with %d bytes unsent: the server does not read", self._outgoing_bytes)
-            await socket.close(NORMAL, "")
+        try:
+            if self._socket is not None:
+                await self._say_goodbye(self._socket)
+        finally:
             self._socket = None
-        if not self.is_over:
-            self.failure.set(None)
-            self._end()
+            if not self.is_over:
+                self.failure.set(None)
+                self._end()
+
+    async def _say_goodbye(self, socket: Socket) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._drained.wait()
+        except TimeoutError:
+            logger.warning("closed with %d bytes unsent: the server does not read", self._outgoing_bytes)
+        await socket.close(NORMAL, "")
 
     async def _run(self) -> None:
         while True:

@@ -87,8 +87,8 @@ class WritableStore(Store[T]):
     """A store for the side that knows the value."""
 
     def set(self, value: T) -> None:
-        """Replace the value and tell everybody, unless it is equal to the present one."""
-        if value != self._value:
+        """Replace the value and tell everybody, unless it is a plain one equal to the present one."""
+        if isinstance(value, dict) or value != self._value:
             self._value = value
             self._listeners.call(value)
 

@@ -148,6 +148,8 @@ class TestEnv:
     async def open(self, sink: Sink, user_data: Any) -> Inbound:
         """Make the server's side of one connection; `connect` is the usual way."""
         await self.start()
+        if isinstance(user_data, dict):
+            user_data = dict(user_data)  # the server adds the address; the test's own stays as it is
         return await self.runtime.open(sink, Handshake(user_data=user_data, has_user=user_data is not None))
 
 

@@ -2344,11 +2344,16 @@ const streamRegistry = {
     for (const stream of [...streamRegistry.active]) stream.connectionEnded(error);
   },
 
-  /** Live modules were reloaded: run the named loaders again (dev). @param {unknown} paths */
-  reload(paths) {
-    if (!Array.isArray(paths)) return;
+  /**
+   * Live modules were reloaded (dev): ask anew for the named streams, and for those of these modules that had failed.
+   * @param {any} notice
+   */
+  reload(notice) {
+    const paths = Array.isArray(notice?.resubscribe) ? notice.resubscribe : [];
+    const modules = Array.isArray(notice?.modules) ? notice.modules : [];
     for (const stream of everyStream()) {
-      if (paths.includes(stream.path)) stream.reload();
+      const isMended = stream.hasFailed && modules.some((/** @type {string} */ name) => stream.path.startsWith(`${name}/`));
+      if (isMended || paths.includes(stream.path)) stream.reload();
     }
   },
 
@@ -2459,6 +2464,11 @@ class StreamStore {
   get isBusy() {
     const status = this.#statusStore.get();
     return status === "loading" || status === "reconnecting";
+  }
+
+  /** @returns {boolean} whether its last load or subscription failed */
+  get hasFailed() {
+    return this.#statusStore.get() === "error";
   }
 
   /** A store that is active only while the condition holds. @param {any} condition */
@@ -3304,7 +3314,7 @@ function systemEvent(topic, event, data) {
 function realtimeEvent(event, data) {
   if (event === "degraded") healthStore.set("degraded");
   else if (event === "recovered") healthStore.set("healthy");
-  else if (event === "reload") streamRegistry.reload(data?.resubscribe);
+  else if (event === "reload") streamRegistry.reload(data);
 }
 
 flushFramesWhenHidden();
