@@ -109,7 +109,8 @@ class OfflineQueue:
             self._replaying = False
 
     async def _drop_stale(self, offline: Offline) -> None:
-        """Fail the waiting calls that are too old or filtered out."""
+        """Forget the waiting calls that were cancelled; fail those that are too old or filtered out."""
+        self._waiting = deque(entry for entry in self._waiting if not entry.future.done())
         for entry in list(self._waiting):
             age = self._clock.now() - entry.call.queued_at
             if offline.max_age and age > offline.max_age:

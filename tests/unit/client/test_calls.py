@@ -339,6 +339,25 @@ async def test_push_is_answered_with_the_result_or_the_error(caplog: pytest.LogC
             s.client.on_push("x", None)  # type: ignore[arg-type]  # what is tested
 
 
+async def test_more_requests_than_are_answered_at_a_time_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.client.push.MAX_RUNNING_HANDLERS", 1)
+    async with scripted() as s:
+        held = asyncio.Event()
+        s.client.on_push("slow", lambda data: held.wait())
+        for ref in (1, 2):
+            s.socket.push({"type": "request", "ref": ref, "event": "slow", "data": None})
+        await s.settle()
+        assert [(frame["ref"], frame.get("error")) for frame in s.socket.control()] == [
+            (2, "too many requests are being answered")
+        ]
+        held.set()
+        await s.settle()
+        assert s.socket.control()[-1] == {"type": "reply", "ref": 1, "data": True}
+        s.socket.push({"type": "request", "ref": 3, "event": "slow", "data": None})
+        await s.settle()
+        assert s.socket.control()[-1]["ref"] == 3
+
+
 async def test_signals_bring_event_and_data() -> None:
     async with scripted() as s:
         seen: list[Any] = []

@@ -162,6 +162,21 @@ async def test_a_function_orders_and_leaves_out() -> None:
         assert (await calls[0], await calls[2]) == (1, 1)
 
 
+async def test_a_replay_function_that_raises_leaves_the_order_alone(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(calls: list[OfflineCall]) -> list[OfflineCall]:
+        raise RuntimeError("mine")
+
+    async with scripted(offline=Offline(queue=True, replay=broken)) as s:
+        await go_offline(s)
+        calls = [s.client.call("a/b", number) for number in range(2)]
+        calls[0].cancel()
+        await come_back(s)
+        assert "replay function failed" in caplog.text
+        assert sent(s) == [1]
+        s.socket.reply(s.socket.requests()[0], 1)
+        assert await calls[1] == 1
+
+
 async def test_failed_replays_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     errors: list[Any] = []
 

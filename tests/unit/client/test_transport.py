@@ -206,6 +206,23 @@ async def test_the_request_before_the_connection_brings_cookies() -> None:
         assert upgrade[1]["cookie"] == 'session=s1; quoted="a b"'
 
 
+async def test_cookies_are_kept_for_the_next_time_and_bad_ones_ignored() -> None:
+    cookies = [
+        "a=1; Max-Age=60",
+        "b=2; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+        "c=3; Max-Age=soon",
+        "=;;=\x01",
+    ]
+    async with preflight_server(cookies=cookies) as (url, seen):
+        async with connect(url, auth=True, headers={"Cookie": "own=yes"}) as rt:
+            preflight = rt._connection._preflight
+            assert preflight is not None
+            await preflight.run()
+        first, upgrade, second = (headers["cookie"] for _, headers in seen)
+        assert first == "own=yes"
+        assert upgrade == second == "own=yes; a=1; c=3"
+
+
 async def test_a_refused_request_ends_the_client() -> None:
     async with preflight_server(403) as (url, seen):
         with pytest.raises(RpcError, match="403 Word") as caught:
