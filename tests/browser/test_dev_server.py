@@ -94,6 +94,16 @@ async def test_a_mistake_shows_as_overlay_and_the_old_code_answers(dev: DevProce
     assert await is_same_page(page)
 
 
+async def test_a_stream_that_failed_loads_when_its_code_is_mended(dev: DevProcess, tabs: Tabs) -> None:
+    save(dev.project / "live/todos.py", LIVE.replace('return ["one"]', 'raise KeyError("gone")'))
+    dev.wait_event("reload")
+    page = await tabs.open(f"http://127.0.0.1:{dev.port}/")
+    await expect(page.locator(".toast .message")).to_have_text("KeyError: 'gone'")
+    save(dev.project / "live/todos.py", LIVE)
+    await expect(page.locator("output")).to_have_text("one")
+    await expect(page.locator(".toast")).to_have_count(0)
+
+
 async def test_styles_swap_in_place_and_other_files_reload_the_page(dev: DevProcess, tabs: Tabs) -> None:
     page = await opened(dev, tabs)
     save(dev.project / "web/style.css", "h1 { color: rgb(2, 2, 2) }")

@@ -288,6 +288,23 @@ test("one timer ends the whole batch", async () => {
   assert.deepEqual([error.code, error.message], ["TIMEOUT", "Batch timed out after 30s"]);
 });
 
+test("a batch of which a part was answered still times out for the rest, and leaves no timer when done", async () => {
+  const world = await startOpen();
+  const call = world.client.__rpc("a/b");
+  let inner;
+  const result = outcome(world.client.batch(() => (inner = [call(1), call(2)])));
+  const [first] = world.socket.requests;
+  await world.socket.event("__rpc", "__batch", { batch: [{ id: first.id, ok: true, data: "one" }] });
+  assert.equal(await inner[0], "one");
+  assert.deepEqual(world.clock.waits, [30_000]);
+  await world.clock.advance(30_000);
+  assert.equal(await result, "TIMEOUT");
+  const single = call(3);
+  await world.socket.reply("a/b", "three");
+  assert.equal(await single, "three");
+  assert.deepEqual(world.clock.waits, []);
+});
+
 test("a function that throws sends nothing, and calls after it are plain again", async () => {
   const world = await startOpen();
   const call = world.client.__rpc("a/b");

@@ -234,6 +234,11 @@ test("health follows the server, from the first reading on", async () => {
   await world.socket.event("__realtime", "degraded", { at: 1 });
   await world.socket.event("__realtime", "recovered", { at: 2 });
   assert.deepEqual([...seen], ["healthy", "degraded", "healthy"]);
+  await world.socket.event("__realtime", "degraded", { at: 3 });
+  await world.socket.drop();
+  await world.clock.advance(3000);
+  await world.socket.open();
+  assert.equal(seen.last, "healthy", "another connection, perhaps to another server");
 });
 
 test("send drops while there is no connection, sendQueued keeps", async () => {

@@ -163,6 +163,21 @@ test("a counter that the server publishes before its reply is not counted twice"
   }
 });
 
+test("a load that comes while a change of a whole value is under way contains it", async () => {
+  const world = await startOpen();
+  const stream = world.client.__stream("a/n", { merge: "set" }, false);
+  stream.hydrate(1);
+  stream.subscribe(() => {});
+  await settle();
+  const op = operation();
+  const result = stream.mutate(op.run, (n) => n + 1);
+  assert.equal(stream.get(), 2);
+  await world.socket.reply("a/n", 2, { topic: "n", merge: "set" });
+  op.resolve();
+  await result;
+  assert.equal(stream.get(), 2);
+});
+
 test("without an event of the server the outcome of a set stream is kept", async () => {
   const world = await startOpen();
   const { stream } = await openStream(world, { merge: "set", data: 1 });

@@ -29,6 +29,29 @@ test("stream requests that the queue drops fail with QUEUE_FULL", async () => {
   assert.equal(stream.error.get().code, "QUEUE_FULL");
 });
 
+test("frames that wait when the connection ends are dropped, and whoever asked is told", async () => {
+  const world = await start();
+  const connection = world.client.connect();
+  const dropped = [];
+  connection.sendQueued({ type: "a" }, () => dropped.push("a"));
+  connection.close();
+  connection.sendQueued({ type: "b" }, () => dropped.push("b"));
+  assert.deepEqual(dropped, ["a", "b"]);
+});
+
+test("the numbers of 10,000 topics are remembered; beyond that the oldest is forgotten and counted", async () => {
+  const world = await startOpen();
+  const events = Array.from({ length: 10_001 }, (_, i) => ({ topic: `t${i}`, event: "x", data: null, seq: 1 }));
+  await world.socket.receive({ type: "batch", events });
+  await world.socket.drop();
+  await world.clock.advance(3000);
+  await world.socket.open();
+  const { lastSeenSeqs } = world.socket.sent.find((frame) => frame.type === "resume");
+  assert.equal(Object.keys(lastSeenSeqs).length, 10_000);
+  assert.equal("t0" in lastSeenSeqs, false);
+  assert.equal(world.client.getCounters().seenTopicsForgotten, 1);
+});
+
 /** A client with an offline queue whose connection was lost. */
 async function startOffline(offline = {}) {
   const world = await startOpen({ options: { offline: { queue: true, ...offline } } });

@@ -155,6 +155,21 @@ test("close() ends it without a failure, and connect() begins anew", async () =>
   assert.equal(world.client.status.get(), "open");
 });
 
+test("close() after a failure leaves the failure, and a socket that was given up says nothing more", async () => {
+  const world = await startOpen();
+  const seen = record(world.client.on("news"));
+  await world.socket.drop(4403, "no");
+  await world.socket.event("news", "created", 1);
+  await world.socket.drop(1006);
+  assert.equal(world.client.failure.get().code, 4403);
+  assert.deepEqual([...seen], [null]);
+
+  const second = world.client.connect();
+  await world.socket.drop(4401, "again no");
+  second.close();
+  assert.equal(world.client.failure.get().code, 4401);
+});
+
 test("a socket that cannot be made is tried again, connecting meanwhile", async () => {
   const world = await start();
   world.Socket.refuse = true;

@@ -267,6 +267,22 @@ test("a reload asks for the named streams anew, in full, with the value kept", a
   assert.deepEqual(world.socket.sent[2], { type: "subscribe", topic: "todos:v2", ref: 3 });
 });
 
+test("a reload asks anew for streams of its modules that had failed, and for no others", async () => {
+  const world = await startOpen();
+  const paths = ["todos/list", "todos/count", "todosmore/list"];
+  const [broken, , other] = paths.map((path) => world.client.__stream(path, {}, false));
+  const count = await openStream(world, { path: "todos/count", merge: "set", data: 1 });
+  for (const stream of [broken, other]) stream.subscribe(() => {});
+  await settle();
+  for (const path of [paths[0], paths[2]]) {
+    await world.socket.answer(world.socket.request(path).id, { ok: false, code: "INTERNAL_ERROR", error: "no" });
+  }
+  world.socket.take();
+  await world.socket.event("__realtime", "reload", { modules: ["todos"], resubscribe: [] });
+  assert.deepEqual(world.socket.requests.map((request) => request.rpc), ["todos/list"]);
+  assert.deepEqual([broken.status.get(), other.status.get(), count.stream.status.get()], ["reconnecting", "error", "connected"]);
+});
+
 test("a derived stream whose code was reloaded takes the new value", async () => {
   const world = await startOpen();
   const { seen } = await openStream(world, { merge: "set", data: 1, derived: true });
