@@ -166,7 +166,7 @@ async def code_of(awaitable: Any) -> str:
     return caught.value.code
 
 
-@pytest.mark.spec("LIVE-204", "WIRE-60")
+@pytest.mark.spec("LIVE-204")
 async def test_calls_and_their_results(rt: Realtime) -> None:
     assert await rt.call("things/echo", {"a": [1, None, "é", 1.5]}) == {"a": [1, None, "é", 1.5]}
     assert await rt.live.things.make({"text": "milk"}) == "milk"
@@ -176,7 +176,25 @@ async def test_calls_and_their_results(rt: Realtime) -> None:
     )
 
 
-@pytest.mark.spec("LIVE-25", "WIRE-64")
+@pytest.mark.spec("LIVE-204")
+async def test_every_store_has_a_value_and_tells_changes(server: RunningServer) -> None:
+    seen: list[str] = []
+    async with server.connect() as rt:
+        rt.status.subscribe(seen.append)
+        stores = (rt.status, rt.failure, rt.quiescent, rt.health, rt.denials, rt.resumed)
+        assert [store.value for store in stores] == ["open", None, True, "healthy", None, None]
+        async for status in rt.status:
+            assert status == "open"
+            break
+        rt.configure(timeout=0.05)
+        assert await code_of(rt.call("things/hang")) == "TIMEOUT"
+    assert seen == ["open", "failed"]
+    rt = await server.connect()
+    assert await rt.call("things/echo", 1) == 1
+    await rt.close()
+
+
+@pytest.mark.spec("LIVE-27")
 async def test_errors(rt: Realtime) -> None:
     with pytest.raises(RpcError) as caught:
         await rt.call("things/locked")
@@ -202,7 +220,7 @@ async def test_headers_and_cookies_reach_the_upgrade_hook(server: RunningServer)
     assert (user["name"], user["session"]) == ("ann", "s1")
 
 
-@pytest.mark.spec("LIVE-191", "WIRE-68")
+@pytest.mark.spec("LIVE-191")
 async def test_batches(rt: Realtime) -> None:
     both = await rt.batch(lambda: [rt.call("things/echo", 1), rt.call("things/echo", 2)], sequential=True)
     assert both == [1, 2]
@@ -294,7 +312,6 @@ async def test_leaving_a_stream_ends_it_on_the_server(server: RunningServer, rt:
         await eventually(lambda: len(stream.value) == 2)
 
 
-@pytest.mark.spec("WIRE-94")
 async def test_refused_streams(rt: Realtime) -> None:
     async with rt.stream("things/secret") as secret, rt.stream("things/broken") as broken:
         with pytest.raises(RpcError) as caught:
@@ -337,7 +354,7 @@ async def test_what_was_fired_right_before_the_end_arrives(server: RunningServer
         await eventually(lambda: stream.value[-1]["text"] == "last words")
 
 
-@pytest.mark.spec("WIRE-115", "WIRE-116", "LIVE-202")
+@pytest.mark.spec("WIRE-106", "WIRE-115", "WIRE-116")
 async def test_a_restart_is_survived_with_streams_and_a_resume(server: RunningServer) -> None:
     async with timed(server) as (rt, clock), rt.stream("things/list") as stream:
         await stream.ready()
@@ -368,6 +385,7 @@ async def test_a_restart_is_survived_with_streams_and_a_resume(server: RunningSe
         await rt.call("things/add", "coffee")
         await eventually(lambda: stream.value[-1].get("text") == "coffee")
         assert server.runtime.platform.subscribers("things") == 1
+        assert server.runtime.metrics.get("stream_subscriptions") == 1
 
 
 @pytest.mark.spec("WIRE-115")
@@ -430,7 +448,7 @@ async def test_a_stream_is_iterated_directly(server: RunningServer, rt: Realtime
     await eventually(lambda: server.runtime.platform.subscribers("things") == 0)
 
 
-@pytest.mark.spec("LIVE-185")
+@pytest.mark.spec("LIVE-191")
 async def test_mutate_against_a_server(rt: Realtime) -> None:
     async with rt.stream("things/list") as stream:
         await stream.ready()

@@ -121,7 +121,6 @@ async def test_a_failing_callback_of_the_app_disturbs_nothing(caplog: pytest.Log
 
 
 @pytest.mark.parametrize("code", [1008, 4401, 4403])
-@pytest.mark.spec("LIVE-181")
 async def test_a_terminal_close_fails_everything_and_is_never_left(code: int) -> None:
     async with scripted() as s:
         call = s.client.call("a/b")

@@ -8,7 +8,7 @@ import pytest
 from runtime.client import Offline, OfflineCall, RpcError
 from tests.unit.client.scripted import Scripted, scripted
 
-pytestmark = pytest.mark.spec("LIVE-191", "LIVE-180")
+pytestmark = pytest.mark.spec("LIVE-191")
 
 
 async def go_offline(s: Scripted) -> None:

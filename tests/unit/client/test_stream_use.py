@@ -145,7 +145,6 @@ async def test_hydrate_shows_a_value_before_the_server_does() -> None:
             assert stream.value == rows(2)
 
 
-@pytest.mark.spec("LIVE-189")
 async def test_quiescent_follows_the_streams_in_use() -> None:
     async with scripted() as s:
         states: list[bool] = []
@@ -245,7 +244,6 @@ async def test_leaving_a_stream_ends_its_page() -> None:
 # ---------------------------------------------------------------- changes from this side
 
 
-@pytest.mark.spec("LIVE-186")
 async def test_optimistic_applies_an_event_and_rollback_restores_the_snapshot() -> None:
     async with scripted() as s, s.client.stream(LIST) as stream:
         await answer(s, rows(1))
@@ -258,7 +256,6 @@ async def test_optimistic_applies_an_event_and_rollback_restores_the_snapshot() 
         assert stream.value == rows(1)
 
 
-@pytest.mark.spec("LIVE-185")
 async def test_mutate_shows_the_change_until_it_is_confirmed_or_failed() -> None:
     async with scripted() as s, s.client.stream(LIST) as stream:
         await answer(s, rows(1))
@@ -281,7 +278,6 @@ async def test_mutate_shows_the_change_until_it_is_confirmed_or_failed() -> None
         assert stream.value == rows(1, 2, "tmp-a")
 
 
-@pytest.mark.spec("LIVE-185")
 async def test_an_event_for_the_same_row_confirms_a_mutation() -> None:
     async with scripted() as s, s.client.stream(LIST) as stream:
         await answer(s, rows(1))
@@ -339,7 +335,6 @@ async def test_mutate_refuses_what_it_cannot_do_and_too_much() -> None:
         assert stream.value == rows(1)
 
 
-@pytest.mark.spec("LIVE-187")
 async def test_history_goes_back_forth_and_forgets_what_a_change_replaced() -> None:
     async with scripted() as s, s.client.stream(LIST) as stream:
         await answer(s, rows(1))
@@ -369,7 +364,6 @@ async def test_history_goes_back_forth_and_forgets_what_a_change_replaced() -> N
         assert stream.value == rows(1, 2, 9)
 
 
-@pytest.mark.spec("LIVE-187")
 async def test_history_is_bounded_and_skips_long_lists() -> None:
     async with scripted() as s, s.client.stream(LIST) as stream:
         stream.enable_history(max=2)

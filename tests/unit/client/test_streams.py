@@ -191,7 +191,6 @@ async def test_a_gated_stream_is_none_without_a_subscription() -> None:
         assert s.socket.control() == []
 
 
-@pytest.mark.spec("LIVE-183")
 async def test_an_error_keeps_the_value_and_success_clears_it() -> None:
     async with scripted() as s, s.client.stream(LIST) as stream:
         await answer(s, rows(1))
@@ -222,7 +221,6 @@ async def test_no_answer_is_a_timeout() -> None:
             await stream.ready()
 
 
-@pytest.mark.spec("WIRE-106")
 async def test_a_reconnect_resubscribes_then_leaves_and_asks_anew() -> None:
     async with scripted() as s, s.client.stream(LIST) as stream:
         await answer(s, rows(1))
@@ -288,7 +286,6 @@ async def test_renewals_without_an_answer_come_slower_and_slower() -> None:
         assert len(s.socket.requests(LIST)) == 1
 
 
-@pytest.mark.spec("LIVE-184")
 async def test_within_the_grace_time_the_value_is_there_at_once_and_the_position_kept() -> None:
     async with scripted(resume_grace=60) as s:
         async with s.client.stream(LIST) as stream:

@@ -131,7 +131,6 @@ async def test_a_call_reaches_the_handler_and_its_publish_the_stream(env: TestEn
     assert env.platform.subscribers("todos") == 1
 
 
-@pytest.mark.spec("LIVE-169")
 @pytest.mark.parametrize(
     ("path", "args", "events", "end"),
     [
@@ -373,6 +372,10 @@ async def test_a_live_function_can_be_called_with_an_inert_context() -> None:
     ctx = TestContext(user={"id": 1})
     assert await add(ctx, 4) == {"id": 4}
     assert ctx.published == [("todos", "created", {"id": 4})]
+    assert await todos(ctx) == [{"id": 1}, {"id": 4}]
+    assert await chat(ctx, "r") == ["hello"]
+    with pytest.raises(LiveError, match="LOCKED"):
+        await fail(ctx)
     ctx.batch([{"topic": "a", "event": "b"}])
     assert ctx.published[-1] == ("a", "b", None)
     assert ctx.shed("any") is False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -104,9 +103,6 @@ def test_the_fixtures_work_under_anyio(tmp_path: Path) -> None:
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("pytest_asyncio") is None, reason="pytest-asyncio is not installed"
-)
 @pytest.mark.parametrize(("mode", "mark"), [("strict", "@pytest.mark.asyncio"), ("auto", "")])
 def test_the_fixtures_work_under_pytest_asyncio(tmp_path: Path, mode: str, mark: str) -> None:
     ini = f"asyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n"
