@@ -56,7 +56,8 @@ class Hook:
         """Bind `function` as the hook `name`.
 
         Raises:
-            HookSignatureError: a parameter that is neither known for this hook nor defaulted.
+            HookSignatureError: a parameter that is neither known for this hook nor defaulted, or that cannot be
+                given by its name.
         """
         self.name = name
         self._function = function
@@ -67,11 +68,18 @@ class Hook:
         for parameter in inspect.signature(function).parameters.values():
             if parameter.kind is parameter.VAR_KEYWORD:
                 self._all = True
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                continue
+            elif parameter.kind is parameter.POSITIONAL_ONLY:
+                raise HookSignatureError(
+                    f"hook {name}: {parameter.name!r} is positional-only, but hooks get their parameters by name; "
+                    "take the / out"
+                )
             elif parameter.name == "ctx":
                 self._wants_context = True
             elif parameter.name in known or parameter.name == "platform":
                 self._names.append(parameter.name)
-            elif parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL:
+            elif parameter.default is parameter.empty:
                 raise HookSignatureError(
                     f"hook {name}: unknown parameter {parameter.name!r}; it may take {', '.join(known)} or ctx"
                 )

@@ -114,8 +114,12 @@ class Inbound:
     async def _run_controls(self, step: Step | None) -> None:
         try:
             while step is not None or self._controls:
-                if step is not None:
-                    await step
+                try:
+                    if step is not None:
+                        await step
+                except Exception:
+                    # The frames behind it must not wait for ever for one that failed.
+                    logger.exception("a control frame of %s could not be handled", self.connection.id)
                 step = self._handle(self._controls.popleft()) if self._controls else None
         finally:
             self._control_running = False

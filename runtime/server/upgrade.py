@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ __all__ = ["Accepted", "Refused", "UpgradeResponse", "decide"]
 logger = logging.getLogger("realtime.upgrade")
 
 MAX_REQUEST_ID = 128
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 @dataclass(slots=True)
@@ -140,8 +142,10 @@ def _joined(headers: Headers) -> dict[str, str]:
 def _extra_headers(headers: Mapping[str, str | Sequence[str]]) -> list[tuple[bytes, bytes]]:
     made = []
     for name, values in headers.items():
-        for value in [values] if isinstance(values, str) else values:
-            if any(character in "\r\n\0" for character in f"{name}{value}") or not name.strip():
-                raise ValueError(f"header {name!r} holds characters that a header may not have")
-            made.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be the name of a header")
+        for value in values if isinstance(values, list | tuple) else [values]:
+            if not isinstance(value, str) or any(character in "\r\n\0" for character in value):
+                raise ValueError(f"header {name!r}: a value must be text of one line, not {value!r}")
+            made.append((name.lower().encode(), value.encode("latin-1")))
     return made

@@ -1,0 +1,251 @@
+"""Who is let in: the checks in order, the hook, the request id. Spec: platform 1.5 and 1.6, wire 1.1 to 1.3."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+
+from runtime.core.settings import DevSettings, ServerSettings, Settings, WebSocketSettings
+from runtime.live.problems import LoadProblem
+from runtime.server.assembly import Runtime, assemble
+from runtime.server.hooks import Hook, HookSet
+from runtime.server.upgrade import Accepted, Refused, UpgradeResponse, decide
+from runtime.testing import FakeClock
+
+HOST = ("host", "app.example")
+ORIGIN = ("origin", "http://app.example")
+
+
+def runtime(
+    upgrade: Any = None, *, env: str = "test", skip_origin_check: bool = False, **websocket: Any
+) -> Runtime:
+    made = assemble(
+        None,
+        Settings(
+            server=ServerSettings(env=env),
+            websocket=WebSocketSettings(**websocket),
+            dev=DevSettings(skip_origin_check=skip_origin_check),
+        ),
+        clock=FakeClock(),
+    )
+    made.is_ready = True
+    if upgrade is not None:
+        made.set_hooks(HookSet({"upgrade": Hook("upgrade", upgrade)}))
+    return made
+
+
+def scope(*headers: tuple[str, str], **fields: Any) -> dict[str, Any]:
+    return {
+        "type": "websocket",
+        "scheme": "ws",
+        "path": "/ws",
+        "query_string": b"",
+        "client": ("10.0.0.7", 4711),
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
+        **fields,
+    }
+
+
+async def accepted(on: Runtime, *headers: tuple[str, str], **fields: Any) -> Accepted:
+    decision = await decide(on, scope(*(headers or (HOST, ORIGIN)), **fields))
+    assert isinstance(decision, Accepted), decision
+    return decision
+
+
+@pytest.mark.spec("WIRE-3")
+async def test_the_checks_come_in_order_and_the_first_that_fails_answers() -> None:
+    ran: list[str] = []
+    on = runtime(lambda: ran.append("hook"), max_connections=1)
+    on.is_ready = False
+    on.connections["other"] = object()
+    on.hooks_problem = LoadProblem("hooks.py", 1, "SyntaxError", "bad")
+    foreign = scope(HOST, ("origin", "http://evil.example"))
+    answers = [await decide(on, foreign)]
+    on.is_ready = True
+    answers.append(await decide(on, foreign))
+    del on.connections["other"]
+    answers.append(await decide(on, foreign))
+    on.hooks_problem = None
+    answers.append(await decide(on, foreign))
+    assert ran == []
+    assert answers == [
+        Refused(503, "Server is not ready, please retry"),
+        Refused(503, "Server is at connection capacity, please retry"),
+        Refused(500, "WebSocket handler failed to load"),
+        Refused(403, "Origin not allowed"),
+    ]
+    await accepted(on)
+    assert ran == ["hook"]
+
+
+@pytest.mark.spec("WIRE-8")
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (False, Refused(401, "Unauthorized")),
+        (RuntimeError("secret"), Refused(500, "Internal Server Error")),
+        (TimeoutError(), Refused(504, "Upgrade timed out")),
+        (asyncio.Event, Refused(504, "Upgrade timed out")),
+    ],
+)
+async def test_a_hook_that_refuses_fails_or_hangs(answer: Any, expected: Refused) -> None:
+    async def upgrade() -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is asyncio.Event:
+            await asyncio.Event().wait()
+        return answer
+
+    on = runtime(upgrade, upgrade_timeout=0.01)
+    assert await decide(on, scope(HOST, ORIGIN)) == expected
+    failed = expected.status == 500
+    assert on.metrics.get("hook_errors_total", "upgrade") == int(failed)
+
+
+@pytest.mark.spec("WIRE-8")
+@pytest.mark.parametrize(
+    ("answer", "user", "has_user"),
+    [
+        ({"id": 7}, {"id": 7}, True),
+        ("anybody", "anybody", True),
+        (0, 0, True),
+        ("", "", True),
+        ({}, {}, True),
+        (True, True, True),
+        (None, None, False),
+        (UpgradeResponse(), None, False),
+        (UpgradeResponse({"id": 7}), {"id": 7}, True),
+    ],
+)
+async def test_anything_else_accepts_and_is_the_user(answer: Any, user: Any, has_user: bool) -> None:
+    handshake = (await accepted(runtime(lambda: answer))).handshake
+    assert (handshake.user_data, handshake.has_user) == (user, has_user)
+
+
+async def test_without_a_hook_everybody_of_this_origin_is_in_and_nobody() -> None:
+    decision = await accepted(runtime(), HOST, ORIGIN, path="/rt/ws", client=None)
+    assert decision.headers == []
+    handshake = decision.handshake
+    assert (handshake.user_data, handshake.has_user) == (None, False)
+    assert (handshake.remote_address, handshake.path) == ("", "/rt/ws")
+
+
+@pytest.mark.parametrize(("scheme", "origin"), [("ws", "http://app.example"), ("wss", "https://app.example")])
+async def test_the_handshake_knows_the_peer(scheme: str, origin: str) -> None:
+    decision = await accepted(runtime(), HOST, ("origin", origin), scheme=scheme)
+    handshake = decision.handshake
+    assert (handshake.remote_address, handshake.origin, handshake.is_secure) == (
+        "10.0.0.7",
+        origin,
+        scheme == "wss",
+    )
+
+
+@pytest.mark.spec("WIRE-2")
+async def test_the_hook_sees_the_whole_request() -> None:
+    seen: dict[str, Any] = {}
+
+    async def upgrade(**values: Any) -> None:
+        seen.update(values)
+
+    await accepted(
+        runtime(upgrade),
+        HOST,
+        ORIGIN,
+        ("cookie", "a=1"),
+        ("cookie", "b=2; a=3"),
+        ("x-many", "1"),
+        ("x-many", "2"),
+        ("x-request-id", "r-1"),
+        query_string=b"token=%20x&y=1",
+    )
+    platform = seen.pop("platform")
+    assert platform.request_id == "r-1"
+    assert dict(seen.pop("cookies")) == {"a": "1", "b": "2"}
+    assert seen.pop("headers")["x-many"] == "1, 2"
+    assert seen == {
+        "url": "/ws?token=%20x&y=1",
+        "query": "token=%20x&y=1",
+        "remote_address": "10.0.0.7",
+        "request_id": "r-1",
+    }
+
+
+@pytest.mark.spec("WIRE-9")
+async def test_headers_of_the_answer_are_repeated_for_lists() -> None:
+    answer = UpgradeResponse(headers={"X-Hello": "wörld", "Set-Cookie": ["a=1", "b=2"], "x-none": []})
+    assert (await accepted(runtime(lambda: answer))).headers == [
+        (b"x-hello", "wörld".encode("latin-1")),
+        (b"set-cookie", b"a=1"),
+        (b"set-cookie", b"b=2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x": "a\r\nset-cookie: evil=1"},
+        {"x\n": "a"},
+        {"x": ["fine", "a\0b"]},
+        {"": "a"},
+        {"two words": "a"},
+        {"colon:": "a"},
+        {" ": "a"},
+        {"x": "snowman \N{SNOWMAN}"},
+        {"x": 5},
+        {"x": [b"bytes"]},
+        {5: "x"},
+    ],
+)
+async def test_headers_that_cannot_be_sent_refuse(
+    headers: dict[Any, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    on = runtime(lambda: UpgradeResponse(headers=headers))
+    assert await decide(on, scope(HOST, ORIGIN)) == Refused(500, "Internal Server Error")
+    assert "hook upgrade" in caplog.text
+
+
+@pytest.mark.spec("WIRE-10", "LIVE-23")
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("r-1", "r-1"),
+        ("  r-1\t", "r-1"),
+        ("!~", "!~"),
+        ("x" * 128, "x" * 128),
+        ("x" * 129, None),
+        ("", None),
+        ("   ", None),
+        ("two words", None),
+        ("tab\tinside", None),
+        ("ümlaut", None),
+        ("del\x7f", None),
+        (None, None),
+    ],
+)
+async def test_a_request_id_is_taken_if_it_is_visible_ascii(sent: str | None, kept: str | None) -> None:
+    extra = [] if sent is None else [("x-request-id", sent)]
+    handshake = (await accepted(runtime(), HOST, ORIGIN, *extra)).handshake
+    if kept is None:
+        assert uuid.UUID(handshake.request_id).version == 4
+    else:
+        assert handshake.request_id == kept
+
+
+@pytest.mark.spec("WIRE-6")
+async def test_a_client_without_an_origin_needs_a_hook() -> None:
+    assert await decide(runtime(), scope(HOST)) == Refused(403, "Origin not allowed")
+    await accepted(runtime(lambda: None), HOST)
+    await accepted(runtime(allowed_origins="*"), HOST)
+
+
+@pytest.mark.parametrize(
+    ("env", "skip", "allowed"), [("dev", True, True), ("dev", False, False), ("production", True, False)]
+)
+async def test_only_dev_may_skip_the_origin_check(env: str, skip: bool, allowed: bool) -> None:
+    on = runtime(env=env, skip_origin_check=skip)
+    decision = await decide(on, scope(HOST, ("origin", "http://localhost:5173")))
+    assert isinstance(decision, Accepted) is allowed
