@@ -400,8 +400,8 @@ async def test_configure_changes_the_given_options_only() -> None:
         call = s.client.call("a/b")
         await s.clock.advance(2)
         assert await code_of(call) == "TIMEOUT"
-        with pytest.raises(TypeError, match="unknown option 'timout'; did you mean 'timeout'"):
-            s.client.configure(timout=3)
+        with pytest.raises(TypeError, match="unknown option 'timeouts'; did you mean 'timeout'"):
+            s.client.configure(timeouts=3)
         with pytest.raises(ValueError, match="timeout: must be above 0"):
             s.client.configure(resume_grace=1, timeout=0)
         assert s.client._options.resume_grace == 60
