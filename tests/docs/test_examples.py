@@ -122,7 +122,7 @@ def test_tests_of_a_document_pass(document: str, tmp_path: Path) -> None:
     for example in examples.examples_of(document):
         if example.file:
             examples.write(example, tmp_path)
-    run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], tmp_path)
+    run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio"], tmp_path)
 
 
 @pytest.mark.parametrize("example", RUN_EXAMPLES, ids=ids(RUN_EXAMPLES))
