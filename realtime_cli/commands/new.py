@@ -181,7 +181,7 @@ def _report(console: Console, name: str, template: Template, made: MadeProject, 
         )
         return
     console.say(
-        f"{console.paint('Made', 'green', 'bold')} {console.paint(name, 'bold')} from {template.name}"
+        f"{console.paint('Made', 'green', 'bold')} {console.paint(name, 'bold')} from the {template.name} template"
     )
     console.detail(f"{made.folder}: {len(made.files)} files, git: {git}")
     console.say()

@@ -182,7 +182,7 @@ def test_defaults_need_no_name(tmp_path: Path) -> None:
     [
         ((), "the name of the project is missing"),
         (("1st",), "'1st' cannot be the name of a project: a name starts with a letter"),
-        (("app", "--template", "bord"), "there is no template 'bord'; there are: board, minimal"),
+        (("app", "--template", "boards"), "there is no template 'boards'; there are: board, minimal"),
         (("taken",), "is not empty"),
         (("file",), "is a file"),
     ],

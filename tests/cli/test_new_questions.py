@@ -118,6 +118,6 @@ def test_with_a_name_nothing_is_asked(tmp_path: Path) -> None:
 
 
 def test_what_uvx_started_goes_on_with_uv_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys, "prefix", "/home/me/.cache/uv/archive-v0/abc")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "uv/archive-v0/abc"))
     monkeypatch.chdir(tmp_path)
     assert command._next_commands(tmp_path / "shop") == ["cd shop", "uv run realtime dev", "uv run pytest"]
