@@ -43,7 +43,9 @@ def declared() -> set[str]:
 
 
 def test_every_imported_package_is_declared() -> None:
-    missing = {name: file for name, file in imported().items() if name not in declared() | OPTIONAL | THROUGH_COPIER}
+    missing = {
+        name: file for name, file in imported().items() if name not in declared() | OPTIONAL | THROUGH_COPIER
+    }
     assert missing == {}
 
 
