@@ -1,12 +1,17 @@
-"""Which pages may connect. Spec: wire 1.4."""
+"""Which pages may connect. Spec: wire 1.4, platform 5.8."""
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 
 __all__ = ["is_allowed_origin"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+NO_PORT = -1  # of origins such as capacitor://localhost, whose scheme has no default
+
+# A scheme, a host and perhaps a port: no user, path, query, blank or backslash, which parsers read differently.
+_SHAPE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@\\:\[\]]+)(?::[0-9]+)?")
 
 
 def is_allowed_origin(
@@ -14,9 +19,13 @@ def is_allowed_origin(
 ) -> bool:
     """Return whether a request with this `Origin` header may open a WebSocket.
 
+    Both sides are compared by scheme, host and port, letters of either case and default ports being the same. An
+    origin with a user, a path or port 0 is never allowed but by `*`, and neither is `null`.
+
     Args:
         origin: the header, `None` when it is missing: then an upgrade hook has to authenticate the client.
-        policy: `*`, `same-origin`, or the origins that are allowed.
+        policy: `*`, `same-origin`, or the origins that are allowed; `https://*.app.example` stands for one or more
+            labels before `.app.example`.
         host: the `Host` header.
         scheme: `http` or `https`, as the request came in.
         has_upgrade_hook: whether the app has an `upgrade` hook.
@@ -25,18 +34,33 @@ def is_allowed_origin(
         return True
     if origin is None:
         return has_upgrade_hook
-    if policy != "same-origin":
-        return origin in policy
     sent = _normal(origin)
-    return sent is not None and sent == _normal(f"{scheme}://{host}")
+    if sent is None:
+        return False
+    if policy == "same-origin":
+        return sent == _normal(f"{scheme}://{host}")
+    return any(_matches(sent, _normal(entry)) for entry in policy)
+
+
+def _matches(sent: tuple[str, str, int], entry: tuple[str, str, int] | None) -> bool:
+    if entry is None:
+        return False
+    scheme, host, port = entry
+    if not host.startswith("*."):
+        return sent == entry
+    suffix = host[1:]
+    return sent[0] == scheme and sent[2] == port and sent[1].endswith(suffix) and sent[1] != suffix
 
 
 def _normal(url: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port of an origin in lower case, or `None` when it is none."""
+    if _SHAPE.fullmatch(url) is None:
+        return None
     try:
         parts = urllib.parse.urlsplit(url)
-        port = parts.port or DEFAULT_PORTS.get(parts.scheme)
+        port = DEFAULT_PORTS.get(parts.scheme, NO_PORT) if parts.port is None else parts.port
     except ValueError:
         return None
-    if not parts.hostname or port is None:
+    if not parts.hostname or not port:
         return None
     return parts.scheme, parts.hostname, port
