@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -49,6 +50,14 @@ class Person:
     def types(self, text: str) -> None:
         self.seen = ""
         os.write(self.terminal, text.encode())
+
+    def interrupts(self) -> None:
+        """Send SIGINT until it ends: one that comes between the prompt and the reading waits for a key."""
+        for _ in range(TIMEOUT):
+            self.child.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(1)
+                return
 
     def close(self) -> None:
         if self.child.poll() is None:
@@ -100,7 +109,7 @@ def test_enter_takes_the_defaults(person: Person, tmp_path: Path) -> None:
 def test_who_leaves_at_a_question_gets_130_and_no_project(how: str, person: Person, tmp_path: Path) -> None:
     person.reads("Name of the project [myapp]: ")
     if how == "interrupt":
-        person.child.send_signal(signal.SIGINT)
+        person.interrupts()
     else:
         person.types("\x04")
     assert person.child.wait(TIMEOUT) == 130
