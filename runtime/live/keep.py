@@ -50,8 +50,14 @@ class KeepStore:
 def _fingerprint(factory: Callable[..., Any]) -> Any:
     """Return something that is equal for two executions of the same source of `factory`, and else differs."""
     if isinstance(factory, types.FunctionType):
-        return ("function", _code_key(factory.__code__), factory.__defaults__, _cells(factory))
-    return ("object", getattr(factory, "__module__", ""), getattr(factory, "__qualname__", repr(factory)))
+        keywords = sorted((factory.__kwdefaults__ or {}).items(), key=lambda item: item[0])
+        return ("function", _code_key(factory.__code__), factory.__defaults__, keywords, _cells(factory))
+    name = (getattr(factory, "__module__", ""), getattr(factory, "__qualname__", repr(factory)))
+    if isinstance(factory, type):
+        # A kept instance of a class whose code was edited would go on with the old methods.
+        methods = [v for v in vars(factory).values() if isinstance(v, types.FunctionType)]
+        return ("class", *name, [_fingerprint(method) for method in methods])
+    return ("object", *name)
 
 
 def _code_key(code: types.CodeType) -> Any:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Buckets", "RateLimits", "Rule", "identity_of"]
 
+# Seconds between two looks at all buckets while they are full.
+SWEEP_INTERVAL = 1.0
+
 
 @dataclass(slots=True, frozen=True)
 class Rule:
@@ -28,7 +31,8 @@ class Rule:
     def __post_init__(self) -> None:
         if isinstance(self.points, bool) or not isinstance(self.points, int) or self.points < 1:
             raise ValueError(f"points: must be an integer >= 1, not {self.points!r}")
-        if not isinstance(self.window, int | float) or not math.isfinite(self.window) or self.window <= 0:
+        is_number = isinstance(self.window, int | float) and not isinstance(self.window, bool)
+        if not is_number or not math.isfinite(self.window) or self.window <= 0:
             raise ValueError(f"window: must be a positive number of seconds, not {self.window!r}")
 
 
@@ -43,13 +47,19 @@ class RateLimits:
         overrides: Mapping[str, Rule] | None = None,
         exempt: Iterable[str] = (),
     ) -> None:
-        if isinstance(exempt, str):
-            raise ValueError("exempt: must be a list of paths, not one string")
+        paths = [exempt] if isinstance(exempt, str) else list(exempt)
+        if isinstance(exempt, str) or not all(isinstance(path, str) for path in paths):
+            raise ValueError(f"exempt: must be a list of paths, not {exempt!r}")
         if overrides is not None and not isinstance(overrides, Mapping):
             raise ValueError("overrides: must be a mapping from path to Rule")
+        if default is not None and not isinstance(default, Rule):
+            raise ValueError(f"default: must be a Rule, not {default!r}")
+        for path, rule in (overrides or {}).items():
+            if not isinstance(rule, Rule):
+                raise ValueError(f"overrides: {path!r} needs a Rule, not {rule!r}")
         self._default = default
         self._overrides = dict(overrides or {})
-        self._exempt = frozenset(exempt)
+        self._exempt = frozenset(paths)
 
     def rule(self, path: str) -> Rule | None:
         """Return the rule for `path`, or `None` when it is not limited."""
@@ -69,11 +79,18 @@ class Buckets:
     refused and known ones go on.
     """
 
-    __slots__ = ("_buckets", "_clock")
+    __slots__ = ("_buckets", "_clock", "_paths", "_swept_at")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._buckets: dict[tuple[str, str], _Bucket] = {}
+        self._paths: dict[str, set[str]] = {}
+        self._swept_at = -math.inf
+
+    def forget(self, identity: str) -> None:
+        """Drop the buckets of a caller that cannot come back: a guest whose connection is gone."""
+        for path in self._paths.pop(identity, ()):
+            self._buckets.pop((path, identity), None)
 
     def take(self, path: str, identity: str, rule: Rule) -> None:
         """Count one call.
@@ -102,14 +119,26 @@ class Buckets:
 
     def _new(self, path: str, identity: str, rule: Rule, now: float) -> _Bucket:
         if len(self._buckets) >= capacity.get("MAX_RATE_LIMIT_IDENTITIES"):
-            stale = [key for key, known in self._buckets.items() if now - known.start >= 2 * known.window]
-            for key in stale:
-                del self._buckets[key]
-            if not stale:
+            if not self._sweep(now):
                 capacity.record("MAX_RATE_LIMIT_IDENTITIES", "reject")
                 raise LiveError("RATE_LIMITED", "Too many concurrent rate-limit identities")
         bucket = self._buckets[path, identity] = _Bucket(now, rule.window)
+        self._paths.setdefault(identity, set()).add(path)
         return bucket
+
+    def _sweep(self, now: float) -> bool:
+        """Drop stale buckets, at most once a second since it looks at all of them; return whether any went."""
+        if now - self._swept_at < SWEEP_INTERVAL:
+            return False
+        self._swept_at = now
+        stale = [key for key, known in self._buckets.items() if now - known.start >= 2 * known.window]
+        for path, identity in stale:
+            del self._buckets[path, identity]
+            paths = self._paths[identity]
+            paths.discard(path)
+            if not paths:
+                del self._paths[identity]
+        return bool(stale)
 
 
 def identity_of(user: Any, connection_id: str | None) -> str:
