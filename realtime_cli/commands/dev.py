@@ -93,6 +93,7 @@ def dev(
         Layout(settings.server.live, settings.server.web, settings.server.hooks),
         listening,
         terminal,
+        address=f"{settings.server.host}:{settings.server.port}",
         flags={name: value for name, value in flags.items() if value is not None},
         reload=settings.dev.reload and not no_reload,
         on_ready=greet,

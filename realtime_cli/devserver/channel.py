@@ -67,11 +67,13 @@ class Load(Message, frozen=True, kw_only=True, tag=True):
     """Load the project and serve it on the inherited socket `listen_fd`.
 
     `flags` are settings of the command line by `section.key`. `may_degrade`: nobody serves yet, so a broken
-    project is served too, with its mistakes as overlay. `terminal` is how to print.
+    project is served too, with its mistakes as overlay. `terminal` is how to print. `address` is what the settings
+    asked for when the socket was opened, as `host:port`.
     """
 
     project: str
     listen_fd: int
+    address: str
     flags: dict[str, Any]
     may_degrade: bool
     terminal: dict[str, Any]

@@ -63,6 +63,7 @@ class DevServer:
     Args:
         project: the project's folder, without symbolic links.
         listening: a listening socket; it stays open until `run` returns.
+        address: what the settings asked for, as `host:port`; a worker says when they ask for another.
         flags: settings of the command line by `section.key`, for the workers.
         on_ready: called once, when the first worker serves, with the seconds that its start took.
     """
@@ -74,6 +75,7 @@ class DevServer:
         listening: socket.socket,
         terminal: Terminal,
         *,
+        address: str,
         flags: dict[str, Any],
         reload: bool,
         on_ready: Callable[[float], None],
@@ -81,6 +83,7 @@ class DevServer:
         self._project = project
         self._listening = listening
         self._terminal = terminal
+        self._address = address
         self._flags = flags
         self._reload = reload
         self._on_ready = on_ready
@@ -208,6 +211,7 @@ class DevServer:
         load = Load(
             project=str(self._project),
             listen_fd=self._listening.fileno(),
+            address=self._address,
             flags=self._flags,
             may_degrade=may_degrade,
             terminal=msgspec.to_builtins(self._terminal.options),

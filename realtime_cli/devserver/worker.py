@@ -149,6 +149,10 @@ class Worker:
             app, self._project, self._pages, self._terminal, self._tasks, types=settings.dev.types
         )
         self._reloading.show_first_problems()
+        address = f"{settings.server.host}:{settings.server.port}"
+        if address != self._load.address:
+            text = f"[server] asks for {address} now; it counts when realtime dev is started again"
+            self._terminal.important("warning", text)
 
         async def announce() -> None:
             await server.ready.wait()

@@ -290,6 +290,18 @@ async def test_broken_settings_leave_the_old_worker_and_an_overlay(
         assert await user_of(dev.port) == "first"
 
 
+async def test_another_port_in_the_settings_waits_for_the_next_start(project: Path) -> None:
+    with running(project) as dev:
+        mark = dev.mark()
+        save(project / "realtime.toml", "[server]\nport = 1\n")
+        dev.wait_event("ready", mark)
+        assert dev.events("warning", mark) == []  # the command line said which port
+        save(project / "realtime.toml", "[server]\nport = 1\nhost = 'localhost'\n")
+        warning = dev.wait_event("warning", mark)
+        assert "localhost:0" in warning["message"]
+        assert await user_of(dev.port) == "first"
+
+
 async def test_the_live_folder_may_move(project: Path) -> None:
     with running(project) as dev:
         save(project / "code/notes.py", (project / "live/todos.py").read_text())

@@ -31,7 +31,12 @@ def ends() -> Iterator[tuple[Connection, Connection]]:
 def test_messages_arrive_whole_and_in_order(ends: tuple[Connection, Connection]) -> None:
     parent, worker = ends
     load = Load(
-        project="p", listen_fd=3, flags={"server.port": 1}, may_degrade=True, terminal={"quiet": True}
+        project="p",
+        listen_fd=3,
+        address="::1:0",
+        flags={"server.port": 1},
+        may_degrade=True,
+        terminal={"quiet": True},
     )
     sent = [load, Reload(paths=["live/a.py", "ü\n"]), Assets(css=[], page=True), Stop()]
     for message in sent:
@@ -63,7 +68,7 @@ def test_the_end_is_read_as_none_and_sending_says_so(ends: tuple[Connection, Con
 
 
 def test_closing_wakes_a_thread_that_reads(ends: tuple[Connection, Connection]) -> None:
-    parent, worker = ends
+    _, worker = ends
     received: list[object] = []
     reading = threading.Thread(target=lambda: received.append(worker.receive()))
     reading.start()
