@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -82,15 +83,26 @@ class Ctx:
         return True
 
     def batch(self, messages: Iterable[BatchMessage]) -> None:
-        """Publish several messages, checked first: nothing is published when one is bad."""
-        made = [
-            self._event(
-                m["topic"], m["event"], m.get("data"), seq=bool(m.get("seq", True)) and not m.get("volatile")
-            )
-            for m in messages
-        ]
+        """Publish several messages, checked first: nothing is published when one is bad.
+
+        Raises:
+            LiveError: `INVALID_TOPIC` for a system topic.
+            ValueError, TypeError: with the index of the bad message.
+        """
+        made = [self._event_of(index, message) for index, message in enumerate(messages)]
         for event in made:
             self._enqueue(event)
+
+    def _event_of(self, index: int, message: BatchMessage) -> Event:
+        if not isinstance(message, Mapping):
+            raise TypeError(f"message {index}: a mapping with topic and event is needed, not {message!r}")
+        seq = bool(message.get("seq", True)) and not message.get("volatile")
+        try:
+            return self._event(message["topic"], message["event"], message.get("data"), seq=seq)
+        except KeyError as error:
+            raise ValueError(f"message {index}: {error} is missing") from None
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"message {index}: {error}") from error
 
     def shed(self, class_name: str) -> bool:
         """Return whether work of this class should be refused now; `False` without `live.admission`.

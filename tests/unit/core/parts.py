@@ -25,11 +25,12 @@ MIB = 1024 * 1024
 
 
 class KeepingSink:
-    """Keeps every write; a test raises `buffered` to play a peer that does not read."""
+    """Keeps every write; a test raises `buffered`, or sets `is_stuck`, to play a peer that does not read."""
 
     def __init__(self) -> None:
         self.writes: list[list[str]] = []
         self.buffered = 0
+        self.is_stuck = False
         self.ended: list[Any] = []
 
     @property
@@ -38,6 +39,8 @@ class KeepingSink:
 
     def write(self, frames: Sequence[Frame]) -> None:
         self.writes.append([frame.text for frame in frames])
+        if self.is_stuck:
+            self.buffered += sum(frame.size for frame in frames)
 
     def close(self, code: int, reason: str) -> None:
         self.ended.append((code, reason))

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tests.server.conftest import make_app
+from tests.unit.core.conftest import default_capacity
 
-__all__ = ["make_app"]
+__all__ = ["default_capacity", "make_app"]
