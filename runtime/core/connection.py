@@ -92,7 +92,9 @@ class Connection:
         "remote_address",
         "request_id",
         "signal",
+        "stream_topics",
         "user_data",
+        "wire_topics",
     )
 
     def __init__(
@@ -130,6 +132,9 @@ class Connection:
         #: Every topic held, by whatever door; `granted` are those that went through the gate.
         self.all_topics: set[str] = set()
         self.granted: set[str] = set()
+        #: Topics that a subscribe frame of the client took, and those that a stream request put it on.
+        self.wire_topics: set[str] = set()
+        self.stream_topics: set[str] = set()
         self.frames_out = 0
         #: `frames_out` when the keepalive last looked; see `runtime.server.keepalive`.
         self.last_out = 0
@@ -186,6 +191,8 @@ class Connection:
     def unsubscribe(self, topic: str) -> bool:
         """Take the connection off `topic`; return whether it was on it."""
         self.granted.discard(topic)
+        self.wire_topics.discard(topic)
+        self.stream_topics.discard(topic)
         return self._subscriptions.remove(self, topic)
 
     def write(self, frame: Frame, *, control: bool = False) -> SendResult:
@@ -198,6 +205,10 @@ class Connection:
             return SendResult.DROPPED
         limit = self._max_backpressure
         buffered = self._pending_bytes + self._sink.buffered
+        if buffered >= limit:
+            # What is queued in this turn says nothing of the peer: hand it over and look at what stays behind.
+            self.flush()
+            buffered = self._sink.buffered
         if buffered >= limit and (not control or buffered >= 2 * limit):
             self._dropped += 1
             self._metrics.add("ws_frames_dropped_total", "control" if control else "publish")
@@ -219,10 +230,13 @@ class Connection:
         Raises:
             ValueError: data that is no text.
         """
-        return self.write(Frame(data.encode() if isinstance(data, str) else bytes(data).decode().encode()))
+        frame = Frame(data.encode() if isinstance(data, str) else bytes(data).decode().encode())
+        self._platform.flush()
+        return self.write(frame)
 
     def send_event(self, topic: str, event: str, data: Any = None) -> SendResult:
         """Queue an envelope without a number for this peer alone."""
+        self._platform.flush()
         return self.write(Frame(envelope.encode_envelope(topic, event, jsoncodec.encode(data), None)))
 
     def flush(self) -> None:
@@ -252,6 +266,7 @@ class Connection:
         """Do what `close` does, from code that cannot await; the code is not checked."""
         if self.closed:
             return
+        self._platform.flush()
         self.flush()
         self.closed = True
         self._sink.close(code, clip_reason(reason))

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import capacity
+from runtime.core.tasks import reraise_own_cancellation
 from runtime.wire import control, names
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class Gate:
         try:
             async with asyncio.timeout(self._timeout):
                 return _reason(await _settled(hook(connection, topic)))
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            reraise_own_cancellation()
             self._failed("subscribe")
             return INTERNAL_ERROR
 
@@ -86,7 +88,8 @@ class Gate:
                 return [None] * len(topics)
             if isinstance(answer, Mapping):
                 return [_reason(answer.get(topic)) for topic in topics]
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            reraise_own_cancellation()
             self._failed("subscribe_batch")
             return [INTERNAL_ERROR] * len(topics)
         logger.error("hook subscribe_batch returned %s; return a mapping or None", type(answer).__name__)

@@ -7,12 +7,15 @@ is the order in which they were produced, and a burst costs a peer one write. Sp
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runtime.core.connection import Connection
 
 __all__ = ["TurnOutbox"]
+
+logger = logging.getLogger("realtime.outbox")
 
 
 class TurnOutbox:
@@ -37,4 +40,11 @@ class TurnOutbox:
             return
         self._dirty = []
         for connection in dirty:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception:
+                # One transport that fails must not keep the frames of the others.
+                logger.exception(
+                    "the frames of connection %s could not be written; it is dropped", connection.id
+                )
+                connection.terminate()

@@ -166,6 +166,10 @@ class Platform:
         core.metrics.add("publish_total", "publish_batched", amount=len(made))
         core.publisher.publish_many(made)
 
+    def flush(self) -> None:
+        """Publish now what live functions published in this turn of the loop; direct sends do this by themselves."""
+        self._core.turn.flush()
+
     async def subscribe(self, ws: Connection, topic: str) -> str | None:
         """Subscribe a connection through the gate; `None` when done, else the reason of the denial."""
         return await self._core.membership.join(ws, topic)

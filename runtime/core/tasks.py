@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-__all__ = ["TaskOwner"]
+__all__ = ["TaskOwner", "reraise_own_cancellation"]
 
 logger = logging.getLogger("realtime.tasks")
 
 T = TypeVar("T")
+
+
+def reraise_own_cancellation() -> None:
+    """Raise the `CancelledError` that is being handled if it was meant for the running task.
+
+    Awaiting a task that somebody else cancelled raises the same class; at a border it is a failure like any other.
+    """
+    error = sys.exc_info()[1]
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+        raise error
 
 
 class TaskOwner:

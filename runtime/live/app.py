@@ -17,7 +17,7 @@ from runtime.live.generation import Generation
 from runtime.live.loader import LiveLoader
 from runtime.live.pipeline import Pipeline
 from runtime.live.problems import user_traceback
-from runtime.live.ratelimit import Buckets
+from runtime.live.ratelimit import Buckets, identity_of
 from runtime.live.registry import LiveModule, Registry, build_registry
 from runtime.live.reload import Refresher, ReloadResult, compare
 from runtime.live.roompresence import RoomPresence
@@ -81,8 +81,9 @@ class LiveApp:
             RoomPresence(platform, self.functions, clock),
             max_frame,
         )
+        self._buckets = Buckets(clock)
         self.dispatcher = Dispatcher(
-            pipeline=Pipeline(self.functions, self.streams, Buckets(clock)),
+            pipeline=Pipeline(self.functions, self.streams, self._buckets),
             functions=self.functions,
             streams=self.streams,
             turn=turn,
@@ -170,6 +171,7 @@ class LiveApp:
     def connection_closed(self, connection: Connection) -> None:
         """End everything of a connection that is gone."""
         self.streams.leave_all(connection)
+        self._buckets.forget(identity_of(None, connection.id))
 
     async def close(self, *, timeout: float) -> int:
         """Wait for running calls, at most `timeout` seconds, then end them; return how many were ended."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +15,32 @@ __all__ = ["call", "call_in_thread", "call_with_as_many"]
 
 
 async def call(function: Callable[..., Any], *args: Any) -> Any:
-    """Call `function` and await what it returns if that is awaitable."""
-    result = function(*args)
-    return await result if inspect.isawaitable(result) else result
+    """Call `function` and await what it returns if that is awaitable.
+
+    Raises:
+        RuntimeError: it called `sys.exit()`, which must not end the worker and everybody's connections.
+    """
+    try:
+        result = function(*args)
+        return await result if inspect.isawaitable(result) else result
+    except SystemExit as error:
+        raise _exit_refused(function) from error
 
 
 async def call_in_thread(executor: Executor, function: Callable[..., Any], *args: Any) -> Any:
     """Run a plain function in `executor` with the present context variables."""
     context = contextvars.copy_context()
-    bound = functools.partial(context.run, function, *args)
-    return await asyncio.get_running_loop().run_in_executor(executor, bound)
+
+    def body() -> Any:
+        try:
+            return context.run(function, *args)
+        except StopIteration as error:
+            # A future cannot carry it: the call would never end.
+            raise RuntimeError(f"{_name(function)} raised StopIteration") from error
+        except SystemExit as error:
+            raise _exit_refused(function) from error
+
+    return await asyncio.get_running_loop().run_in_executor(executor, body)
 
 
 async def call_with_as_many(function: Callable[..., Any], args: Sequence[Any]) -> Any:
@@ -42,3 +57,11 @@ def accepted(function: Callable[..., Any], most: int) -> int:
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             count += 1
     return min(count, most)
+
+
+def _exit_refused(function: Callable[..., Any]) -> RuntimeError:
+    return RuntimeError(f"{_name(function)} called sys.exit(); raise LiveError or return instead")
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", repr(function))

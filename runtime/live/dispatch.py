@@ -12,6 +12,7 @@ from runtime.core import capacity
 from runtime.core.errors import LiveError, WireError, to_wire
 from runtime.core.events import CallFinished, EventBus
 from runtime.core.sink import Frame
+from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.callables import call
 from runtime.live.pipeline import Pipeline, resolve
 from runtime.live.stream import StreamResult, StreamRunner
@@ -39,6 +40,9 @@ logger = logging.getLogger("realtime.rpc")
 OVERLOADED = WireError("OVERLOADED", "Too many calls in flight")
 BAD_ENTRY = WireError("INVALID_REQUEST", "Each batch entry requires rpc and id")
 TOO_DEEP = WireError("INVALID_REQUEST", "Envelope too deep")
+
+# The reply waits for the app's error handler, but not for one that hangs.
+ON_ERROR_TIMEOUT = 5.0
 
 # Labels of calls that no registered path stands for, so that clients cannot make metric series.
 INVALID_PATH = "__invalid__"
@@ -134,18 +138,23 @@ class Dispatcher:
     async def _run_call(self, connection: Connection, frame: CallFrame, slots: CallSlots) -> None:
         try:
             answer = await self._execute(connection, frame)
-            await self._turn.flush_stored()
         finally:
             slots.give_back()
+        await self._turn.flush_stored()
         if frame.id is not None:
-            reply = Frame(rpc.encode_reply(frame.id, answer.inner))
-            if self._max_frame and reply.size > self._max_frame:
-                reply = Frame(
-                    rpc.encode_reply(frame.id, self._error_bytes(frame.id, WireError(*rpc.TOO_LARGE)))
-                )
-            connection.write(reply, control=True)
+            self._reply(connection, frame.id, answer.inner)
         if answer.stream is not None:
             self._streams.written(answer.stream, connection)
+
+    def _reply(self, connection: Connection, id: str, inner: bytes) -> None:
+        """Write one reply; one that the client would drop for its size becomes an error that says so."""
+        reply = Frame(rpc.encode_reply(id, inner))
+        if self._max_frame and reply.size > self._max_frame:
+            reply = Frame(rpc.encode_reply(id, self._error_bytes(id, WireError(*rpc.TOO_LARGE))))
+            if reply.size > self._max_frame:  # the id alone is that long: no answer can reach its caller
+                self._metrics.add("rpc_calls_dropped_total", "reply_size")
+                return
+        connection.write(reply, control=True)
 
     async def _run_batch(self, connection: Connection, frame: BatchFrame, slots: CallSlots) -> None:
         async def entry(one: CallFrame | BadEntry) -> _Answer:
@@ -186,7 +195,8 @@ class Dispatcher:
                 self._warn_not_volatile(endpoint)
             result = await self._pipeline.run(generation.registry, endpoint, ctx, connection, frame)
             answer = self._answer(frame.id or "", result, ctx)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            reraise_own_cancellation()
             failure = error
             wire_error = to_wire(error, self._traceback_of if self._dev else None)
             answer = _Answer(self._error_bytes(frame.id or "", wire_error))
@@ -210,13 +220,16 @@ class Dispatcher:
             self._streams.roll_back(result, ctx)
             raise
 
-    async def _unexpected(self, generation: Generation, path: str, error: Exception, ctx: Ctx | None) -> None:
+    async def _unexpected(
+        self, generation: Generation, path: str, error: BaseException, ctx: Ctx | None
+    ) -> None:
         logger.error("%s failed\n%s", path, self._traceback_of(error).rstrip())
         handler = generation.registry.options.on_error
         if handler is None:
             return
         try:
-            await call(handler, path, error, ctx)
+            async with asyncio.timeout(ON_ERROR_TIMEOUT):
+                await call(handler, path, error, ctx)
         except Exception:
             logger.exception("the on_error handler failed")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from runtime.core.errors import ACCESS_DENIED, AUTHENTICATION_REQUIRED, LiveError
+from runtime.live.callables import call
 
 __all__ = ["Guard", "denied", "guard", "run_guard"]
 
@@ -24,10 +24,7 @@ class Guard:
     async def __call__(self, ctx: Any) -> None:
         """Raise unless every part lets the call pass."""
         for check in self.checks:
-            answer = check(ctx)
-            if inspect.isawaitable(answer):
-                answer = await answer
-            if answer is False:
+            if await call(check, ctx) is False:
                 raise denied(ctx.user)
 
 
@@ -70,9 +67,7 @@ async def run_guard(check: Check, ctx: Any) -> None:
     never travels.
     """
     try:
-        answer = check(ctx)
-        if inspect.isawaitable(answer):
-            answer = await answer
+        answer = await call(check, ctx)
     except LiveError:
         raise
     except Exception as error:

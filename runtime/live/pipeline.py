@@ -67,16 +67,38 @@ class Pipeline:
             produced.append(result)
             return result
 
-        run: Callable[[], Awaitable[Any]] = innermost
-        for middleware in reversed(registry.middleware):
-            run = _wrap(middleware, ctx, run)
         try:
-            final = await run()
+            final = await _through(registry, ctx, innermost)
         except BaseException:
             self._abandon(produced, None, ctx)
             raise
         self._abandon(produced, final, ctx)
         return final
+
+    async def refresh(self, registry: Registry, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
+        """Return a fresh value of a stream that `ctx.ws` is subscribed to, after the checks of a new request.
+
+        Args:
+            registry: the one in force.
+            endpoint: the stream in it.
+            ctx: a ctx of the subscribed connection.
+            args: the stream's arguments as the client sent them.
+
+        Raises:
+            LiveError: middleware, guard, gate, access or the loader refuse, or the arguments fit no longer.
+        """
+
+        async def innermost() -> Any:
+            if endpoint.guard is not None:
+                await run_guard(endpoint.guard, ctx)
+            if registry.options.before_execute is not None:
+                await call(registry.options.before_execute, ctx.ws, endpoint.path, args)
+            decoded = endpoint.signature.decode(args)
+            if endpoint.room is not None:
+                await endpoint.room.admit(ctx, decoded)
+            return await self._streams.reload(endpoint, ctx, decoded)
+
+        return await _through(registry, ctx, innermost)
 
     def _abandon(self, produced: list[Any], final: Any, ctx: Ctx) -> None:
         """Undo the subscription of a stream whose reply middleware replaced or refused."""
@@ -104,6 +126,14 @@ class Pipeline:
         if endpoint.kind == "rpc":
             return await self._functions.run(endpoint, ctx, args)
         return await self._streams.load_once(endpoint, ctx, args)
+
+
+async def _through(registry: Registry, ctx: Ctx, innermost: Callable[[], Awaitable[Any]]) -> Any:
+    """Run `innermost` inside the middleware, the first registered outermost."""
+    run = innermost
+    for middleware in reversed(registry.middleware):
+        run = _wrap(middleware, ctx, run)
+    return await run()
 
 
 def _wrap(

@@ -118,10 +118,9 @@ class Buckets:
         bucket.current += 1
 
     def _new(self, path: str, identity: str, rule: Rule, now: float) -> _Bucket:
-        if len(self._buckets) >= capacity.get("MAX_RATE_LIMIT_IDENTITIES"):
-            if not self._sweep(now):
-                capacity.record("MAX_RATE_LIMIT_IDENTITIES", "reject")
-                raise LiveError("RATE_LIMITED", "Too many concurrent rate-limit identities")
+        if len(self._buckets) >= capacity.get("MAX_RATE_LIMIT_IDENTITIES") and not self._sweep(now):
+            capacity.record("MAX_RATE_LIMIT_IDENTITIES", "reject")
+            raise LiveError("RATE_LIMITED", "Too many concurrent rate-limit identities")
         bucket = self._buckets[path, identity] = _Bucket(now, rule.window)
         self._paths.setdefault(identity, set()).add(path)
         return bucket

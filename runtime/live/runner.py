@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from runtime.core.tasks import TaskOwner
-from runtime.live.callables import call_in_thread
+from runtime.live.callables import call, call_in_thread
 from runtime.live.context import Ctx, ThreadCtx, call_in
 
 if TYPE_CHECKING:
@@ -54,8 +53,7 @@ class FunctionRunner:
             return None
         if endpoint.thread:
             return await call_in_thread(self._executor, call_in, ctx, function, args)
-        result = call_in(ctx, function, args)
-        return await result if inspect.isawaitable(result) else result
+        return await call(call_in, ctx, function, args)
 
 
 def _key(frame: CallFrame | None) -> str | None:

@@ -27,6 +27,12 @@ _PATH_PART = re.compile(r"\[(\d+)\]|\.([^.\[\]]+)|\[\.\.\.\]")
 _AT = re.compile(r" - at (?:key in )?`\$([^`]*)`$")
 
 
+# A frame full of wrong elements is answered with the first of them; the rest would cost memory and time only.
+MAX_ISSUES = 50
+# Above this many faults pydantic is not asked for the list: building it costs more than the whole frame.
+MAX_DETAILED_FAULTS = 1000
+
+
 class SignatureError(TypeError):
     """A handler's signature cannot be called from a client, or an annotation cannot be a schema."""
 
@@ -98,9 +104,11 @@ class Signature:
         if self._rest is not None:
             parameter, convert = self._rest
             for index, value in enumerate(args[len(checks) :]):
+                if len(issues) >= MAX_ISSUES:
+                    break
                 decoded.append(self._convert(f"{parameter.name}.{index}", convert, value, issues))
         if issues:
-            raise LiveError.validation(issues)
+            raise LiveError.validation(issues[:MAX_ISSUES])
         return decoded
 
     def _convert(self, name: str, convert: Callable[[Any], Any], value: Any, issues: list[Issue]) -> Any:
@@ -110,14 +118,9 @@ class Signature:
             inner, message = _locate(str(error))
             issues.append(Issue(path=self._path(name, inner), message=message))
         except ValueError as error:
-            details = getattr(error, "errors", None)
-            if not callable(details):
-                issues.append(Issue(path=self._path(name, []), message=str(error)))
-            else:
-                issues.extend(
-                    Issue(path=self._path(name, [str(p) for p in item["loc"]]), message=item["msg"])
-                    for item in details()
-                )
+            issues.extend(
+                Issue(path=self._path(name, place), message=message) for place, message in _faults(error)
+            )
         return None
 
     def _path(self, name: str, inner: list[str]) -> list[str]:
@@ -178,6 +181,18 @@ def _require_schema(name: str, annotation: Any) -> None:
             f"{name}: {_show(custom)} cannot be a schema: use builtins, a msgspec.Struct, a dataclass, a TypedDict "
             "or a pydantic model"
         )
+
+
+def _faults(error: ValueError) -> list[tuple[list[str], str]]:
+    """Return place and text of each fault that a pydantic error lists, or the error's own text."""
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not isinstance(error, pydantic.ValidationError):
+        return [([], str(error))]
+    count = error.error_count()
+    if count > MAX_DETAILED_FAULTS:
+        return [([], f"{count} validation errors")]
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    return [([str(part) for part in item["loc"]], item["msg"]) for item in details[:MAX_ISSUES]]
 
 
 def _custom_type(info: Any, seen: set[int]) -> Any:

@@ -59,7 +59,6 @@ class StreamResult:
     reply: StreamReply
     sub: StreamSub | None = None
     held: Hold | None = None
-    joined: bool = False
 
 
 class StreamRunner:
@@ -131,6 +130,23 @@ class StreamRunner:
         await self._admit(_options(endpoint), ctx, args)
         return await self.load(endpoint, ctx, args)
 
+    async def reload(self, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
+        """Return a fresh value for a subscription that exists; pages give their data.
+
+        Raises:
+            LiveError: gate or access would refuse the subscription now.
+        """
+        for gate in endpoint.gates:
+            if not await allows(gate, ctx, args):
+                raise denied(ctx.user)
+        access = _options(endpoint).access
+        if access is not None and not await allows(access, ctx, args):
+            raise denied(ctx.user)
+        value = await self.load(endpoint, ctx, args)
+        if isinstance(value, Page):
+            return value.data
+        return value["data"] if _is_page(value) else value
+
     async def _admit(self, options: StreamOptions, ctx: Ctx, args: list[Any]) -> None:
         if options.access is not None and not await allows(options.access, ctx, args):
             raise denied(ctx.user)
@@ -152,18 +168,19 @@ class StreamRunner:
         if reason is not None:
             raise denial_error(reason)
         held = None
+        if joined:
+            connection.stream_topics.add(topic)
         if joined and self._subscriptions.held_by(connection, topic) is None:
             # From here to the reply the client does not listen yet: keep the frames for it.
             held = self._subscriptions.hold(connection, topic)
         try:
             sub = self.subs.add(connection, endpoint, topic, args)
         except LiveError:
-            if joined:
-                connection.unsubscribe(topic)
+            self._leave_unless_kept(connection, topic)
             raise
         if _options(endpoint).volatile:
             self._scope.volatile_topics.add(topic)
-        return StreamResult(StreamReply(b"null"), sub, held, joined)
+        return StreamResult(StreamReply(b"null"), sub, held)
 
     async def _first_value(
         self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str, result: StreamResult
@@ -231,11 +248,16 @@ class StreamRunner:
         connection = sub.connection
         if sub.count == 0:
             self.presence.left(sub, at_once=True)
-        if result.joined and not self.subs.has(connection, sub.topic):
-            connection.unsubscribe(sub.topic)
-        elif result.held is not None:
+        if result.held is not None:
             self._subscriptions.release(connection, sub.topic, result.held)
+        self._leave_unless_kept(connection, sub.topic)
         self._ended(sub, ctx, 1)
+
+    def _leave_unless_kept(self, connection: Connection, topic: str) -> None:
+        """Take the connection off a topic that only stream requests put it on, once none of them is left."""
+        wanted = topic in connection.wire_topics or self.subs.has(connection, topic)
+        if topic in connection.stream_topics and not wanted:
+            connection.unsubscribe(topic)
 
     def leave(self, connection: Connection, topic: str) -> None:
         """End the streams of `connection` on `topic`: an unsubscribe frame came, or the topic was taken away."""

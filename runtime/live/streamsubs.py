@@ -36,10 +36,12 @@ class StreamSub:
 class StreamSubs:
     """All logical subscriptions of one worker. Bounded per connection by `MAX_STREAM_SUBSCRIPTIONS`."""
 
-    __slots__ = ("_by_connection", "_by_topic", "_metrics")
+    __slots__ = ("_by_connection", "_by_topic", "_held", "_metrics")
 
     def __init__(self, metrics: Metrics) -> None:
-        self._by_connection: dict[Connection, dict[tuple[str, str], StreamSub]] = {}
+        #: connection -> topic -> path -> subscription; `_held` counts the last level per connection.
+        self._by_connection: dict[Connection, dict[str, dict[str, StreamSub]]] = {}
+        self._held: dict[Connection, int] = {}
         self._by_topic: dict[str, dict[Connection, int]] = {}
         self._metrics = metrics
 
@@ -49,13 +51,15 @@ class StreamSubs:
         Raises:
             LiveError: `RATE_LIMITED` when the connection holds too many.
         """
-        mine = self._by_connection.setdefault(connection, {})
-        sub = mine.get((topic, endpoint.path))
+        sub = self._find(connection, topic, endpoint.path)
         if sub is None:
-            if len(mine) >= capacity.get("MAX_STREAM_SUBSCRIPTIONS"):
+            held = self._held.get(connection, 0)
+            if held >= capacity.get("MAX_STREAM_SUBSCRIPTIONS"):
                 capacity.record("MAX_STREAM_SUBSCRIPTIONS", "reject")
                 raise LiveError("RATE_LIMITED", "Too many stream subscriptions on this connection")
-            sub = mine[topic, endpoint.path] = StreamSub(connection, endpoint, topic, args)
+            sub = StreamSub(connection, endpoint, topic, args)
+            self._by_connection.setdefault(connection, {}).setdefault(topic, {})[endpoint.path] = sub
+            self._held[connection] = held + 1
         sub.endpoint, sub.args = endpoint, args
         sub.count += 1
         members = self._by_topic.setdefault(topic, {})
@@ -75,10 +79,7 @@ class StreamSubs:
 
     def leave(self, connection: Connection, topic: str) -> list[StreamSub]:
         """End every subscription of `connection` on `topic`; return them with their counts."""
-        mine = self._by_connection.get(connection)
-        if not mine:
-            return []
-        ended = [sub for (name, _), sub in mine.items() if name == topic]
+        ended = list(self._by_connection.get(connection, {}).get(topic, {}).values())
         for sub in ended:
             self._forget(sub)
             self._uncount(connection, topic, sub.count)
@@ -86,16 +87,16 @@ class StreamSubs:
 
     def leave_all(self, connection: Connection) -> list[StreamSub]:
         """End every subscription of `connection`."""
-        topics = {topic for topic, _ in self._by_connection.get(connection, {})}
+        topics = list(self._by_connection.get(connection, {}))
         return [sub for topic in topics for sub in self.leave(connection, topic)]
 
     def holds(self, connection: Connection, endpoint: Endpoint, topic: str) -> bool:
         """Return whether `connection` has `topic` through this stream."""
-        return (topic, endpoint.path) in self._by_connection.get(connection, {})
+        return self._find(connection, topic, endpoint.path) is not None
 
     def is_held(self, sub: StreamSub) -> bool:
         """Return whether `sub` has not ended."""
-        return self._by_connection.get(sub.connection, {}).get((sub.topic, sub.endpoint.path)) is sub
+        return self._find(sub.connection, sub.topic, sub.endpoint.path) is sub
 
     def has(self, connection: Connection, topic: str) -> bool:
         """Return whether `connection` has `topic` through any stream."""
@@ -109,19 +110,26 @@ class StreamSubs:
     def of_modules(self, modules: set[str]) -> Iterator[StreamSub]:
         """Yield the subscriptions to streams of these live modules."""
         for mine in list(self._by_connection.values()):
-            for sub in list(mine.values()):
-                if sub.endpoint.module in modules:
-                    yield sub
+            for paths in list(mine.values()):
+                for sub in list(paths.values()):
+                    if sub.endpoint.module in modules:
+                        yield sub
 
     def on_topic(self, topic: str) -> bool:
         """Return whether any stream is subscribed on `topic`."""
         return topic in self._by_topic
 
+    def _find(self, connection: Connection, topic: str, path: str) -> StreamSub | None:
+        return self._by_connection.get(connection, {}).get(topic, {}).get(path)
+
     def _forget(self, sub: StreamSub) -> None:
         mine = self._by_connection[sub.connection]
-        mine.pop((sub.topic, sub.endpoint.path), None)
+        del mine[sub.topic][sub.endpoint.path]
+        self._held[sub.connection] -= 1
+        if not mine[sub.topic]:
+            del mine[sub.topic]
         if not mine:
-            del self._by_connection[sub.connection]
+            del self._by_connection[sub.connection], self._held[sub.connection]
 
     def _uncount(self, connection: Connection, topic: str, amount: int) -> None:
         self._metrics.add("stream_subscriptions", amount=-amount)

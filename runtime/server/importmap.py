@@ -19,11 +19,12 @@ __all__ = ["PREFIX_PLACEHOLDER", "import_map", "inject"]
 #: In a page snippet, stands for the path under which the app is mounted ("" at the root).
 PREFIX_PLACEHOLDER: Final = "<prefix>"
 
-_ATTRIBUTES = rb"""(?:[^>"']|"[^"]*"|'[^']*')*+"""
+# No possessive group: Python before 3.11.5 matches `(?:...)*+` wrongly.
+_ATTRIBUTES = rb"""[^>"']*+(?:(?:"[^"]*"|'[^']*')[^>"']*+)*"""
 # What may stand before the content of a document: byte order mark, comments, doctype, html tag, head tag.
 _OPENING = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*+"
-    rb"(?:(?:<!--.*?-->|<!doctype\b[^>]*+>|<\?xml\b[^>]*+>|<html\b" + _ATTRIBUTES + rb">)\s*+)*+"
+    rb"(?:(?:<!--.*?-->|<!doctype\b[^>]*+>|<\?xml\b[^>]*+>|<html\b" + _ATTRIBUTES + rb">)\s*+)*"
     rb"(?:<head(?:\s" + _ATTRIBUTES + rb")?>)?",
     re.IGNORECASE | re.DOTALL,
 )
