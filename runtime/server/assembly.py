@@ -92,6 +92,8 @@ class Runtime:
         self.static: StaticIndex | None = None
         self.is_ready = False
         self.is_draining = False
+        #: Upgrade requests that are neither connected nor refused yet; they count against `max_connections`.
+        self.upgrading = 0
         self.tasks = TaskOwner("runtime")
         #: Frames on their way to peers that do not take them at once.
         self.sends = TaskOwner("sends")

@@ -69,6 +69,8 @@ class RealtimeServer(uvicorn.Server):
                 log_level=log_level,
                 access_log=access_log,
                 server_header=False,
+                # Its default believes what anybody on this machine says of the peer's address and scheme.
+                proxy_headers=False,
                 timeout_graceful_shutdown=int(settings.server.shutdown_timeout) or 1,
             )
         )

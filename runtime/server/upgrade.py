@@ -52,18 +52,25 @@ class Refused:
     body: str
 
 
+NOT_READY = Refused(503, "Server is not ready, please retry")
+
+
 async def decide(runtime: Runtime, scope: Scope) -> Accepted | Refused:
-    """Run the checks of one upgrade request in order; the first that fails answers."""
+    """Run the checks of one upgrade request in order; the first that fails answers.
+
+    The caller has counted the request in `runtime.upgrading` and takes it out when the peer is connected or refused.
+    """
     if not runtime.is_ready:
-        return Refused(503, "Server is not ready, please retry")
+        return NOT_READY
     limit = runtime.settings.websocket.max_connections
-    if limit is not None and len(runtime.connections) >= limit:
+    if limit is not None and len(runtime.connections) + runtime.upgrading > limit:
         return Refused(503, "Server is at connection capacity, please retry")
     if runtime.hooks_problem is not None:
         return Refused(500, "WebSocket handler failed to load")
     headers = Headers(scope=scope)
     hook = runtime.hooks.get("upgrade")
-    origin = headers.get("origin")
+    origins = headers.getlist("origin")
+    origin = ", ".join(origins) if origins else None  # two of them are no origin, and so refused
     scheme = "https" if scope.get("scheme") in ("wss", "https") else "http"
     checked = not (runtime.is_dev and runtime.settings.dev.skip_origin_check)
     if checked and not is_allowed_origin(
@@ -86,7 +93,9 @@ async def decide(runtime: Runtime, scope: Scope) -> Accepted | Refused:
     )
     if hook is None:
         return Accepted(handshake)
-    return await _ask(runtime, scope, headers, handshake)
+    decision = await _ask(runtime, scope, headers, handshake)
+    # The shutdown may have said goodbye to everybody while the hook ran.
+    return decision if runtime.is_ready else NOT_READY
 
 
 async def _ask(runtime: Runtime, scope: Scope, headers: Headers, handshake: Handshake) -> Accepted | Refused:
@@ -119,9 +128,20 @@ async def _ask(runtime: Runtime, scope: Scope, headers: Headers, handshake: Hand
             logger.error("hook upgrade: %s", error)
             return Refused(500, "Internal Server Error")
         answer = answer.user_data
-    handshake.user_data = answer if answer is not None else None
-    handshake.has_user = answer is not None
+    if not _is_nobody(answer):
+        handshake.user_data, handshake.has_user = answer, True
     return Accepted(handshake, extra)
+
+
+def _is_nobody(answer: Any) -> bool:
+    """Return whether what the hook returned names no user: `None`, or an empty value of a builtin type but `{}`.
+
+    A hook that ends with `return cookies.get("sid", "")` has authenticated nobody. An object of the app's own is a
+    user whatever its truth value. Spec: wire 1.3, live-api LIVE-37.
+    """
+    if isinstance(answer, Mapping):
+        return False
+    return answer is None or (type(answer).__module__ == "builtins" and not answer)
 
 
 def _request_id(sent: str | None) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from runtime.server.assembly import Runtime
+    from runtime.server.inbound import Inbound
 
 __all__ = ["DIRECT_SEND", "WebSocketEndpoint", "upgrade_required"]
 
@@ -33,15 +34,20 @@ class WebSocketEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket from handshake to close."""
         await receive()
-        decision = await decide(self._runtime, scope)
-        self._runtime.metrics.add("ws_upgrades_total", _result(decision))
-        if isinstance(decision, Refused):
-            await _refuse(decision, scope, send)
-        else:
-            await self._serve(decision, scope, receive, send)
-
-    async def _serve(self, accepted: Accepted, scope: Scope, receive: Receive, send: Send) -> None:
         runtime = self._runtime
+        runtime.upgrading += 1
+        try:
+            decision = await decide(runtime, scope)
+            runtime.metrics.add("ws_upgrades_total", _result(decision))
+            peer = decision if isinstance(decision, Refused) else await self._accept(decision, scope, send)
+        finally:
+            runtime.upgrading -= 1
+        if isinstance(peer, Refused):
+            await _refuse(peer, scope, send)
+        else:
+            await self._serve(*peer, receive)
+
+    async def _accept(self, accepted: Accepted, scope: Scope, send: Send) -> tuple[AsgiSink, Inbound]:
         offered = scope.get("subprotocols") or [None]
         await send(
             {
@@ -51,8 +57,11 @@ class WebSocketEndpoint:
             }
         )
         direct = DIRECT_SEND in (scope.get("extensions") or {})
-        sink = AsgiSink(send, runtime.sends, direct=direct)
-        inbound = runtime.connect(sink, accepted.handshake)
+        sink = AsgiSink(send, self._runtime.sends, direct=direct)
+        return sink, self._runtime.connect(sink, accepted.handshake)
+
+    async def _serve(self, sink: AsgiSink, inbound: Inbound, receive: Receive) -> None:
+        runtime = self._runtime
         opening: asyncio.Task[None] | None = None
         if runtime.hooks.get("open") is None:
             inbound.opened()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import UserDict
 from typing import Any
 
 import pytest
@@ -15,6 +16,12 @@ from runtime.server.hooks import Hook, HookSet
 from runtime.server.upgrade import Accepted, Refused, UpgradeResponse, decide
 from runtime.testing import FakeClock
 
+
+class Account(list[str]):
+    """A user of the app's own kind that has nothing yet."""
+
+
+EMPTY = Account()
 HOST = ("host", "app.example")
 ORIGIN = ("origin", "http://app.example")
 
@@ -32,6 +39,7 @@ def runtime(
         clock=FakeClock(),
     )
     made.is_ready = True
+    made.upgrading = 1  # the request that the test asks about
     if upgrade is not None:
         made.set_hooks(HookSet({"upgrade": Hook("upgrade", upgrade)}))
     return made
@@ -81,6 +89,28 @@ async def test_the_checks_come_in_order_and_the_first_that_fails_answers() -> No
     assert ran == ["hook"]
 
 
+async def test_requests_on_their_way_count_as_connections() -> None:
+    on = runtime(max_connections=2)
+    on.connections["one"] = object()
+    await accepted(on)
+    on.upgrading = 2
+    assert await decide(on, scope(HOST, ORIGIN)) == Refused(
+        503, "Server is at connection capacity, please retry"
+    )
+
+
+async def test_a_shutdown_during_the_hook_refuses() -> None:
+    on = runtime(lambda: setattr(on, "is_ready", False))
+    assert await decide(on, scope(HOST, ORIGIN)) == Refused(503, "Server is not ready, please retry")
+
+
+@pytest.mark.parametrize("second", ["http://app.example", "http://evil.example"])
+async def test_two_origins_are_refused(second: str) -> None:
+    assert await decide(runtime(), scope(HOST, ORIGIN, ("origin", second))) == Refused(
+        403, "Origin not allowed"
+    )
+
+
 @pytest.mark.spec("WIRE-8")
 @pytest.mark.parametrize(
     ("answer", "expected"),
@@ -111,12 +141,22 @@ async def test_a_hook_that_refuses_fails_or_hangs(answer: Any, expected: Refused
     [
         ({"id": 7}, {"id": 7}, True),
         ("anybody", "anybody", True),
-        (0, 0, True),
-        ("", "", True),
         ({}, {}, True),
+        (UserDict(), UserDict(), True),
+        (EMPTY, EMPTY, True),
         (True, True, True),
         (None, None, False),
+        ("", None, False),
+        (0, None, False),
+        (0.0, None, False),
+        (b"", None, False),
+        ([], None, False),
+        ((), None, False),
+        (set(), None, False),
         (UpgradeResponse(), None, False),
+        (UpgradeResponse(""), None, False),
+        (UpgradeResponse(False), None, False),
+        (UpgradeResponse({}), {}, True),
         (UpgradeResponse({"id": 7}), {"id": 7}, True),
     ],
 )
