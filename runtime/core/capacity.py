@@ -22,6 +22,7 @@ __all__ = [
     "DEFAULTS",
     "MAX_BATCH_CALLS",
     "MAX_BATCH_EVENTS",
+    "MAX_CONTROL_BYTES",
     "MAX_CONTROL_QUEUE",
     "MAX_HELD_FRAMES",
     "MAX_INFLIGHT_CALLS",
@@ -47,6 +48,7 @@ logger = logging.getLogger("realtime.capacity")
 
 MAX_SUBSCRIPTIONS_PER_CONNECTION = 1_000_000  # topics of one connection; REJECT
 MAX_CONTROL_QUEUE = 1024  # control frames waiting on one connection; REJECT
+MAX_CONTROL_BYTES = 4 * 1024 * 1024  # bytes of the frames waiting on one connection; REJECT
 MAX_INFLIGHT_CALLS = 1000  # running calls of one connection; REJECT
 MAX_HELD_FRAMES = 1000  # frames held while one subscription loads; the loader runs again
 MAX_RESUME_TOPICS = 1000  # entries of lastSeenSeqs; the rest is ignored
@@ -66,6 +68,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
     {
         "MAX_BATCH_CALLS": MAX_BATCH_CALLS,
         "MAX_BATCH_EVENTS": MAX_BATCH_EVENTS,
+        "MAX_CONTROL_BYTES": MAX_CONTROL_BYTES,
         "MAX_CONTROL_QUEUE": MAX_CONTROL_QUEUE,
         "MAX_HELD_FRAMES": MAX_HELD_FRAMES,
         "MAX_INFLIGHT_CALLS": MAX_INFLIGHT_CALLS,

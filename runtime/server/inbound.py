@@ -1,7 +1,8 @@
 """The frames of one connection: classified, kept in order where order matters, and handed on.
 
 Control frames run strictly one after another, each to the end of its hooks; calls run beside them and beside each
-other. Frames that arrive while the `open` hook runs wait for it. Spec: wire 3.2, 3.4 and 10; platform 1.7 and 1.8.
+other. Frames that arrive while the `open` hook runs wait for it. What waits is bounded in frames and in bytes.
+Spec: wire 3.2, 3.4 and 10; platform 1.7 and 1.8.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from runtime.core import capacity
 from runtime.core.events import ConnectionClosedEvent
 from runtime.live.dispatch import CallSlots
 from runtime.wire import control, names
-from runtime.wire.classify import Kind, classify
+from runtime.wire.classify import Classified, Kind, classify
 from runtime.wire.limits import MAX_BATCH_TOPICS
 
 if TYPE_CHECKING:
@@ -30,6 +31,54 @@ INVALID_TOPIC = "INVALID_TOPIC"
 RATE_LIMITED = "RATE_LIMITED"
 
 Step = Coroutine[Any, Any, None]
+T = TypeVar("T")
+
+
+class _NoSlots(CallSlots):
+    """Slots for calls that come when no more frames may wait: each is answered `OVERLOADED`."""
+
+    __slots__ = ()
+
+    def take(self) -> bool:
+        """Return that there is none."""
+        return False
+
+
+class _Waiting(Generic[T]):
+    """Frames that wait on one connection, oldest first, and how many bytes they came in."""
+
+    __slots__ = ("_items", "_size")
+
+    def __init__(self) -> None:
+        self._items: deque[tuple[T, int]] = deque()
+        self._size = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._items)
+
+    def add(self, item: T, size: int) -> bool:
+        """Keep `item`, which came in `size` bytes; return whether the bounds allow that."""
+        for name, wanted in (
+            ("MAX_CONTROL_QUEUE", len(self._items) + 1),
+            ("MAX_CONTROL_BYTES", self._size + size),
+        ):
+            if wanted > capacity.get(name):
+                capacity.record(name, "reject", hint="a hook is slow and the client keeps sending")
+                return False
+        self._items.append((item, size))
+        self._size += size
+        return True
+
+    def take(self) -> T:
+        """Take out the oldest; there has to be one."""
+        item, size = self._items.popleft()
+        self._size -= size
+        return item
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._items.clear()
+        self._size = 0
 
 
 class Inbound:
@@ -40,48 +89,61 @@ class Inbound:
         self._runtime = runtime
         self._settings = runtime.settings
         self._slots = CallSlots()
-        self._early: deque[str | bytes] | None = deque()
-        self._controls: deque[control.Control] = deque()
+        self._early: _Waiting[str | bytes] | None = _Waiting()
+        self._controls: _Waiting[control.Control] = _Waiting()
         self._control_running = False
         self._closed = False
 
     def opened(self) -> None:
         """Take the frames that came while the `open` hook ran, and further ones at once from now on."""
         early, self._early = self._early, None
-        for data in early or ():
-            self._take(data)
+        while early:
+            self._take(early.take())
 
     def feed(self, data: str | bytes) -> None:
         """Take one message: `str` for a text frame, `bytes` for a binary one. Never raises for what it holds."""
         early = self._early
         if early is None:
             self._take(data)
-        elif len(early) < capacity.get("MAX_CONTROL_QUEUE"):
-            early.append(data)
+        elif not self.connection.closed and not early.add(data, _size(data)):
+            self._reject_early(data)
+
+    def _reject_early(self, data: str | bytes) -> None:
+        """Refuse what came beyond the bounds while the `open` hook runs; what can be answered is."""
+        found = classify(data, self._settings.security.max_envelope_depth)
+        if self._call(found, _NoSlots()):
+            return
+        if found.kind is Kind.CONTROL:
+            self._overflow(found.payload, "opening")
         else:
-            capacity.record(
-                "MAX_CONTROL_QUEUE", "reject", hint="the open hook is slow and the client keeps sending"
-            )
             self._runtime.metrics.add("ws_control_dropped_total", "opening")
 
     def _take(self, data: str | bytes) -> None:
         if self.connection.closed:
             return
         found = classify(data, self._settings.security.max_envelope_depth)
-        kind = found.kind
-        runtime = self._runtime
+        if self._call(found, self._slots):
+            return
+        if found.kind is Kind.CONTROL:
+            self._control(found.payload, data)
+        else:
+            self._unhandled(data, found.payload if isinstance(found.payload, dict) else None)
+
+    def _call(self, found: Classified, slots: CallSlots) -> bool:
+        """Hand a call, a batch or what was meant as one to the live layer; return whether it was that."""
+        kind, runtime = found.kind, self._runtime
+        dispatcher, calls = runtime.live.dispatcher, runtime.live.calls
         if kind is Kind.CALL:
-            runtime.live.dispatcher.call(self.connection, found.payload, self._slots, runtime.live.calls)
+            dispatcher.call(self.connection, found.payload, slots, calls)
         elif kind is Kind.BATCH:
-            runtime.live.dispatcher.batch(self.connection, found.payload, self._slots, runtime.live.calls)
-        elif kind is Kind.CONTROL:
-            self._control(found.payload)
+            dispatcher.batch(self.connection, found.payload, slots, calls)
         elif kind is Kind.BAD_ID:
             runtime.metrics.add("rpc_calls_dropped_total", "bad_id")
         elif kind is Kind.TOO_DEEP and found.payload:
-            runtime.live.dispatcher.too_deep(self.connection, found.payload, is_batch=found.is_batch)
+            dispatcher.too_deep(self.connection, found.payload, is_batch=found.is_batch)
         else:
-            self._unhandled(data, found.payload if isinstance(found.payload, dict) else None)
+            return False
+        return True
 
     def _unhandled(self, data: str | bytes, message: dict[str, Any] | None) -> None:
         runtime = self._runtime
@@ -99,12 +161,10 @@ class Inbound:
         finally:
             self._slots.give_back()
 
-    def _control(self, frame: control.Control) -> None:
+    def _control(self, frame: control.Control, data: str | bytes) -> None:
         if self._control_running:
-            if len(self._controls) >= capacity.get("MAX_CONTROL_QUEUE"):
-                self._overflow(frame)
-            else:
-                self._controls.append(frame)
+            if not self._controls.add(frame, _size(data)):
+                self._overflow(frame, "queue")
             return
         step = self._handle(frame)
         if step is not None:
@@ -120,13 +180,12 @@ class Inbound:
                 except Exception:
                     # The frames behind it must not wait for ever for one that failed.
                     logger.exception("a control frame of %s could not be handled", self.connection.id)
-                step = self._handle(self._controls.popleft()) if self._controls else None
+                step = self._handle(self._controls.take()) if self._controls else None
         finally:
             self._control_running = False
 
-    def _overflow(self, frame: control.Control) -> None:
-        capacity.record("MAX_CONTROL_QUEUE", "reject")
-        self._runtime.metrics.add("ws_control_dropped_total", "queue")
+    def _overflow(self, frame: control.Control, where: str) -> None:
+        self._runtime.metrics.add("ws_control_dropped_total", where)
         if isinstance(frame, control.Subscribe):
             self._deny(frame.topic, frame.ref, RATE_LIMITED)
         elif isinstance(frame, control.SubscribeBatch):
@@ -270,3 +329,10 @@ class Inbound:
         runtime.forget(connection)
         if runtime.events.listeners:
             runtime.events.emit(ConnectionClosedEvent(connection.id, connection.user, code, reason, duration))
+
+
+def _size(data: str | bytes) -> int:
+    """Return how many bytes a message had on its way."""
+    return (
+        len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode(errors="surrogatepass"))
+    )

@@ -82,8 +82,13 @@ class WebSocketEndpoint:
                     inbound.connection.close_soon(closing.TOO_BIG, "Message too big")
                     continue
                 inbound.feed(data)
+                if opening is not None:
+                    # Nothing more is read while the hook runs, so the peer's own sending has to wait (platform 1.7).
+                    # Without a frame of it the loop waits for one above, and so sees a peer that leaves.
+                    await asyncio.wait([opening])
         finally:
             sink.lost()
+            inbound.connection.mark_closed(reason or "connection closed")
             if opening is not None:
                 await asyncio.wait([opening])
             await inbound.closed(code, reason)

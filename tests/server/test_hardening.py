@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets
 
+from runtime.core.connection import Connection
+from runtime.server.hooks import Hook, HookSet
+from runtime.server.inbound import Inbound
+from runtime.testing import eventually
 from tests.server.peers import write_file
-from tests.server.sockets import call, receive, served
+from tests.server.sockets import call, receive, receive_until, served
 from tests.server.test_websocket import project, settings
 
 GUARDED = """
@@ -21,6 +28,21 @@ GUARDED = """
     @live
     async def who(ctx): return ctx.user
 """
+
+
+@contextlib.contextmanager
+def spied(owner: type, name: str) -> Iterator[list[Any]]:
+    """Note the arguments of every call of a method, which is made as well."""
+    calls: list[Any] = []
+    method = getattr(owner, name)
+
+    def noted(self: Any, *args: Any) -> Any:
+        calls.append(args)
+        return method(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, noted)
+        yield calls
 
 
 async def test_a_crowd_that_comes_at_once_does_not_pass_the_connection_limit(tmp_path: Path) -> None:
@@ -89,3 +111,35 @@ async def test_who_is_a_user_for_a_guard(tmp_path: Path, returned: str, user: An
         else:
             remote = {"remote_address": "127.0.0.1"} if user == {} else {}
             assert reply["data"] == ({**user, **remote} if user == {} else user)
+
+
+@pytest.mark.spec("WIRE-56")
+async def test_a_peer_in_its_open_hook_is_read_for_one_frame_and_seen_leaving(tmp_path: Path) -> None:
+    opening: list[Connection] = []
+    door = asyncio.Event()
+
+    async def open_hook(ws: Connection) -> None:
+        opening.append(ws)
+        if len(opening) <= 2:
+            await door.wait()
+
+    async with served(project(tmp_path), settings()) as server:
+        server.runtime.set_hooks(HookSet({"open": Hook("open", open_hook)}))
+        with spied(Inbound, "feed") as fed:
+            async with server.connect() as sending:
+                await receive(sending)
+                async with server.connect() as leaving:
+                    await receive(leaving)
+                await eventually(lambda: opening[1].closed)
+                for n in range(20):
+                    await sending.send(json.dumps({"rpc": "a/echo", "id": f"s{n}", "args": [n]}))
+                await eventually(lambda: len(fed) == 1)
+                async with server.connect() as other:
+                    for n in range(5):
+                        assert (await call(other, "a/echo", n))["data"] == n
+                assert len(fed) == 6
+                assert not opening[0].closed
+                door.set()
+                for n in range(20):
+                    await receive_until(sending, event=f"s{n}")
+                assert list(server.runtime.connections) == [opening[0].id]

@@ -448,15 +448,61 @@ async def test_frames_during_open_wait_and_keep_their_order(bare: BareFactory) -
     assert seen == ["raw"]
 
 
-async def test_frames_during_open_are_bounded_and_the_others_counted(bare: BareFactory) -> None:
-    one = await bare(MAX_CONTROL_QUEUE=2)
+@pytest.mark.parametrize("bound", [{"MAX_CONTROL_QUEUE": 2}, {"MAX_CONTROL_BYTES": 100}])
+async def test_frames_during_open_are_bounded_and_the_others_refused(
+    bare: BareFactory, bound: dict[str, int]
+) -> None:
+    one = await bare(**bound)
     peer = one.connect(opened=False)
     for n in range(4):
-        peer.send(subscribe(f"t{n}", n))
+        peer.send(subscribe(f"t{n}", n))  # 42 bytes
+    peer.send({"type": "hello", "caps": ["batch", "of", "things"]})
+    peer.send(f'"{"x" * 60}"')
+    peer.send({"rpc": "no/thing", "id": "call", "args": []})
+    peer.send({"rpc": "no/thing", "args": [" " * 60]})
+    peer.send({"batch": [{"rpc": "no/thing", "id": id, "args": []} for id in ("one", "two")]})
+    await turns()
+    refused = [frame for frame in peer.parsed() if frame.get("topic") == "__rpc"]
+    assert [(frame["event"], frame["data"].get("code")) for frame in refused] == [
+        ("call", "OVERLOADED"),
+        ("__batch", None),
+    ]
+    assert [(inner["id"], inner["code"]) for inner in refused[1]["data"]["batch"]] == [
+        ("one", "OVERLOADED"),
+        ("two", "OVERLOADED"),
+    ]
     peer.inbound.opened()
     await turns()
-    assert answers(peer) == [("+", "t0", 0), ("+", "t1", 1)]
-    assert one.runtime.metrics.get("ws_control_dropped_total", "opening") == 2
+    assert [answer for answer in answers(peer) if answer[0] in "+-"] == [
+        ("-", "t2", 2, "RATE_LIMITED"),
+        ("-", "t3", 3, "RATE_LIMITED"),
+        ("+", "t0", 0),
+        ("+", "t1", 1),
+    ]
+    assert one.runtime.metrics.get("ws_control_dropped_total", "opening") == 4
+    assert one.runtime.metrics.get("rpc_calls_dropped_total", "overloaded") == 1
+    assert peer.connection.caps == frozenset()
+
+
+async def test_waiting_control_frames_are_bounded_in_bytes_and_the_bytes_come_back(bare: BareFactory) -> None:
+    gates = Gates()
+
+    async def on_subscribe(topic: str) -> None:
+        await gates.pass_(topic)
+
+    one = await bare({"subscribe": on_subscribe}, MAX_CONTROL_BYTES=100)
+    peer = one.connect()
+    for round in ("a", "b"):
+        peer.send(subscribe(f"{round}-slow"))
+        await turns()
+        resume = {"type": "resume", "sessionId": "é" * 20, "lastSeenSeqs": {}}
+        peer.send(json.dumps(resume, ensure_ascii=False))  # 96 bytes, 76 characters
+        peer.send(subscribe(f"{round}-more"))
+        await turns()
+        assert answers(peer)[-1] == ("-", f"{round}-more", 1, "RATE_LIMITED")
+        await gates.open(f"{round}-slow")
+        assert answers(peer)[-1] == "resumed"
+    assert one.runtime.metrics.get("ws_control_dropped_total", "queue") == 2
 
 
 async def test_an_open_hook_that_fails_closes_and_its_frames_go_nowhere(bare: BareFactory) -> None:
