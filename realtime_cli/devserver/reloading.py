@@ -46,6 +46,7 @@ class Reloading:
         self._terminal = terminal
         self._tasks = tasks
         self._types = types
+        self._types_are_old = False
         self._writing: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
 
@@ -122,20 +123,22 @@ class Reloading:
     def _write_types_soon(self) -> None:
         if not self._types:
             return
-        if self._writing is not None and not self._writing.done():
-            self._writing.cancel()
-        with contextlib.suppress(RuntimeError):  # we end
-            self._writing = self._tasks.start(self._write_types(), name="types")
+        self._types_are_old = True
+        if self._writing is None or self._writing.done():
+            with contextlib.suppress(RuntimeError):  # we end
+                self._writing = self._tasks.start(self._write_types(), name="types")
 
     async def _write_types(self) -> None:
-        await asyncio.sleep(TYPES_DELAY)
         from realtime_cli import typegen
 
-        registry = self._app.runtime.live.registry
-        try:
-            await asyncio.to_thread(typegen.write_types, self._project, registry)
-        except OSError as error:
-            self._terminal.important("warning", f"type declarations were not written: {error}")
+        while self._types_are_old:
+            await asyncio.sleep(TYPES_DELAY)
+            self._types_are_old = False
+            registry = self._app.runtime.live.registry
+            try:
+                await asyncio.to_thread(typegen.write_types, self._project, registry)
+            except OSError as error:
+                self._terminal.important("warning", f"type declarations were not written: {error}")
 
 
 def _title(problems: list[Problem]) -> str:
