@@ -132,7 +132,7 @@ class LiveApp:
     def register(self, module: LiveModule) -> None:
         """Add one module by hand, as tests do; one of the same name is replaced."""
         modules = {**self.registry.modules, module.name: module}
-        self._swap(build_registry(modules.values(), app=self.collector))
+        self._swap(build_registry(modules.values(), apart=[self.collector]))
 
     async def reload(self, changed: Collection[Path]) -> ReloadResult:
         """Run changed modules and their dependents again and swap the registry, between two turns of the loop.

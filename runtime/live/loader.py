@@ -5,19 +5,20 @@ from __future__ import annotations
 import ast
 import importlib
 import sys
+import types
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.live.apppackage import AppPackage
+from runtime.live.apppackage import AppPackage, public_text
 from runtime.live.collector import Collector, collecting
+from runtime.live.imports import defined_names, imported
 from runtime.live.keep import KeepStore
-from runtime.live.problems import LoadProblem, problem_from, relative
+from runtime.live.problems import LoadProblem, excerpt, problem_from, relative
 from runtime.live.registry import LiveModule, Registry, build_module, build_registry
 
 if TYPE_CHECKING:
-    import types
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 __all__ = ["LiveLoader", "LoadResult", "live_files"]
 
@@ -28,10 +29,35 @@ SHADOWING = ("runtime", "realtime_cli", "live")
 
 @dataclass(slots=True)
 class LoadResult:
-    """What an import of live modules gave: the registry, and the private names of the modules that ran."""
+    """What an import of live modules gave.
+
+    `executed`: the private names of the modules that ran and are in force. `renewed`: (file, name) of values of
+    `live.keep` that were made anew because how they are made has changed.
+    """
 
     registry: Registry
     executed: list[str] = field(default_factory=list)
+    renewed: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Scan:
+    """What the source of one file says: the live modules it imports, and the names it defines with their lines."""
+
+    stamp: tuple[int, int, int]
+    imports: set[str] = field(default_factory=set)
+    names: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Before:
+    """Everything that a reload changes, as it was."""
+
+    imported: dict[str, types.ModuleType]
+    modules: dict[str, LiveModule]
+    collectors: dict[str, Collector]
+    failed: dict[str, tuple[LoadProblem, ...]]
+    kept: KeepStore
 
 
 def live_files(live_dir: Path) -> list[Path]:
@@ -62,77 +88,111 @@ class LiveLoader:
         self._failed: dict[str, tuple[LoadProblem, ...]] = {}
         #: What to import again at the next change because the last one clashed.
         self._retry: set[str] = set()
-        #: Imports by file; at most one entry per file that was ever below `live/`.
-        self._scanned: dict[Path, tuple[tuple[int, int, int], set[str]]] = {}
+        #: At most one entry per file that was ever below `live/`.
+        self._scanned: dict[Path, _Scan] = {}
         self._executed: list[str] = []
         self.package.around = self._around
 
     def load(self, app: Collector | None = None) -> LoadResult:
         """Import everything. Modules that fail become problems of the registry; the others are in it."""
         self._executed = []
-        self._import_package()
-        for file in live_files(self.live_dir):
-            self._import(file)
+        if not self._import_package():
+            self.package.stand_in()
+        present = self._present()
+        for name, file in present.items():
+            self._import(name, file)
+        self._retry = {name for name, _ in self._hidden_exports()}
         return self._result(app)
 
     def reload(self, changed: Collection[Path], app: Collector | None = None) -> LoadResult:
         """Import again the modules of `changed` files and what depends on them; new and deleted files count.
 
         A module that fails, or that imports one that fails, keeps its old code; the others take the new. Two
-        endpoints with one path or topic take everything back: which file is wrong cannot be known.
+        endpoints with one path or topic take everything back: which file is wrong cannot be known. An interrupt from
+        the keyboard takes everything back, too, and is raised.
         """
-        present = {self.package.module_name(file): file for file in live_files(self.live_dir)}
-        stale = self._stale(changed, present)
-        before = (dict(self._modules), dict(self._collectors), dict(self._failed))
         self.package.take_alias()
+        present = self._present()
+        stale = self._stale(changed, present)
+        before = self._snapshot()
+        self._executed = []
+        try:
+            self._replace(stale, present, before)
+            result = self._result(app)
+        except BaseException:
+            self._take_back(before)
+            raise
+        clashed = any(problem.kind in CLASHES for problem in result.registry.problems)
+        self._retry = stale if clashed else set()
+        if clashed:
+            problems = result.registry.problems
+            self._take_back(before)
+            return LoadResult(replace(self._result(app).registry, problems=problems))
+        return result
+
+    def _replace(self, stale: set[str], present: dict[str, Path], before: _Before) -> None:
         taken = self.package.forget(sorted(stale))
         for index in (self._modules, self._failed):
             for name in stale:
                 index.pop(name, None)
-        self._executed = []
-        if self.package.live in stale:
-            self._import_package()
+        if self.package.live in stale and not self._import_package():
+            problems = self._failed[self.package.live]
+            if self.package.live not in before.failed:
+                # All modules run in the package, so all of them keep their old code until it is right.
+                self._take_back(before)
+                self._failed[self.package.live] = problems
+                return
+            self.package.stand_in()
+        self._import_emptied(taken, present)
         for name in sorted(stale & present.keys()):
-            self._import(present[name])
-        self._keep_old(stale, taken, before[0], before[1], present)
-        result = self._result(app)
-        if any(problem.kind in CLASHES for problem in result.registry.problems):
-            problems = result.registry.problems
-            self.package.forget(sorted(stale))
-            self.package.restore(taken)
-            self._modules, self._collectors, self._failed = before
-            self._executed = []
-            self._retry = stale
-            old = self._result(app).registry
-            return LoadResult(replace(old, problems=problems), [])
-        self._retry = set()
-        return result
+            self._import(name, present[name])
+        self._keep_old(stale, taken, before, present)
+        self.package.link()
+
+    def _import_emptied(self, taken: Iterable[str], present: dict[str, Path]) -> None:
+        """Import packages again of which something is still imported: no import of that would ask for them."""
+        for name in sorted(set(taken) - present.keys() - {self.package.live}):
+            if name not in sys.modules and any(one.startswith(f"{name}.") for one in self.package.modules()):
+                self._run(name, self.live_dir.joinpath(*name.split(".")[2:], "__init__.py"))
+        self.package.link()
 
     def _keep_old(
-        self,
-        stale: set[str],
-        taken: dict[str, types.ModuleType],
-        modules: dict[str, LiveModule],
-        collectors: dict[str, Collector],
-        present: dict[str, Path],
+        self, stale: set[str], taken: dict[str, types.ModuleType], before: _Before, present: dict[str, Path]
     ) -> None:
         """Give modules that failed, and stale ones that import them, their old code back."""
         for name, module in list(self._modules.items()):
-            if name in stale and module.problems and name in modules:
+            if name in stale and module.problems and name in before.modules:
                 self._failed[name] = module.problems
         bad = {name for name in stale if name in self._failed}
         bad |= {name for name in taken if name not in present and name not in sys.modules and bad}
-        for name in self._importers(bad, stale, present):
-            if name not in taken:
-                continue
-            self.package.forget([name])
-            self.package.restore({name: taken[name]})
-            if name in modules:
-                self._modules[name] = modules[name]
-            if name in collectors:
-                self._collectors[name] = collectors[name]
+        old = {name: taken[name] for name in sorted(self._importers(bad, stale, present)) if name in taken}
+        self.package.forget(old)
+        self.package.restore(old)
+        for name in old:
+            if name in before.modules:
+                self._modules[name] = before.modules[name]
+            if name in before.collectors:
+                self._collectors[name] = before.collectors[name]
             if name in self._executed:
                 self._executed.remove(name)
+            self._keep.take_back(name, before.kept)
+
+    def _snapshot(self) -> _Before:
+        imported = {name: sys.modules[name] for name in self.package.modules()}
+        return _Before(
+            imported, dict(self._modules), dict(self._collectors), dict(self._failed), self._keep.copy()
+        )
+
+    def _take_back(self, before: _Before) -> None:
+        self.package.forget(
+            [n for n in self.package.modules() if sys.modules[n] is not before.imported.get(n)]
+        )
+        self.package.restore(before.imported)
+        self.package.link()
+        self._modules, self._collectors = dict(before.modules), dict(before.collectors)
+        self._failed = dict(before.failed)
+        self._executed = []
+        self._keep.restore(before.kept)
 
     def close(self) -> None:
         """Take the app's modules out of `sys.modules`."""
@@ -161,42 +221,96 @@ class LiveLoader:
                 found.add(file)
         return sorted(found)
 
+    def _present(self) -> dict[str, Path]:
+        return {self.package.module_name(file): file for file in live_files(self.live_dir)}
+
     def _result(self, app: Collector | None) -> LoadResult:
-        registry = build_registry(
-            self._modules.values(), [p for group in self._failed.values() for p in group], app
-        )
-        return LoadResult(registry, list(self._executed))
+        problems = [p for group in self._failed.values() for p in group]
+        problems += [problem for _, problem in self._hidden_exports()]
+        # A helper that fails is the problem of every module that imports it.
+        unique = {(p.file, p.line, p.kind, p.message): p for p in reversed(problems)}
+        found = [p for p in problems if unique[p.file, p.line, p.kind, p.message] is p]
+        registry = build_registry(self._modules.values(), found, [*([app] if app else []), *self._apart()])
+        ran = {name: relative(self._file(name), self.project) for name in self._executed}
+        renewed = [(ran[module], name) for module, name in self._keep.take_renewed() if module in ran]
+        return LoadResult(registry, list(self._executed), renewed)
 
-    def _import_package(self) -> None:
-        init = self.live_dir / "__init__.py"
-        if not init.is_file():
-            return
+    def _apart(self) -> Iterator[Collector]:
+        """Yield what modules that export nothing (`_helper.py`, `__init__.py`) declared for the whole app."""
+        for name in sorted(self._collectors.keys() - self._modules.keys()):
+            if name in sys.modules:
+                yield self._collectors[name]
+
+    def _hidden_exports(self) -> Iterator[tuple[str, LoadProblem]]:
+        """Yield a problem for each name of a module that a file in the folder of the same name hides.
+
+        An import of `live.board.x` makes `x` in `live/board.py` the module, whatever it was before.
+        """
+        for name, module in self._modules.items():
+            file = self._file(name)
+            folder = file.with_suffix("")
+            if file.name == "__init__.py" or not folder.is_dir():
+                continue
+            for leaf, line in self._scan(name, file).names.items():
+                other = folder / f"{leaf}.py"
+                if other.is_file():
+                    places = f"{module.file}:{line} and {relative(other, self.project)}"
+                    text = f"'{module.name}/{leaf}' is declared twice: {places}; the file hides the name"
+                    problem = LoadProblem(
+                        module.file,
+                        line,
+                        "DuplicatePath",
+                        text,
+                        "rename one of them",
+                        excerpt=excerpt(file, line),
+                    )
+                    yield name, problem
+
+    def _import_package(self) -> bool:
+        """Import `live` itself; return `False`, with the problem noted, when its `__init__.py` fails."""
         self._failed.pop(self.package.live, None)
-        try:
-            self._around(self.package.live, lambda: self.package.run_init(init))
-        except Exception as error:
-            self._failed[self.package.live] = (problem_from(error, self.project, init),)
+        return self._run(self.package.live, self.live_dir / "__init__.py") is not None
 
-    def _import(self, file: Path) -> None:
-        name = self.package.module_name(file)
+    def _import(self, name: str, file: Path) -> None:
         if name == f"{self.package.live}.{RESERVED_MODULE}":
             where = relative(file, self.project)
             text = f"live/{RESERVED_MODULE}.js is the browser client, so no live module can have that name"
             self._failed[name] = (LoadProblem(where, None, "ReservedName", text, "rename the file"),)
             return
-        try:
-            module = importlib.import_module(name)
-        except Exception as error:
-            self._failed[name] = (problem_from(error, self.project, file, hint=_hint(error)),)
-            self.package.forget([name])
+        module = self._run(name, file)
+        if module is None:
             return
         self._failed.pop(name, None)
         if name not in self._modules:
-            self._modules[name] = self._describe(module, name, file)
+            path = name[len(self.package.live) + 1 :].replace(".", "/")
+            collector = self._collectors.get(name)
+            try:
+                self._modules[name] = build_module(module, path, file, self.project, collector)
+            except Exception as error:  # an object of the module that cannot even be looked at
+                self._note(name, error, file)
 
-    def _describe(self, module: types.ModuleType, name: str, file: Path) -> LiveModule:
-        path = name[len(self.package.live) + 1 :].replace(".", "/")
-        return build_module(module, path, file, self.project, self._collectors.get(name))
+    def _run(self, name: str, file: Path) -> types.ModuleType | None:
+        """Import one module; whatever it raises is noted as its problem, and it is not imported then.
+
+        `sys.exit()` at the top of a module must not end a server that works, and no cancellation of ours comes while
+        an import runs: so everything counts, except an interrupt from the keyboard.
+        """
+        try:
+            return importlib.import_module(name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._note(name, error, file)
+            return None
+
+    def _note(self, name: str, error: BaseException, file: Path) -> None:
+        problem = problem_from(error, self.project, file, hint=_hint(error))
+        text = problem.message
+        if isinstance(error, SystemExit):
+            text = f"the module ends the process when it is imported: sys.exit({error.code!r})"
+        message, trace = public_text(text, self.package), public_text(problem.traceback, self.package)
+        self._failed[name] = (replace(problem, message=message, traceback=trace),)
+        self.package.forget([name])
 
     def _around(self, name: str, run: Callable[[], None]) -> None:
         collector = self._collectors[name] = Collector(keep=self._keep)
@@ -215,9 +329,9 @@ class LiveLoader:
         known = set(self.package.modules()) | self._modules.keys() | self._failed.keys()
         stale = (touched & (known | present.keys())) | (present.keys() - known) | self._failed.keys()
         stale |= self._modules.keys() - present.keys()
-        if self.package.live in touched:
-            stale |= {*known, self.package.live}
-        return self._importers(stale | self._retry, known | present.keys(), present)
+        found = self._importers(stale | self._retry, known | present.keys(), present)
+        # Everything runs in the package `live`.
+        return found | known | present.keys() if self.package.live in found else found
 
     def _importers(self, names: set[str], among: Iterable[str], present: dict[str, Path]) -> set[str]:
         """Return `names` and every module of `among` that imports one of them, directly or not."""
@@ -232,48 +346,32 @@ class LiveLoader:
 
     def _imports(self, name: str, present: dict[str, Path]) -> set[str]:
         """Return the private names of live modules that `name` imports, wherever in the file."""
-        module = sys.modules.get(name)
-        file = present.get(name) or (Path(module.__file__) if module and module.__file__ else None)
-        if file is None or not file.is_file():
-            return set()
-        status = file.stat()
-        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-        known = self._scanned.get(file)
-        if known is None or known[0] != stamp:
-            known = self._scanned[file] = (stamp, self._scan(name, file))
-        return known[1]
+        file = present.get(name) or self._file(name)
+        return self._scan(name, file).imports if file.is_file() else set()
 
-    def _scan(self, name: str, file: Path) -> set[str]:
+    def _file(self, name: str) -> Path:
+        """Return the file of a module that is imported; a path that is no file for one that has none."""
+        origin = getattr(sys.modules.get(name), "__file__", None)
+        return Path(origin) if origin else self.live_dir
+
+    def _scan(self, name: str, file: Path) -> _Scan:
         try:
+            status = file.stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            known = self._scanned.get(file)
+            if known is not None and known.stamp == stamp:
+                return known
             tree = ast.parse(file.read_bytes())
-        except (SyntaxError, ValueError):
-            return set()
-        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        found: set[str] = set()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                targets = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                base = _resolve(node, package)
-                targets = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-            else:
-                continue
-            for target in targets:
-                if target == "live" or target.startswith("live."):
-                    target = self.package.live + target[4:]
-                if target.startswith(f"{self.package.live}."):
-                    found.add(target)
-        return found
-
-
-def _resolve(node: ast.ImportFrom, package: str) -> str:
-    if not node.level:
-        return node.module or ""
-    base = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
-    return f"{base}.{node.module}" if node.module else base
+        except (OSError, SyntaxError, ValueError):
+            return _Scan((0, 0, 0))
+        imports = imported(tree, name, self.package.live, is_package=file.name == "__init__.py")
+        scan = self._scanned[file] = _Scan(stamp, imports, defined_names(tree))
+        return scan
 
 
 def _hint(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError):
         return "install the package, or check the spelling: project modules are imported by their path from its root"
+    if isinstance(error, SystemExit):
+        return "raise an exception instead"
     return ""

@@ -159,9 +159,9 @@ def build_module(
 
 
 def build_registry(
-    modules: Iterable[LiveModule], problems: Iterable[LoadProblem] = (), app: Collector | None = None
+    modules: Iterable[LiveModule], problems: Iterable[LoadProblem] = (), apart: Iterable[Collector] = ()
 ) -> Registry:
-    """Join modules into one registry.
+    """Join modules into one registry. `apart`: what was declared for the whole app, but not in one of `modules`.
 
     Two endpoints with one path, or two streams with one fixed topic, are a problem that names both, and neither is
     registered: which of them should answer cannot be known.
@@ -183,11 +183,7 @@ def build_registry(
             if len(group) > 1:
                 clashing.update(group)
                 found.append(_clash(what, value, group))
-    collectors = [
-        *([app] if app else []),
-        *(module.collector for module in kept.values()),
-        collecting.ambient,
-    ]
+    collectors = [*apart, *(module.collector for module in kept.values()), collecting.ambient]
     options = [c.options for c in collectors if c.options is not None]
     return Registry(
         endpoints=MappingProxyType({p: g[0] for p, g in by_path.items() if g[0] not in clashing}),
