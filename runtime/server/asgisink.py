@@ -2,6 +2,10 @@
 
 Under uvicorn a `send` finishes without waiting unless the peer is behind. So it is driven here, in the loop's
 callback, and only what really has to wait becomes a task; an idle or quick connection has none.
+
+ASGI cannot drop a peer, and a close message waits behind what the peer does not read. Where the server gives a
+`PeerLink` (ours does, see `runtime.server.uvicornlink`) a close has a deadline and `terminate` is at once; under any
+other ASGI server such a peer stays until that server's own limits drop it.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.core.sink import Frame
 from runtime.wire import closing
@@ -21,21 +25,48 @@ if TYPE_CHECKING:
 
     from runtime.core.tasks import TaskOwner
 
-__all__ = ["AsgiSink"]
+__all__ = ["PEER_LINK", "AsgiSink", "PeerLink"]
 
 logger = logging.getLogger("realtime.asgi")
+
+#: Private scope extension, `{"link": PeerLink}`, of a server that can do more with the peer than ASGI says.
+PEER_LINK = "realtime.peer"
+
+
+class PeerLink(Protocol):
+    """What a server can do with a peer beyond ASGI. Its `send` may be driven outside of a task."""
+
+    def abort(self) -> None:
+        """Drop the peer at once, with whatever it has not read."""
+
+    def close_within_bound(self) -> None:
+        """Drop the peer in a few seconds unless it has gone by then."""
 
 
 class AsgiSink:
     """Implements `runtime.core.sink.Sink` on an accepted ASGI WebSocket."""
 
-    __slots__ = ("_buffered", "_current", "_dead", "_direct", "_queue", "_send", "_sending", "_tasks")
+    __slots__ = (
+        "_buffered",
+        "_current",
+        "_dead",
+        "_direct",
+        "_link",
+        "_queue",
+        "_send",
+        "_sending",
+        "_tasks",
+        "closing",
+    )
 
-    def __init__(self, send: Send, tasks: TaskOwner, *, direct: bool) -> None:
+    def __init__(self, send: Send, tasks: TaskOwner, *, direct: bool, link: PeerLink | None = None) -> None:
         """Write through `send`; `direct` when its coroutine may be driven outside of a task (uvicorn)."""
         self._send = send
         self._tasks = tasks
         self._direct = direct
+        self._link = link
+        #: Code and reason that the server closed with, whether or not the peer could be told; `None` before.
+        self.closing: tuple[int, str] | None = None
         self._queue: deque[Frame | tuple[int, str]] = deque()
         self._current: Frame | tuple[int, str] | None = None
         self._buffered = 0
@@ -57,13 +88,22 @@ class AsgiSink:
         self._pump()
 
     def close(self, code: int, reason: str) -> None:
-        """Send the close message behind everything before."""
-        if not self._dead:
-            self._queue.append((code, reason))
-            self._pump()
+        """Send the close message behind everything before; a peer that does not take it in time is dropped."""
+        if self._dead:
+            return
+        self.closing = code, reason
+        self._queue.append(self.closing)
+        if self._link is not None:
+            self._link.close_within_bound()
+        self._pump()
 
     def terminate(self) -> None:
-        """Forget what waits and close with 1011, which is all that ASGI offers."""
+        """Forget what waits and drop the peer; without a link close with 1011, which is all that ASGI offers."""
+        if self._link is not None:
+            self.lost()
+            self.closing = closing.ABNORMAL, ""
+            self._link.abort()
+            return
         self._queue.clear()
         self._buffered = self._current.size if isinstance(self._current, Frame) else 0
         self.close(closing.INTERNAL_ERROR, "")

@@ -131,7 +131,10 @@ class Runtime:
         self._keepalive = Keepalive(self.connections, websocket.text_keepalive or 0, clock)
         self._started = False
         self._stopped = False
+        self._failure: BaseException | None = None
         self._hook_ran = False
+        #: When the shutdown is to be over, on the monotonic clock; known from its beginning on.
+        self._over_at: float | None = None
         self._app: Any = None
 
     @property
@@ -195,9 +198,19 @@ class Runtime:
     async def start(self, app: Any = None) -> None:
         """Load the project's code unless that was done, run the `init` hook, and be ready.
 
+        A second call does nothing.
+
         Raises:
-            StartupError: something does not load, or `init` raised or took too long.
+            StartupError: something does not load, or `init` raised or took too long; also each further time, and
+                when the runtime was stopped: what a start needs is gone by then.
         """
+        if self._failure is not None:
+            raise StartupError(
+                "this app could not start before; make a new one with create_app()",
+                self._failure.problems if isinstance(self._failure, StartupError) else (),
+            ) from self._failure
+        if self._stopped:
+            raise StartupError("this app was stopped; make a new one with create_app()")
         if self._started:
             return
         self._started = True
@@ -207,8 +220,10 @@ class Runtime:
             if self.live.loader is None:
                 self.load()
             await self._init()
-        except BaseException:
-            await self._teardown()
+        except BaseException as failure:
+            self._failure = failure
+            self._stopped = True
+            await self._teardown(self.settings.server.shutdown_timeout)
             raise
         self._keepalive.start()
         self._schedule_sample()
@@ -309,6 +324,7 @@ class Runtime:
         except Exception:
             logger.exception("hook shutdown failed")
             self.metrics.add("hook_errors_total", "shutdown")
+        self._over_at = self.clock.monotonic() + self.settings.server.shutdown_timeout
 
     def close_connections(self, code: int, reason: str) -> None:
         """Say goodbye to every peer."""
@@ -316,19 +332,26 @@ class Runtime:
         for connection in list(self.connections.values()):
             connection.close_soon(code, reason)
 
-    async def stop(self, reason: str = "shutdown") -> None:
-        """Run the shutdown in order: hook, goodbye to those still there, running calls, resources. Once."""
+    async def stop(self, reason: str = "shutdown", *, timeout: float | None = None) -> None:
+        """Run the shutdown in order: hook, goodbye to those still there, running calls, resources. Once.
+
+        Running calls have `timeout` seconds; without it, what is left of `[server] shutdown_timeout` since the
+        shutdown hook. They are cancelled then, and what does not end for that is named in a warning.
+        """
         if self._stopped or not self._started:
             return
         self._stopped = True
         await self.drain(reason)
         self.close_connections(closing.GOING_AWAY, closing.SHUTDOWN_REASON)
-        await self._teardown()
+        if timeout is None:
+            now = self.clock.monotonic()
+            timeout = max(0.0, (self._over_at or now) - now)
+        await self._teardown(timeout)
 
-    async def _teardown(self) -> None:
+    async def _teardown(self, timeout: float) -> None:
         self.is_ready = False
         self._keepalive.stop()
-        ended = await self.live.close(timeout=self.settings.server.shutdown_timeout)
+        ended = await self.live.close(timeout=timeout)
         if ended:
             logger.warning("%d calls were still running at the shutdown timeout and were cancelled", ended)
         await self.sends.wait_idle(timeout=FAREWELL_TIMEOUT)

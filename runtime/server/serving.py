@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 
-from runtime.server.websocket import DIRECT_SEND
+from runtime.server.assembly import StartupError
+from runtime.server.uvicornlink import abort_all, closing_peers, linked_protocol
 from runtime.wire import closing
 
 if TYPE_CHECKING:
     import socket
     from types import FrameType
 
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
     from runtime.server.app import RealtimeApp
 
 __all__ = ["RealtimeServer"]
 
-# How long peers have to answer the closing handshake before their transport is dropped.
+# How long peers have at the shutdown to answer the closing handshake before they are dropped.
 GOODBYE_TIMEOUT = 0.5
 GOODBYE_POLL = 0.01
 # uvicorn's own limit lies above ours: the endpoint answers 1009 itself, also for text whose bytes exceed its length.
@@ -55,12 +54,12 @@ class RealtimeServer(uvicorn.Server):
         ping = idle / 2 if settings.websocket.ping and idle else None
         super().__init__(
             uvicorn.Config(
-                _marked(app),
+                app,
                 host=settings.server.host if host is None else host,
                 port=settings.server.port if port is None else port,
                 loop=settings.server.loop,
                 http="auto",
-                ws="websockets-sansio",
+                ws=linked_protocol(app.runtime.clock),
                 ws_max_size=settings.websocket.max_payload_length + PAYLOAD_MARGIN,
                 ws_ping_interval=ping,
                 ws_ping_timeout=ping,
@@ -79,11 +78,26 @@ class RealtimeServer(uvicorn.Server):
         """Start the app, then listen: no connection is accepted before the `init` hook has returned.
 
         Raises:
-            StartupError: the app cannot start; nothing listens then.
+            StartupError: the app cannot start, or the address cannot be listened on; nothing is left running then.
         """
         await self._realtime_app.start()
-        await super().startup(sockets=sockets)
+        try:
+            await self._listen(sockets)
+        finally:
+            if not self.started:
+                await self._realtime_app.stop(self.stop_reason)
         self.ready.set()
+
+    async def _listen(self, sockets: list[socket.socket] | None) -> None:
+        try:
+            await super().startup(sockets=sockets)
+        except SystemExit as ended:
+            # uvicorn logs what kept it from listening and exits; whoever embeds us wants to go on living.
+            cause = ended.__context__
+            where = f"{self.config.host}:{self.config.port}"
+            raise StartupError(
+                f"cannot listen on {where}: {cause or 'see the log'}; stop what has the port, or take another"
+            ) from cause
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Run the `shutdown` hook, stop listening, say goodbye to every peer, release everything."""
@@ -95,28 +109,21 @@ class RealtimeServer(uvicorn.Server):
         self.runtime.close_connections(self.close_code, self.close_reason)
         await self._goodbye()
         await super().shutdown(sockets=[])
-        await self._realtime_app.stop(self.stop_reason)
+        abort_all(self)
+        await self.runtime.stop(self.stop_reason, timeout=0 if self.force_exit else None)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Remember which signal asked for the end; the second one ends at once."""
+        """Remember which signal asked for the end; at the second one nothing is waited for any more."""
         self.stop_reason = signal.Signals(sig).name
         super().handle_exit(sig, frame)
         if self._captured_signals[1:]:
             self.force_exit = True
 
     async def _goodbye(self) -> None:
+        """Let peers take their goodbye and answer it; drop those that do not."""
         rounds = int(GOODBYE_TIMEOUT / GOODBYE_POLL)
-        while self.runtime.connections and rounds and not self.force_exit:
+        while (self.runtime.connections or closing_peers(self)) and rounds and not self.force_exit:
             rounds -= 1
             await self.runtime.clock.sleep(GOODBYE_POLL)
-
-
-def _marked(app: ASGIApp) -> Any:
-    """Tell our endpoint that it runs under uvicorn, whose `send` may be driven outside of a task."""
-
-    async def marked(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            scope["extensions"] = {**(scope.get("extensions") or {}), DIRECT_SEND: {}}
-        await app(scope, receive, send)
-
-    return marked
+        for peer in closing_peers(self):
+            peer.abort()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import PlainTextResponse
 
-from runtime.server.asgisink import AsgiSink
+from runtime.server.asgisink import PEER_LINK, AsgiSink
 from runtime.server.upgrade import Accepted, Refused, decide
 from runtime.wire import closing
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from runtime.server.assembly import Runtime
     from runtime.server.inbound import Inbound
 
-__all__ = ["DIRECT_SEND", "WebSocketEndpoint", "upgrade_required"]
+__all__ = ["WebSocketEndpoint", "upgrade_required"]
 
-#: Private scope extension: the server's `send` may be driven outside of a task. Set by `runtime.server.serving`.
-DIRECT_SEND = "realtime.direct_send"
+# Codes that stand for a close frame without a code, or for none at all.
+NO_STATUS = (1005, closing.ABNORMAL)
 
 
 class WebSocketEndpoint:
@@ -56,8 +56,8 @@ class WebSocketEndpoint:
                 "headers": accepted.headers,
             }
         )
-        direct = DIRECT_SEND in (scope.get("extensions") or {})
-        sink = AsgiSink(send, self._runtime.sends, direct=direct)
+        link = (scope.get("extensions") or {}).get(PEER_LINK, {}).get("link")
+        sink = AsgiSink(send, self._runtime.sends, direct=link is not None, link=link)
         return sink, self._runtime.connect(sink, accepted.handshake)
 
     async def _serve(self, sink: AsgiSink, inbound: Inbound, receive: Receive) -> None:
@@ -87,6 +87,8 @@ class WebSocketEndpoint:
                     # Without a frame of it the loop waits for one above, and so sees a peer that leaves.
                     await asyncio.wait([opening])
         finally:
+            if code in NO_STATUS and sink.closing is not None:
+                code, reason = sink.closing  # the peer went without an answer to what we closed it with
             sink.lost()
             inbound.connection.mark_closed(reason or "connection closed")
             if opening is not None:

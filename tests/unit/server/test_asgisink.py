@@ -228,3 +228,39 @@ async def test_a_send_that_writes_more_keeps_the_order(tasks: TaskOwner) -> None
     sink = AsgiSink(send, tasks, direct=True)
     sink.write(frames("1", "2"))
     assert taken == ["1", "2", "3"]
+
+
+class Link:
+    """What a server that can drop peers was asked to do."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def abort(self) -> None:
+        self.asked.append("abort")
+
+    def close_within_bound(self) -> None:
+        self.asked.append("close")
+
+
+async def test_with_a_link_a_close_has_a_deadline_though_the_message_waits(
+    server: Server, tasks: TaskOwner
+) -> None:
+    link = Link()
+    sink = AsgiSink(server.send, tasks, direct=True, link=link)
+    server.waits = 1
+    sink.write(frames("not read"))
+    sink.close(4403, "kicked")
+    assert (server.taken, link.asked, sink.closing) == ([], ["close"], (4403, "kicked"))
+
+
+async def test_with_a_link_terminating_is_at_once_and_sends_nothing(server: Server, tasks: TaskOwner) -> None:
+    link = Link()
+    sink = AsgiSink(server.send, tasks, direct=True, link=link)
+    server.waits = 1
+    sink.write(frames("on its way", "forgotten"))
+    sink.terminate()
+    assert (link.asked, sink.buffered, sink.closing) == (["abort"], 0, (1006, ""))
+    server.waits = 0
+    await server.go_on()
+    assert server.taken == ["on its way"]
