@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runtime.live.problems import LoadProblem
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "Stopping",
     "ToWorker",
     "WhichImported",
+    "distinct",
     "problem_of",
 ]
 
@@ -54,6 +57,15 @@ def problem_of(problem: LoadProblem) -> Problem:
         "excerpt": [list(row) for row in problem.excerpt],
         "traceback": problem.traceback,
     }
+
+
+def distinct(problems: Iterable[Problem]) -> list[Problem]:
+    """Return each problem once: several modules may fail for one mistake."""
+    found: list[Problem] = []
+    for problem in problems:
+        if problem not in found:
+            found.append(problem)
+    return found
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):

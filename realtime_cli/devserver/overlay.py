@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from realtime_cli.devserver.channel import distinct
 from runtime.server.origin import is_allowed_origin
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class DevChannel:
     @property
     def problems(self) -> list[Problem]:
         """Everything that is wrong now, whoever found it."""
-        return [problem for found in self._problems.values() for problem in found]
+        return distinct(problem for found in self._problems.values() for problem in found)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the channel and its script."""

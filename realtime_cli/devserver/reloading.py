@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from realtime_cli.devserver.channel import problem_of
+from realtime_cli.devserver.channel import distinct, problem_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,7 @@ class Reloading:
         )
 
     def _present(self) -> list[Problem]:
-        return [problem_of(problem) for problem in self._app.runtime.problems]
+        return distinct(problem_of(problem) for problem in self._app.runtime.problems)
 
     def _tell_pages(self, result: ReloadResult) -> None:
         modules = [*result.modules, *result.removed]

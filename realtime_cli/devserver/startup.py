@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from realtime_cli.devserver.channel import problem_of
+from realtime_cli.devserver.channel import distinct, problem_of
 from realtime_cli.devserver.projectsettings import CannotStart
 from realtime_cli.exitcodes import COULD_NOT_START
 from runtime.live.problems import LoadProblem, problem_from
@@ -70,13 +70,13 @@ async def start_app(
         return Started(app, degraded=False)
     if not may_degrade:
         await app.stop("restart")
-        raise CannotStart([problem_of(problem) for problem in problems], COULD_NOT_START)
+        raise CannotStart(distinct(problem_of(problem) for problem in problems), COULD_NOT_START)
     if app.runtime.is_ready:  # hooks.py does not load, all else works
         return Started(app, degraded=True)
     bare = make(_without_hooks(settings))
     bare.runtime.hooks_problem = problems[0]
     if await _start(project, settings, bare) and not bare.runtime.is_ready:
-        raise CannotStart([problem_of(problem) for problem in problems], COULD_NOT_START)
+        raise CannotStart(distinct(problem_of(problem) for problem in problems), COULD_NOT_START)
     return Started(bare, degraded=True)
 
 

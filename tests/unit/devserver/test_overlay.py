@@ -110,16 +110,17 @@ async def test_a_page_is_greeted_and_told_what_happens(channel: DevChannel) -> N
 async def test_problems_of_several_sources_are_joined_and_greet_late_pages(channel: DevChannel) -> None:
     other = {**PROBLEM, "file": "hooks.py"}
     channel.set_problems("live", [PROBLEM])
-    channel.set_problems("restart", [other])
+    channel.set_problems("restart", [other, PROBLEM])
     page = Page(channel)
     assert (await page.messages(2))[1] == {"kind": "error", "problems": [PROBLEM, other]}
+    channel.set_problems("restart", [other])
     channel.set_problems("live", [])
-    assert (await page.messages(3))[2] == {"kind": "error", "problems": [other]}
+    assert (await page.messages(4))[3] == {"kind": "error", "problems": [other]}
     await page.leave()
 
 
 async def test_a_page_hears_of_a_bounded_number_of_problems(channel: DevChannel) -> None:
-    channel.set_problems("live", [PROBLEM] * 1000)
+    channel.set_problems("live", [{**PROBLEM, "line": number} for number in range(1000)])
     page = Page(channel)
     assert len((await page.messages(2))[1]["problems"]) == overlay.MAX_PROBLEMS
     await page.leave()
