@@ -6,20 +6,22 @@ import collections
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runtime.core.errors import LiveError
 from runtime.core.events import CallFinished, ConnectionClosedEvent, ConnectionOpened
-from runtime.core.sensitive import is_sensitive_name
+from runtime.core.sensitive import is_sensitive_name, redact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from realtime_cli.devserver.terminal import Terminal
 
-__all__ = ["CallLog", "LineBudget", "Rate", "Skipped", "describe_user"]
+__all__ = ["CallLog", "LineBudget", "Rate", "Skipped", "describe_error", "describe_user"]
 
 MAX_LINES_PER_SECOND = 200
 PATH_WIDTH = 30
 USER_WIDTH = 16
 MAX_USER_LENGTH = 40
+MAX_ERROR_LENGTH = 80
 RATE_WINDOW = 5.0
 """Seconds over which calls per second are averaged."""
 
@@ -111,6 +113,23 @@ def _named(user: Any, key: str) -> str | int | None:
     return value if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
 
 
+def describe_error(error: BaseException | None) -> str:
+    """Return in a few words why a call was refused: the first wrong field, or the error's own text.
+
+    Empty where the code says it all, and for unexpected exceptions, whose traceback is printed anyway.
+    """
+    if not isinstance(error, LiveError):
+        return ""
+    if error.issues:
+        first = error.issues[0]
+        more = f" (+{len(error.issues) - 1})" if len(error.issues) > 1 else ""
+        text = f"{'.'.join(first['path'])}: {first['message']}{more}"
+    else:
+        text = "" if error.message == error.code else error.message
+    text = "".join(character if character.isprintable() else "?" for character in redact_text(text))
+    return text if len(text) <= MAX_ERROR_LENGTH else f"{text[: MAX_ERROR_LENGTH - 1]}…"
+
+
 class CallLog:
     """Listens to the events of a runtime and prints them."""
 
@@ -181,7 +200,7 @@ class CallLog:
             self._budget.skip(event.path, failed=event.code is not None)
             return
         user = describe_user(event.user)
-        fields: Mapping[str, Any] = {
+        fields: dict[str, Any] = {
             "path": event.path,
             "kind": event.kind,
             "user": user,
@@ -189,8 +208,11 @@ class CallLog:
             "code": event.code,
             "connection": event.connection_id,
         }
-        code = self._terminal.paint(event.code or "", "red")
-        self._terminal.event(event.kind, self._columns(event.path, user, event.duration, code), **fields)
+        result = self._terminal.paint(event.code or "", "red")
+        if why := describe_error(event.error):
+            fields["error"] = why
+            result = f"{result}  {self._terminal.paint(why, 'dim')}"
+        self._terminal.event(event.kind, self._columns(event.path, user, event.duration, result), **fields)
 
     def _connection(self, event: str, text: str, **fields: Any) -> None:
         if self._budget.allows(self._clock()):

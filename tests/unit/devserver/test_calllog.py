@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from realtime_cli.devserver.calllog import (
+from realtime_cli.devserver.calllog import (, describe_error
     MAX_LINES_PER_SECOND,
     RATE_WINDOW,
     CallLog,
@@ -15,6 +15,7 @@ from realtime_cli.devserver.calllog import (
     describe_user,
 )
 from realtime_cli.devserver.terminal import Terminal, TerminalOptions
+from runtime.core.errors import Issue, LiveError
 from runtime.core.events import CallFinished, ConnectionClosedEvent, ConnectionOpened, LiveFailed
 
 
@@ -165,3 +166,13 @@ def test_status_line(clock: Clock) -> None:
     calls = log(clock, quiet=True)
     calls.receive(finished())
     assert calls.status(1, 1200) == "  1 connection · 1,200 topics · 0.2 calls/s"
+
+
+def test_a_refused_call_says_why() -> None:
+    wrong = LiveError.validation([Issue(path=["text"], message="Required"), Issue(path=["n"], message="odd")])
+    assert describe_error(wrong) == "text: Required (+1)"
+    assert describe_error(LiveError("TEAPOT", "short and stout")) == "short and stout"
+    assert describe_error(LiveError("TEAPOT")) == ""
+    assert describe_error(RuntimeError("its traceback is printed")) == ""
+    assert describe_error(None) == ""
+    assert len(describe_error(LiveError("LONG", "x" * 500))) == 80
