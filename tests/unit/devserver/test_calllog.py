@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from realtime_cli.devserver.calllog import (, describe_error
+from realtime_cli.devserver.calllog import (
     MAX_LINES_PER_SECOND,
     RATE_WINDOW,
     CallLog,
     LineBudget,
     Rate,
+    describe_error,
     describe_user,
 )
 from realtime_cli.devserver.terminal import Terminal, TerminalOptions
