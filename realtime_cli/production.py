@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+import threading
+import time
+from typing import TYPE_CHECKING, NoReturn
 
+from realtime_cli.exitcodes import INTERRUPTED, OK
+from runtime.core.tasks import TaskOwner
 from runtime.server.serving import RealtimeServer
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from types import FrameType
 
     from runtime.server.app import RealtimeApp
 
 __all__ = ["configure_logging", "run_server"]
 
+logger = logging.getLogger("realtime")
+
+REST_TIMEOUT = 1.0  # seconds that tasks and threads of the app have when everything else has ended
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -28,8 +38,8 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
-class _AnnouncedServer(RealtimeServer):
-    """A server that says when it has begun to accept connections."""
+class _ProductionServer(RealtimeServer):
+    """A server that says when it accepts connections, and ends the process at the second signal."""
 
     def __init__(self, app: RealtimeApp, on_ready: Callable[[], None]) -> None:
         super().__init__(app)
@@ -40,23 +50,67 @@ class _AnnouncedServer(RealtimeServer):
         await super().startup(sockets=sockets)
         self._on_ready()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin the shutdown, or end the process at once with 130 when it has begun."""
+        super().handle_exit(sig, frame)
+        if self.force_exit:
+            _leave(INTERRUPTED)
 
-def run_server(app: RealtimeApp, listening: socket.socket, on_ready: Callable[[], None]) -> bool:
+
+def run_server(app: RealtimeApp, listening: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve `app` on `listening` until SIGTERM or SIGINT; call `on_ready` once connections are accepted.
 
-    Gives back whether the end was graceful; a second signal makes it not so.
+    A second signal ends the process at once with 130. So does the end of the shutdown, with 0 and a warning, where
+    tasks or threads of the app go on in spite of it: the interpreter would wait for them for ever.
 
     Raises:
         StartupError: the app cannot start.
     """
-    server = _AnnouncedServer(app, on_ready)
+    server = _ProductionServer(app, on_ready)
     # uvicorn raises the signal again when it has stopped as it should; by then it has nothing more to say.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _already_stopped)
+    _on_signals(lambda *_: None)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listening]))
-    return not server.force_exit
+        _on_signals(lambda *_: _leave(INTERRUPTED))
+        threads = _foreground_threads()
+        left = runner.run(_end_tasks())
+        deadline = time.monotonic() + REST_TIMEOUT
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        left += [f"thread {thread.name}" for thread in threads if thread.is_alive()]
+        if left:
+            logger.warning("%d things of the app do not end and are left: %s", len(left), ", ".join(left))
+            _leave(OK)
 
 
-def _already_stopped(number: int, frame: object) -> None:
-    """Ignore a signal."""
+async def _end_tasks() -> list[str]:
+    """Cancel the tasks that nobody owns and let the loop's threads go; return the names of tasks that stay."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=REST_TIMEOUT)
+    ending = TaskOwner("end").start(asyncio.get_running_loop().shutdown_default_executor(), name="executor")
+    await asyncio.wait([ending], timeout=REST_TIMEOUT)
+    return [f"task {task.get_name()}" for task in tasks if not task.done()]
+
+
+def _foreground_threads() -> list[threading.Thread]:
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread is not threading.main_thread() and not thread.daemon
+    ]
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process with `code`, without waiting for tasks and threads."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # closed, or in the middle of a write
+            stream.flush()
+    os._exit(code)

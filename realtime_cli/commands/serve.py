@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realtime_cli.exitcodes import COULD_NOT_START, INTERRUPTED, USAGE, CommandFailed
+from realtime_cli.exitcodes import COULD_NOT_START, USAGE, CommandFailed
 from realtime_cli.flags import Invocation, command_app
 from realtime_cli.ports import CannotBind, PortInUse, bind
 from realtime_cli.problems import print_problems
@@ -69,7 +69,7 @@ def serve(
             console.emit({"ok": True, "url": url, "ready_ms": elapsed})
 
     try:
-        graceful = run_server(create_app(project, settings=settings, lifespan="manual"), listening, announce)
+        run_server(create_app(project, settings=settings, lifespan="manual"), listening, announce)
     except StartupError as problem:
         print_problems(console, problem.problems)
         raise CommandFailed(
@@ -79,8 +79,6 @@ def serve(
         ) from problem
     finally:
         listening.close()
-    if not graceful:
-        raise typer.Exit(INTERRUPTED)
 
 
 def _check_workers(workers: str | None) -> None:

@@ -16,6 +16,8 @@ logger = logging.getLogger("realtime.tasks")
 
 T = TypeVar("T")
 
+CANCEL_TIMEOUT = 2.0  # seconds that cancelled tasks have for their cleaning up
+
 
 def reraise_own_cancellation() -> None:
     """Raise the `CancelledError` that is being handled if it was meant for the running task.
@@ -84,12 +86,22 @@ class TaskOwner:
             return False
         return True
 
-    async def close(self) -> None:
-        """Cancel every task and wait for it. May be called again; never raises for a task's failure."""
+    async def close(self, *, timeout: float = CANCEL_TIMEOUT) -> None:
+        """Cancel every task and wait for it, at most `timeout` seconds. Never raises for a task's failure.
+
+        A task that is still running then, since it swallowed the cancellation, is named in a warning and left alone.
+        May be called again.
+        """
         self._closed = True
         current = asyncio.current_task()
         tasks = [task for task in self._tasks if task is not current]
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
+        if not tasks:
+            return
+        _, left = await asyncio.wait(tasks, timeout=timeout)
+        if left:
+            names = ", ".join(sorted(task.get_name() for task in left))
+            logger.warning(
+                "%d tasks did not end %g s after they were cancelled: %s", len(left), timeout, names
+            )

@@ -358,6 +358,7 @@ class Runtime:
         await self.sends.close()
         await self.tasks.close()
         self.executor.shutdown(wait=False, cancel_futures=True)
+        self.hooks.forget()
         forget_platform(self.platform)
 
     def _schedule_sample(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import sys
 from types import MappingProxyType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +98,15 @@ class Hook:
 class HookSet:
     """The hooks of one app; a missing one is `None`."""
 
-    def __init__(self, hooks: Mapping[str, Hook] | None = None, routes: tuple[Any, ...] = ()) -> None:
+    def __init__(
+        self,
+        hooks: Mapping[str, Hook] | None = None,
+        routes: tuple[Any, ...] = (),
+        *,
+        module: str | None = None,
+    ) -> None:
         self._hooks = dict(hooks or {})
+        self._module = module
         #: Starlette routes that hooks.py names in its variable `routes`.
         self.routes = routes
 
@@ -138,7 +146,13 @@ class HookSet:
             elif getattr(value, "__module__", None) == module.__name__:
                 _report_near(name)
         routes = getattr(module, "routes", ())
-        return cls(found, tuple(routes) if isinstance(routes, list | tuple) else ())
+        routes = tuple(routes) if isinstance(routes, list | tuple) else ()
+        return cls(found, routes, module=module.__name__)
+
+    def forget(self) -> None:
+        """Take the module of the hooks out of `sys.modules`, when their app has ended."""
+        if self._module is not None:
+            sys.modules.pop(self._module, None)
 
 
 def load_hooks(file: Path, collector: Collector) -> HookSet:
@@ -151,7 +165,11 @@ def load_hooks(file: Path, collector: Collector) -> HookSet:
         return HookSet()
     with collecting(collector):
         module = load_private("hooks", file)
-    return HookSet.from_module(module)
+    try:
+        return HookSet.from_module(module)
+    except HookSignatureError:
+        del sys.modules[module.__name__]
+        raise
 
 
 def _report_near(name: str) -> None:

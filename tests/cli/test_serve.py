@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -94,6 +95,86 @@ def test_a_second_signal_ends_it_at_once_with_130(project: Path) -> None:
         assert child.stdout.readline() == "waiting\n"
         child.terminate()
         assert child.wait(TIMEOUT) == 130
+
+
+STUCK = """
+    import asyncio, time
+    from runtime import live
+
+    @live
+    async def stubborn(ctx):
+        while True:
+            try:
+                await asyncio.sleep(600)
+            except asyncio.CancelledError:
+                pass
+
+    @live(thread=True)
+    def blocked(ctx):
+        time.sleep(600)
+
+    @live
+    async def elsewhere(ctx):
+        await asyncio.to_thread(time.sleep, 600)
+"""
+
+
+async def shut_down_while_running(
+    project: Path, name: str, *, signals: int, timeout: float
+) -> tuple[int, str]:
+    """Serve, call an endpoint that does not end, send signals; return exit code and what was said."""
+    write_project(
+        project, {"live/stuck.py": STUCK, "realtime.toml": f"[server]\nshutdown_timeout = {timeout}\n"}
+    )
+    child = subprocess.Popen(
+        [*PROGRAM, "serve", "--host", "127.0.0.1", "--port", "0"],
+        cwd=project,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        assert child.stderr is not None
+        for line in child.stderr:
+            if "Listening on" in line:
+                break
+        url = line.split("Listening on ")[1].split()[0]
+        async with connect(url.replace("http", "ws") + "/ws", origin=url) as ws:
+            await ws.send(json.dumps({"rpc": f"stuck/{name}", "id": "1", "args": []}))
+            await ws.send('{"rpc":"app/fail","id":"2","args":[]}')
+            async for text in ws:
+                if '"event":"2"' in text:
+                    break
+            child.send_signal(signal.SIGTERM)
+            await ws.wait_closed()
+            if signals == 2:
+                child.send_signal(signal.SIGINT)
+        try:
+            _, said = await asyncio.to_thread(child.communicate, timeout=TIMEOUT)
+        finally:
+            child.kill()
+    return child.returncode, said
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("stubborn", "task live calls:stuck/stubborn"),
+        ("blocked", "thread realtime_0"),
+        ("elsewhere", "thread (asyncio|uvloop)_0"),
+    ],
+)
+async def test_code_that_does_not_end_is_named_and_left_behind(project: Path, name: str, left: str) -> None:
+    code, said = await shut_down_while_running(project, name, signals=1, timeout=0)
+    assert code == 0
+    assert "1 calls were still running at the shutdown timeout and were cancelled" in said
+    assert re.search(f"WARNING realtime: 1 things of the app do not end and are left: {left}\n", said)
+
+
+async def test_a_second_signal_does_not_wait_for_running_calls(project: Path) -> None:
+    code, said = await shut_down_while_running(project, "stubborn", signals=2, timeout=600)
+    assert code == 130
+    assert "Traceback" not in said.partition("app/fail failed")[0]
 
 
 def test_json_announces_the_address(project: Path) -> None:

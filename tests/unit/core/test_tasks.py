@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from typing import Any
 
@@ -57,6 +58,28 @@ async def test_closing_cancels_and_waits_for_the_cleaning_up() -> None:
     assert task.cancelled()
     assert owner.closed
     await owner.close()
+
+
+async def test_closing_leaves_a_task_alone_that_swallows_its_cancellation(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    owner = TaskOwner("things")
+    let_go = asyncio.Event()
+
+    async def stubborn() -> None:
+        while not let_go.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await let_go.wait()
+
+    tasks = [owner.start(stubborn(), name="stubborn"), owner.start(forever(), name="other")]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await owner.close(timeout=0.01)
+    assert (owner.closed, owner.running) == (True, 1)
+    assert "1 tasks did not end 0.01 s after they were cancelled: things:stubborn" in caplog.text
+    let_go.set()
+    await asyncio.wait(tasks)
+    assert owner.running == 0
 
 
 async def test_closing_does_not_raise_for_a_task_that_fails_meanwhile() -> None:
