@@ -82,8 +82,9 @@ class LiveApp:
             max_frame,
         )
         self._buckets = Buckets(clock)
+        pipeline = Pipeline(self.functions, self.streams, self._buckets)
         self.dispatcher = Dispatcher(
-            pipeline=Pipeline(self.functions, self.streams, self._buckets),
+            pipeline=pipeline,
             functions=self.functions,
             streams=self.streams,
             turn=turn,
@@ -95,7 +96,9 @@ class LiveApp:
             dev=dev,
             traceback_of=self._traceback_of,
         )
-        self._refresher = Refresher(self.functions, self.streams, subscriptions, platform)
+        self._refresher = Refresher(
+            self.functions, self.streams, subscriptions, pipeline, lambda: self.generation
+        )
         #: What hooks.py and the settings declare for the whole app.
         self.collector = Collector()
 
@@ -147,8 +150,14 @@ class LiveApp:
         before = self.registry
         loaded = self._loader.reload(changed, self.collector)
         result = compare(before, loaded.registry)
+        if self._dev:
+            for file, name in loaded.renewed:
+                logger.warning(
+                    "%s: live.keep(%r) starts anew: its factory or an argument has changed", file, name
+                )
         result.duration = self._clock.monotonic() - started
-        self._swap(loaded.registry)
+        if loaded.executed or result.modules or result.removed or loaded.registry.problems != before.problems:
+            self._swap(loaded.registry)
         if loaded.registry.problems:
             self._events.emit(LiveFailed(list(loaded.registry.problems)))
         if result.modules or result.removed:
@@ -158,9 +167,7 @@ class LiveApp:
             if self._dev:
                 data = {"modules": [*result.modules, *result.removed], "resubscribe": resubscribe}
                 self._platform.publish("__realtime", "reload", data, seq=False)
-            self.generation.tasks.start(
-                self._refresher.refresh(set(result.modules), self.registry, set(resubscribe)), name="refresh"
-            )
+            self._refresher.refresh(set(result.modules), set(resubscribe))
             self._events.emit(LiveReloaded(result.modules, result.added, result.removed, result.duration))
         return result
 
@@ -175,6 +182,7 @@ class LiveApp:
 
     async def close(self, *, timeout: float) -> int:
         """Wait for running calls, at most `timeout` seconds, then end them; return how many were ended."""
+        self._refresher.close()
         await self.calls.wait_idle(timeout=timeout)
         ended = self.calls.running
         await self.calls.close()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from runtime.core.errors import LiveError
 from runtime.live.signature import CTX_NAMES
@@ -27,7 +27,7 @@ def resolve_topic(topic: str | Callable[..., str], ctx: Any, args: list[Any]) ->
     """
     if isinstance(topic, str):
         return topic
-    result = topic(ctx, *args) if _wants_ctx(topic, len(args)) else topic(*args)
+    result = topic(ctx, *args) if _shape(topic).wants_ctx(len(args)) else topic(*args)
     if not isinstance(result, str):
         if inspect.iscoroutine(result):
             result.close()
@@ -37,16 +37,40 @@ def resolve_topic(topic: str | Callable[..., str], ctx: Any, args: list[Any]) ->
     return result
 
 
-@functools.lru_cache(maxsize=1024)
-def _wants_ctx(topic: Callable[..., str], given: int) -> bool:
+class _Shape(NamedTuple):
+    """What a topic function takes. `most`: how many arguments, `None` without a bound."""
+
+    has_ctx: bool
+    least: int
+    most: int | None
+
+    def wants_ctx(self, given: int) -> bool:
+        if self.has_ctx or self.most is None:
+            return self.has_ctx
+        return not self.least <= given <= self.most
+
+
+#: By topic function, as long as there is one: a reload makes new ones, and the old modules must go.
+_shapes: WeakKeyDictionary[Callable[..., str], _Shape] = WeakKeyDictionary()
+
+
+def _shape(topic: Callable[..., str]) -> _Shape:
+    try:
+        known = _shapes.get(topic)
+        if known is None:
+            known = _shapes[topic] = _inspected(topic)
+    except TypeError:  # an object that can be called, but not be a key
+        return _inspected(topic)
+    return known
+
+
+def _inspected(topic: Callable[..., str]) -> _Shape:
     parameters = [
         p
         for p in inspect.signature(topic).parameters.values()
         if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)
     ]
-    if parameters and parameters[0].name in CTX_NAMES:
-        return True
+    has_ctx = bool(parameters) and parameters[0].name in CTX_NAMES
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return False
-    required = sum(1 for p in parameters if p.default is p.empty)
-    return not required <= given <= len(parameters)
+        return _Shape(has_ctx, 0, None)
+    return _Shape(has_ctx, sum(1 for p in parameters if p.default is p.empty), len(parameters))
