@@ -86,7 +86,7 @@ class LiveLoader:
         self._keep = KeepStore()
         self._modules: dict[str, LiveModule] = {}
         self._failed: dict[str, tuple[LoadProblem, ...]] = {}
-        #: What to import again at the next change because the last one clashed.
+        #: What to import again at the next change: the last one clashed, or left old code in force.
         self._retry: set[str] = set()
         #: At most one entry per file that was ever below `live/`.
         self._scanned: dict[Path, _Scan] = {}
@@ -116,15 +116,16 @@ class LiveLoader:
         stale = self._stale(changed, present)
         before = self._snapshot()
         self._executed = []
+        retry, self._retry = self._retry, set()
         try:
             self._replace(stale, present, before)
             result = self._result(app)
         except BaseException:
             self._take_back(before)
+            self._retry = retry
             raise
-        clashed = any(problem.kind in CLASHES for problem in result.registry.problems)
-        self._retry = stale if clashed else set()
-        if clashed:
+        if any(problem.kind in CLASHES for problem in result.registry.problems):
+            self._retry = stale
             problems = result.registry.problems
             self._take_back(before)
             return LoadResult(replace(self._result(app).registry, problems=problems))
@@ -168,7 +169,14 @@ class LiveLoader:
         old = {name: taken[name] for name in sorted(self._importers(bad, stale, present)) if name in taken}
         self.package.forget(old)
         self.package.restore(old)
+        # Helpers among them have no problem of their own, and what imports them would run in their old code.
+        self._retry = set(old)
+        gone = set(self._gone())
         for name in old:
+            if name in gone:
+                # Old code may still import it, but it answers no more.
+                self._collectors.pop(name, None)
+                continue
             if name in before.modules:
                 self._modules[name] = before.modules[name]
             if name in before.collectors:
@@ -328,7 +336,8 @@ class LiveLoader:
         }
         known = set(self.package.modules()) | self._modules.keys() | self._failed.keys()
         stale = (touched & (known | present.keys())) | (present.keys() - known) | self._failed.keys()
-        stale |= self._modules.keys() - present.keys()
+        # A deleted module that old code still uses must not be found by new code.
+        stale |= self._modules.keys() - present.keys() | set(self._gone())
         found = self._importers(stale | self._retry, known | present.keys(), present)
         # Everything runs in the package `live`.
         return found | known | present.keys() if self.package.live in found else found
@@ -353,6 +362,13 @@ class LiveLoader:
         """Return the file of a module that is imported; a path that is no file for one that has none."""
         origin = getattr(sys.modules.get(name), "__file__", None)
         return Path(origin) if origin else self.live_dir
+
+    def _gone(self) -> Iterator[str]:
+        """Yield the modules that are imported although their file was deleted."""
+        for name in self.package.modules():
+            origin = getattr(sys.modules[name], "__file__", None)
+            if origin and not Path(origin).is_file():
+                yield name
 
     def _scan(self, name: str, file: Path) -> _Scan:
         try:
