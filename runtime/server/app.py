@@ -80,6 +80,10 @@ def create_app(
 ) -> RealtimeApp:
     """Build the app of the project in folder `project`.
 
+    Several apps may live in one process, each with its own `live.*`. What belongs to the process is common to them:
+    the values of `[capacity]` are those of the app that was built last, and modules beside `live/` have one name for
+    all, so two projects with, say, a `db.py` each that is imported do not start together.
+
     Args:
         project: the folder with `realtime.toml`; `None` for an app whose live modules are registered by hand.
         settings: effective settings; read from the project and the environment when missing.

@@ -154,7 +154,8 @@ class Runtime:
         In dev mistakes are kept in `problems` and the rest works; elsewhere any of them stops the start.
 
         Raises:
-            StartupError: outside dev, a file that fails; everywhere, a file that hides one of our packages.
+            StartupError: outside dev, a file that fails; everywhere, a file that hides one of our packages, or whose
+                module another app of this process has from its own project.
         """
         rates = self.settings.rate_limits
         if rates.default is not None or rates.overrides:
@@ -169,6 +170,11 @@ class Runtime:
         if shadowing:
             names = ", ".join(file.relative_to(self.project).as_posix() for file in shadowing)
             raise StartupError(f"{names} hides a package of Realtime Toolkit from every import; rename it")
+        for file, imported in loader.package.foreign():
+            raise StartupError(
+                f"{file} cannot be imported: another app of this process has imported {imported} under that name; "
+                "rename one of them, or run the apps in processes of their own"
+            )
         hooks_file = self.project / server.hooks
         try:
             self.set_hooks(load_hooks(hooks_file, self.live.collector))
