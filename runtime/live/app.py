@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from runtime.core.events import EventBus, LiveFailed, LiveReloaded
 from runtime.core.tasks import TaskOwner
+from runtime.live.apppackage import public_text
 from runtime.live.collector import Collector
 from runtime.live.dispatch import Dispatcher
 from runtime.live.generation import Generation
@@ -210,7 +211,7 @@ class LiveApp:
         """Return the traceback as its author wants it: the frames of the project, where there are any."""
         if self._loader is None:
             return "".join(traceback.format_exception(error))
-        return user_traceback(error, self._loader.project)
+        return public_text(user_traceback(error, self._loader.project), self._loader.package)
 
     def _warn(self, module: LiveModule, before: LiveModule | None = None) -> None:
         """In dev, say what is odd about a module, and nothing that was said of it before the reload."""

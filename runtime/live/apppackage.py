@@ -180,10 +180,10 @@ class AppPackage(importlib.abc.MetaPathFinder):
                     delattr(package, leaf)
         for name in self.modules():
             parent, _, leaf = name.rpartition(".")
-            package = sys.modules[parent]
-            there = getattr(package, leaf, None)
-            if there is None or _is_module(there, name):
-                setattr(package, leaf, sys.modules[name])
+            holder = sys.modules.get(parent)
+            there = getattr(holder, leaf, None)
+            if holder is not None and (there is None or _is_module(there, name)):
+                setattr(holder, leaf, sys.modules[name])
 
     def stand_in(self) -> None:
         """Import an empty package as `live`: its `__init__.py` failed, and the modules in it may work without."""

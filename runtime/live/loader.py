@@ -378,7 +378,7 @@ class LiveLoader:
             if known is not None and known.stamp == stamp:
                 return known
             tree = ast.parse(file.read_bytes())
-        except (OSError, SyntaxError, ValueError):
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):  # the import says more
             return _Scan((0, 0, 0))
         imports = imported(tree, name, self.package.live, is_package=file.name == "__init__.py")
         scan = self._scanned[file] = _Scan(stamp, imports, defined_names(tree))
