@@ -1,10 +1,10 @@
-"""A site of files with the HTTP side in front of it, without the realtime half."""
+"""A site of files without the realtime half, and a runtime without the HTTP half."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +23,7 @@ from runtime.server.errorpages import error_handlers
 from runtime.server.headers import NosniffMiddleware
 from runtime.server.http import http_routes
 from runtime.server.static import StaticIndex
+from tests.unit.server.runtimes import Bare, BareFactory
 
 MTIME_MS = 1_700_000_000_123
 
@@ -161,3 +162,25 @@ def make_site(tmp_path) -> Callable[..., Site]:
         return site
 
     return make
+
+
+@pytest.fixture
+async def bare() -> AsyncIterator[BareFactory]:
+    """`await bare({"subscribe": function}, security={...})` gives a started runtime."""
+    made: list[Bare] = []
+
+    async def factory(
+        hooks: dict[str, Any] | None = None,
+        *,
+        websocket: dict[str, Any] | None = None,
+        security: dict[str, Any] | None = None,
+        **capacity: int,
+    ) -> Bare:
+        one = Bare(hooks or {}, websocket or {}, security or {}, capacity)
+        made.append(one)
+        await one.runtime.start()
+        return one
+
+    yield factory
+    for one in made:
+        await one.runtime.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from runtime.core.settings import SecuritySettings, ServerSettings, Settings, We
 from runtime.server.assembly import Handshake, Runtime, assemble
 from runtime.server.hooks import Hook, HookSet
 from runtime.testing import FakeClock
-from tests.server.peers import MemorySink, Peer
+from tests.server.peers import MemorySink, Peer, turns
 
 
 class Bare:
@@ -45,3 +46,45 @@ class Bare:
 
 
 BareFactory = Callable[..., Any]
+
+
+def answers(peer: Peer) -> list[Any]:
+    """Return (type, topic, ref, reason) of what came behind the welcome."""
+    return [_short(frame) for frame in peer.parsed()[1:]]
+
+
+def _short(frame: dict[str, Any]) -> Any:
+    kind = frame.get("type")
+    if kind == "subscribed":
+        return ("+", frame["topic"], frame["ref"])
+    if kind == "subscribe-denied":
+        return ("-", frame["topic"], frame["ref"], frame["reason"])
+    return kind or (frame["topic"], frame["event"])
+
+
+def subscribe(topic: Any, ref: Any = 1) -> dict[str, Any]:
+    return {"type": "subscribe", "topic": topic, "ref": ref}
+
+
+def batch(*topics: Any, ref: Any = 1) -> dict[str, Any]:
+    return {"type": "subscribe-batch", "topics": list(topics), "ref": ref}
+
+
+class Gates:
+    """A slow hook that notes what it is asked and waits until the test lets it go."""
+
+    def __init__(self) -> None:
+        self.log: list[Any] = []
+        self.events: dict[str, asyncio.Event] = {}
+
+    def of(self, name: str) -> asyncio.Event:
+        return self.events.setdefault(name, asyncio.Event())
+
+    async def pass_(self, name: str) -> None:
+        self.log.append(f"{name} begins")
+        await self.of(name).wait()
+        self.log.append(f"{name} ends")
+
+    async def open(self, name: str) -> None:
+        self.of(name).set()
+        await turns(10)
