@@ -7,6 +7,7 @@ Spec: wire 3.2, 3.4 and 10; platform 1.7 and 1.8.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Coroutine
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from runtime.core import capacity
 from runtime.core.events import ConnectionClosedEvent
+from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.dispatch import CallSlots
 from runtime.wire import control, names
 from runtime.wire.classify import Classified, Kind, classify
@@ -177,7 +179,8 @@ class Inbound:
                 try:
                     if step is not None:
                         await step
-                except Exception:
+                except (Exception, asyncio.CancelledError):
+                    reraise_own_cancellation()
                     # The frames behind it must not wait for ever for one that failed.
                     logger.exception("a control frame of %s could not be handled", self.connection.id)
                 step = self._handle(self._controls.take()) if self._controls else None
@@ -303,7 +306,8 @@ class Inbound:
                 platform=self.connection.platform,
                 **values,
             )
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            reraise_own_cancellation()
             logger.exception("hook %s failed", name)
             runtime.metrics.add("hook_errors_total", name)
 

@@ -96,6 +96,24 @@ async def test_a_subscribe_hook_that_sees_a_foreign_cancellation_denies(make_app
     assert not peer.connection.is_subscribed("x")
 
 
+async def test_a_hook_that_sees_a_foreign_cancellation_holds_nothing_up(make_app: AppFactory) -> None:
+    hooks = """
+        import asyncio
+
+        async def unsubscribe(ws, topic):
+            task = asyncio.ensure_future(asyncio.sleep(60))
+            await asyncio.sleep(0)
+            task.cancel()
+            await task
+    """
+    app = await make_app({"hooks.py": hooks})
+    peer = await app.connect()
+    peer.send({"type": "unsubscribe", "topic": "t"})
+    peer.send({"type": "subscribe", "topic": "t", "ref": 1})
+    await peer.wait(lambda f: f.get("ref") == 1)
+    assert app.runtime.metrics.get("hook_errors_total", "unsubscribe") == 1
+
+
 async def test_a_hanging_error_handler_does_not_hold_the_reply_for_ever(
     make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
