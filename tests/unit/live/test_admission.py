@@ -1,0 +1,50 @@
+"""Which classes of work are refused under pressure. Spec: live-api 18.1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runtime.core.pressure import REASONS, PressureSnapshot
+from runtime.live.admission import Admission
+
+
+def under(reason: Any) -> PressureSnapshot:
+    return PressureSnapshot(reason != "NONE", reason, 0.0, 500.0)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_class_is_shed_for_the_reasons_it_names(reason: str) -> None:
+    admission = Admission({"background": ["PUBLISH_RATE", "MEMORY"], "critical": (), "odd": ("NONE",)})
+    assert admission.sheds("background", under(reason)) is (reason in ("PUBLISH_RATE", "MEMORY"))
+    assert admission.sheds("critical", under(reason)) is False
+    assert admission.sheds("odd", under(reason)) is (reason == "NONE")
+
+
+def test_a_class_may_decide_by_itself() -> None:
+    admission = Admission({"x": lambda snapshot: snapshot.publish_rate > 400})
+    assert admission.sheds("x", under("NONE")) is True
+    assert admission.sheds("x", PressureSnapshot()) is False
+
+
+@pytest.mark.spec("LIVE-21")
+def test_an_unknown_class_names_those_there_are() -> None:
+    with pytest.raises(ValueError, match="unknown class of service 'y'; known: a, b"):
+        Admission({"a": [], "b": []}).sheds("y", PressureSnapshot())
+    with pytest.raises(ValueError, match="known: none"):
+        Admission({}).sheds("y", PressureSnapshot())
+
+
+@pytest.mark.parametrize(
+    ("rule", "error", "message"),
+    [
+        ("MEMORY", TypeError, "class 'x' needs a list of reasons or a function, not 'MEMORY'"),
+        (None, TypeError, "needs a list of reasons or a function, not None"),
+        ({"MEMORY"}, TypeError, "needs a list of reasons"),
+        (["MEMORY", "CPU"], ValueError, "class 'x': unknown reason 'CPU'; known: NONE, PUBLISH_RATE"),
+    ],
+)
+def test_a_rule_that_cannot_be_is_refused(rule: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Admission({"x": rule})
