@@ -178,7 +178,7 @@ class Runtime:
         hooks_file = self.project / server.hooks
         try:
             self.set_hooks(load_hooks(hooks_file, self.live.collector))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.hooks_problem = problem_from(error, self.project, hooks_file)
             if not self.is_dev:
                 raise StartupError("hooks.py does not load", [self.hooks_problem]) from error

@@ -547,6 +547,7 @@ async def test_an_open_hook_may_refuse_and_a_broken_one_closes_with_1011(make_ap
         ("def open(ws, user): pass\n", "hook open: unknown parameter 'user'; it may take ws, platform"),
         ("def authenticate(cookies): pass\n", "hook authenticate is not supported by this version"),
         ("1 / 0\n", "hooks.py:1: ZeroDivisionError"),
+        ("import sys\nsys.exit('set API_KEY first')\n", "hooks.py:2: SystemExit: set API_KEY first"),
         ("async def init(): raise OSError('no database')\n", "hooks.py:1: OSError: no database"),
     ],
 )
