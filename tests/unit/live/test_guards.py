@@ -104,10 +104,10 @@ async def test_it_is_a_decorator_too() -> None:
         (({"authenticated": False},), {}, ValueError, "at least one check"),
         (({},), {}, ValueError, "at least one check"),
         (
-            ({"authentificated": True},),
+            ({"authentication": True},),
             {},
             ValueError,
-            "unknown option 'authentificated'; known: authenticated",
+            "unknown option 'authentication'; known: authenticated",
         ),
         (("admin",), {}, TypeError, "must be a function of ctx or a mapping, not 'admin'"),
         ((), {"checks": [5]}, TypeError, "not 5"),
