@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from runtime.core.settings import WebSocketSettings
 from tests.server.conftest import AppFactory
 from tests.server.peers import App, Peer, turns
 
@@ -122,3 +123,74 @@ async def test_two_requests_for_one_topic_hold_it_back_once(make_app: AppFactory
     await peer.reply("one")
     await turns()
     assert order(peer) == ["two", "one", 1]
+
+
+LOADERS = """
+    from runtime import Page, live
+
+    def star(item): return f"*{item}"
+
+    @live.stream("list", transform=star)
+    async def many(ctx): return [1, 2]
+
+    @live.stream("one", merge="set", transform=star)
+    async def one(ctx): return 1
+
+    @live.stream("none", merge="set", transform=star)
+    async def none(ctx): return None
+
+    @live.stream("page", transform=star)
+    async def page(ctx): return Page([1], True, "next")
+
+    @live.stream("dict", transform=star)
+    async def mapping(ctx): return {"data": (1, 2), "hasMore": 0}
+
+    @live.stream("large")
+    async def large(ctx): return ["x" * 5000]
+
+    @live.stream("huge", volatile=True)
+    async def huge(ctx): return "x" * 4000
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "more"),
+    [
+        ("many", ["*1", "*2"], {}),
+        ("one", "*1", {}),
+        ("none", None, {}),
+        ("page", ["*1"], {"hasMore": True, "cursor": "next"}),
+        ("mapping", ["*1", "*2"], {"hasMore": False}),
+    ],
+)
+async def test_a_transform_is_applied_to_items_and_pages_keep_their_shape(
+    make_app: AppFactory, path: str, data: Any, more: dict[str, Any]
+) -> None:
+    peer = await (await make_app({"live/a.py": LOADERS})).connect()
+    reply = await peer.stream(f"a/{path}")
+    assert reply["data"] == data
+    assert {key: reply[key] for key in ("hasMore", "cursor") if key in reply} == more
+
+
+@pytest.mark.spec("WIRE-22")
+async def test_a_first_value_that_clients_would_drop_is_refused_and_leaves_nothing(
+    make_app: AppFactory,
+) -> None:
+    app = await make_app({"live/a.py": LOADERS}, websocket=WebSocketSettings(max_outbound_frame=4096))
+    peer = await app.connect()
+    for path in ("large", "huge"):
+        reply = await peer.stream(f"a/{path}")
+        assert (reply["code"], reply["error"]) == ("PAYLOAD_TOO_LARGE", "Response too large")
+        assert app.runtime.platform.subscribers(path) == 0
+
+
+async def test_a_connection_with_too_many_streams_is_refused_and_stays_as_it_was(
+    make_app: AppFactory,
+) -> None:
+    app = await make_app({"live/a.py": LOADERS}, capacity={"MAX_STREAM_SUBSCRIPTIONS": 1})
+    peer = await app.connect()
+    assert (await peer.stream("a/many"))["ok"] is True
+    assert (await peer.stream("a/many"))["ok"] is True
+    assert (await peer.stream("a/one"))["code"] == "RATE_LIMITED"
+    assert not peer.connection.is_subscribed("one")
+    assert peer.connection.is_subscribed("list")
