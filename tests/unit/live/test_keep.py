@@ -8,13 +8,14 @@ import pytest
 
 from runtime.core import capacity
 from runtime.core.errors import CapacityExceeded
+from runtime.live.apppackage import PREFIX
 from runtime.live.keep import KeepStore
 
 
 def run(store: KeepStore, source: str, module: str = "m") -> Any:
     """Execute `source` like a module that is loaded again; it calls `keep(name, factory, *args)` and sets `value`."""
     names = {
-        "__name__": module,
+        "__name__": PREFIX + module,
         "keep": lambda name, factory, *args: store.get(module, name, factory, args),
     }
     exec(compile(source, f"{module}.py", "exec"), names)
@@ -30,6 +31,17 @@ SAME = [
     "class Store:\n    def add(self): return 1\nvalue = keep('x', Store)",
     "def outer(n):\n    def make(): return [n]\n    return make\nvalue = keep('x', outer(5))",
     "def make():\n    def inner(): return 1\n    return [inner]\nvalue = keep('x', make)",
+    "import functools\ndef make(n): return [n]\nvalue = keep('x', functools.partial(make, 5))",
+    "import enum\nclass E(enum.Enum): A = 1\nvalue = keep('x', list, (E.A,))",
+    "class P:\n    def __init__(self): self.n = 1\nvalue = keep('x', lambda p: [p], P())",
+    "import asyncio\nvalue = keep('x', asyncio.Lock)",
+    "import math\nvalue = keep('x', lambda m, f: [m], math, math.sin)",
+    "loop = []\nloop.append(loop)\nvalue = keep('x', lambda l: [l], loop)",
+    "class T:\n    __slots__ = ('n',)\nt = T()\nt.n = 1\nvalue = keep('x', lambda t: [t], t)",
+    "class B:\n    def f(self): return 1\nclass C(B):\n    @property\n    def g(self): return 1\nvalue = keep('x', C)",
+    "from pathlib import Path\nvalue = keep('x', lambda p: [p], Path('a'))",
+    "value = keep('x', lambda o: [o], object())",
+    "class M:\n    def make(self): return []\nvalue = keep('x', M().make)",
 ]
 
 
@@ -67,6 +79,34 @@ def test_the_same_recipe_gives_the_same_value(source: str) -> None:
         (
             "def f():\n    def g(): return 1\n    return [g]\nvalue = keep('x', f)",
             "def f():\n    def g(): return 2\n    return [g]\nvalue = keep('x', f)",
+        ),
+        (
+            "import functools\ndef f(n): return [n]\nvalue = keep('x', functools.partial(f, 5))",
+            "import functools\ndef f(n): return [n]\nvalue = keep('x', functools.partial(f, 6))",
+        ),
+        (
+            "class P:\n    def __init__(self): self.n = 1\nvalue = keep('x', lambda p: [p], P())",
+            "class P:\n    def __init__(self): self.n = 2\nvalue = keep('x', lambda p: [p], P())",
+        ),
+        (
+            "class C:\n    @property\n    def g(self): return 1\nvalue = keep('x', C)",
+            "class C:\n    @property\n    def g(self): return 2\nvalue = keep('x', C)",
+        ),
+        (
+            "class C:\n    @staticmethod\n    def g(): return 1\nvalue = keep('x', C)",
+            "class C:\n    @staticmethod\n    def g(): return 2\nvalue = keep('x', C)",
+        ),
+        (
+            "from pathlib import Path\nvalue = keep('x', lambda p: [p], Path('a'))",
+            "from pathlib import Path\nvalue = keep('x', lambda p: [p], Path('b'))",
+        ),
+        (
+            "class M:\n    def make(self): return []\nvalue = keep('x', M().make)",
+            "class M:\n    def make(self): return [1]\nvalue = keep('x', M().make)",
+        ),
+        (
+            "import math\nvalue = keep('x', lambda f: [f], math.sin)",
+            "import math\nvalue = keep('x', lambda f: [f], math.cos)",
         ),
     ],
 )
