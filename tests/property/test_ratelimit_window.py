@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,7 +39,6 @@ class Naive:
         return None
 
 
-@pytest.mark.spec("LIVE-50")
 @settings(max_examples=150, deadline=None)
 @given(
     points=st.integers(1, 6),

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from runtime.core import capacity
 from runtime.core.connection import MAX_CLOSE_REASON_BYTES, SendResult, Signal, clip_reason
 from runtime.core.sink import Frame
 from tests.unit.core.parts import Core
@@ -13,7 +14,7 @@ from tests.unit.core.parts import Core
 FRAME = Frame(b"x" * 10)
 
 
-@pytest.mark.spec("WIRE-23", "PLAT-45")
+@pytest.mark.spec("WIRE-23")
 async def test_a_peer_that_is_too_far_behind_misses_frames_alone_and_they_are_counted() -> None:
     core = Core(max_backpressure=25)
     slow, quick = core.connect("a"), core.connect("a")
@@ -28,6 +29,7 @@ async def test_a_peer_that_is_too_far_behind_misses_frames_alone_and_they_are_co
     assert [number for *_, number in core.events(slow)] == [2]
 
 
+@pytest.mark.spec("PLAT-44")
 async def test_what_waits_for_this_turn_counts_as_buffered() -> None:
     core = Core(max_backpressure=25)
     peer = core.connect()
@@ -64,6 +66,7 @@ async def test_direct_sends_take_text_bytes_and_envelopes_without_a_number() -> 
     assert core.texts(peer) == ["täglich", "täglich", "raw", '{"topic":"t","event":"e","data":{"a":1}}']
 
 
+@pytest.mark.spec("PLAT-44")
 async def test_closing_comes_behind_everything_that_was_sent() -> None:
     core = Core()
     peer = core.connect()
@@ -79,6 +82,7 @@ async def test_closing_comes_behind_everything_that_was_sent() -> None:
     assert core.sink(peer).ended == [(4000, "bye")]
 
 
+@pytest.mark.spec("PLAT-48")
 @pytest.mark.parametrize("code", [0, 999, 1002, 1005, 1006, 1007, 1014, 2999, 5000])
 async def test_codes_that_may_not_be_sent_are_refused(code: int) -> None:
     peer = Core().connect()
@@ -87,6 +91,7 @@ async def test_codes_that_may_not_be_sent_are_refused(code: int) -> None:
     assert peer.closed is False
 
 
+@pytest.mark.spec("PLAT-48")
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 1012, 1013, 3000, 4999])
 async def test_codes_that_may_be_sent(code: int) -> None:
     core = Core()
@@ -128,6 +133,7 @@ async def test_a_signal_fires_once() -> None:
     assert (signal.reason, signal.aborted) == ("first", True)
 
 
+@pytest.mark.spec("PLAT-48")
 @pytest.mark.parametrize(
     ("reason", "clipped"),
     [
@@ -143,10 +149,14 @@ def test_a_reason_is_clipped_at_a_character(reason: str, clipped: str) -> None:
     assert len(clipped.encode()) <= MAX_CLOSE_REASON_BYTES
 
 
-async def test_raw_subscriptions_are_no_granted_ones() -> None:
+@pytest.mark.spec("PLAT-47")
+async def test_raw_subscriptions_ask_nobody_and_are_no_granted_ones() -> None:
     core = Core()
+    core.gate(subscribe=lambda connection, topic: False)
     peer = core.connect()
-    assert peer.subscribe("__raw") is True
+    with capacity.capacity_override(MAX_SUBSCRIPTIONS_PER_CONNECTION=1):
+        assert peer.subscribe("first") is True
+        assert peer.subscribe("__raw") is True
     assert peer.subscribe("__raw") is False
     assert peer.is_subscribed("__raw")
     assert peer.subscriptions == frozenset()

@@ -48,7 +48,7 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.spec("WIRE-43")
+@pytest.mark.spec("WIRE-43", "PLAT-25")
 @pytest.mark.parametrize("form", [as_sync, as_async])
 @pytest.mark.parametrize(("answer", "reason"), ANSWERS)
 async def test_what_a_subscribe_hook_answers(form: Any, answer: Any, reason: str | None) -> None:
@@ -74,7 +74,7 @@ async def test_without_hooks_everything_is_allowed_at_once() -> None:
     assert await gate.decide(core.connect(), ["a", "b"]) == [None, None]
 
 
-@pytest.mark.spec("WIRE-43")
+@pytest.mark.spec("WIRE-43", "PLAT-25")
 @pytest.mark.parametrize("hook", ["subscribe", "subscribe_batch"])
 @pytest.mark.parametrize("function", [raising, never])
 async def test_a_hook_that_fails_or_hangs_denies(
@@ -101,7 +101,7 @@ async def test_one_topic_that_fails_denies_itself_only() -> None:
     ]
 
 
-@pytest.mark.spec("WIRE-43")
+@pytest.mark.spec("WIRE-43", "PLAT-26")
 @pytest.mark.parametrize("answer", [True, False, "no", ["a"], 7])
 async def test_a_batch_answer_that_is_no_mapping_denies_all(answer: Any) -> None:
     core = Core()
@@ -127,7 +127,7 @@ async def test_a_mapping_that_fails_when_it_is_read_denies() -> None:
     assert await gate.decide(core.connect(), ["a"]) == ["INTERNAL_ERROR"]
 
 
-@pytest.mark.spec("WIRE-44")
+@pytest.mark.spec("WIRE-44", "PLAT-26")
 async def test_the_batch_hook_is_asked_once_and_instead_of_the_single_one() -> None:
     core = Core()
     asked: list[Any] = []
@@ -141,9 +141,11 @@ async def test_the_batch_hook_is_asked_once_and_instead_of_the_single_one() -> N
     assert await gate.decide(core.connect(), topics) == [None] * 3
     assert asked == [["a", "b", "c"]]
     assert topics == ["a", "b", "c"]
+    assert await core.platform.subscribe(core.connect(), "d") is None
+    assert asked[1:] == [["d"]]
 
 
-@pytest.mark.spec("WIRE-45")
+@pytest.mark.spec("WIRE-45", "PLAT-27")
 async def test_the_single_hook_runs_for_all_topics_at_once() -> None:
     core = Core()
     everybody = asyncio.Barrier(3)
@@ -159,7 +161,8 @@ async def test_the_single_hook_runs_for_all_topics_at_once() -> None:
     ]
 
 
-async def test_joining_asks_the_gate_once_and_counts() -> None:
+@pytest.mark.spec("PLAT-64")
+async def test_joining_asks_the_gate_once_counts_and_sends_nothing() -> None:
     core = Core()
     asked: list[str] = []
     core.gate(subscribe=lambda connection, topic: asked.append(topic))
@@ -169,6 +172,7 @@ async def test_joining_asks_the_gate_once_and_counts() -> None:
     assert asked == ["täglich"]
     assert peer.subscriptions == {"täglich"}
     assert core.subscriptions.count("täglich") == 1
+    assert core.texts(peer) == []
 
 
 @pytest.mark.parametrize("topic", ["", 'a"b', "a\nb", "x" * 257])
@@ -180,10 +184,12 @@ async def test_joining_and_checking_refuse_names_that_cannot_be(topic: str) -> N
     assert await core.membership.check(peer, topic) == "INVALID_TOPIC"
 
 
-async def test_checking_changes_nothing() -> None:
+@pytest.mark.spec("PLAT-65")
+async def test_checking_changes_nothing_and_knows_no_bound() -> None:
     core = Core()
-    peer = core.connect()
-    assert await core.membership.check(peer, "a") is None
+    peer = core.connect("held")
+    with capacity.capacity_override(MAX_SUBSCRIPTIONS_PER_CONNECTION=1, MAX_TOPICS=1):
+        assert await core.membership.check(peer, "a") is None
     core.gate(subscribe=as_async("NO"))
     assert await core.membership.check(peer, "a") == "NO"
     assert not peer.is_subscribed("a")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from runtime.core.sink import Frame
 from tests.server.peers import turns
 from tests.unit.core.parts import Core
 
 
-@pytest.mark.spec("WIRE-34")
 async def test_everything_of_one_turn_is_one_write_in_the_order_it_was_made() -> None:
     core = Core()
     peer = core.connect("a")

@@ -13,7 +13,7 @@ from runtime.core.publisher import Event, make_event
 from tests.unit.core.parts import Core
 
 
-@pytest.mark.spec("WIRE-24", "WIRE-26", "LIVE-14")
+@pytest.mark.spec("WIRE-24", "WIRE-26", "LIVE-14", "PLAT-49")
 async def test_publish_stamps_unless_it_is_told_not_to() -> None:
     core = Core()
     peer = core.connect("a", "__system")
@@ -75,6 +75,7 @@ async def test_sending_to_those_whose_user_data_fits() -> None:
     assert core.texts(user) == []
 
 
+@pytest.mark.spec("PLAT-55")
 async def test_a_predicate_that_raises_matches_nobody_and_is_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -93,6 +94,7 @@ async def test_a_predicate_that_raises_matches_nobody_and_is_logged_once(
     ]
 
 
+@pytest.mark.spec("PLAT-55")
 async def test_an_async_predicate_matches_nobody(caplog: pytest.LogCaptureFixture) -> None:
     core = Core()
     peers = [core.connect(user=n) for n in range(2)]
@@ -110,7 +112,7 @@ async def test_an_async_predicate_matches_nobody(caplog: pytest.LogCaptureFixtur
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
 
 
-@pytest.mark.spec("WIRE-33")
+@pytest.mark.spec("WIRE-33", "PLAT-57")
 async def test_batch_is_one_frame_and_one_answer_for_each_message() -> None:
     core = Core()
     peer = core.connect("a", "b", caps=["batch"])
@@ -124,7 +126,7 @@ async def test_batch_is_one_frame_and_one_answer_for_each_message() -> None:
     assert core.metrics.get("publish_total", "batch") == 5
 
 
-@pytest.mark.spec("WIRE-32", "WIRE-31")
+@pytest.mark.spec("WIRE-32", "WIRE-31", "PLAT-59")
 async def test_only_the_last_of_equal_keys_survives_at_its_own_place() -> None:
     core = Core()
     peer = core.connect("a", "b", caps=["batch"])
@@ -160,6 +162,7 @@ async def test_an_empty_batch_does_nothing() -> None:
 GOOD = {"topic": "a", "event": "e", "coalesce_key": "same"}
 
 
+@pytest.mark.spec("PLAT-57")
 @pytest.mark.parametrize("method", ["batch", "publish_batched"])
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
@@ -211,6 +214,7 @@ async def test_subscribing_and_leaving_from_the_server() -> None:
     assert core.platform.subscribers("a") == 0
 
 
+@pytest.mark.spec("PLAT-69")
 async def test_a_scoped_topic_has_a_verb_for_each_common_event() -> None:
     core = Core()
     peer = core.connect("todos")

@@ -10,6 +10,7 @@ import pytest
 from runtime.core import capacity
 from runtime.core.errors import PayloadTooLarge
 from runtime.core.publisher import MAX_BATCH_GROUPS, Event, make_event
+from runtime.wire import jsoncodec
 from tests.unit.core.parts import Core
 
 
@@ -56,7 +57,7 @@ def test_a_number_that_cannot_be_is_refused(seq: Any) -> None:
         make_event("a", "e", 1, seq, 0)
 
 
-@pytest.mark.spec("WIRE-27")
+@pytest.mark.spec("WIRE-27", "PLAT-50")
 @pytest.mark.parametrize("bad", ['a"b', "a\\b", "a\nb", "\x00", "", "x" * 257, "\ud800", None, 7])
 def test_names_that_cannot_travel_are_refused_at_the_publish(bad: Any) -> None:
     with pytest.raises(ValueError, match="topic"):
@@ -104,7 +105,7 @@ async def test_nobody_subscribed_is_told_and_still_numbered() -> None:
     assert core.events(peer) == [("a", "e", 1, 2)]
 
 
-@pytest.mark.spec("WIRE-30")
+@pytest.mark.spec("WIRE-30", "PLAT-58")
 async def test_only_peers_that_announced_batch_get_batch_frames() -> None:
     core = Core()
     able, plain = core.connect("a", caps=["batch"]), core.connect("a")
@@ -115,7 +116,7 @@ async def test_only_peers_that_announced_batch_get_batch_frames() -> None:
     assert core.events(able) == core.events(plain) == [("a", "e", n, n + 1) for n in range(3)]
 
 
-@pytest.mark.spec("WIRE-31")
+@pytest.mark.spec("WIRE-31", "PLAT-58", "PLAT-61")
 async def test_each_peer_gets_the_events_of_its_topics_in_order() -> None:
     core = Core()
     both, one, lonely, none = (
@@ -129,6 +130,18 @@ async def test_each_peer_gets_the_events_of_its_topics_in_order() -> None:
     assert [data for _, _, data, _ in core.events(one)] == [1, 3]
     assert core.frames(lonely) == [{"topic": "b", "event": "e", "data": 2, "seq": 1}]
     assert core.frames(none) == []
+
+
+@pytest.mark.spec("PLAT-52")
+async def test_data_is_encoded_once_however_many_peers_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[Any] = []
+    encode = jsoncodec.encode
+    monkeypatch.setattr(jsoncodec, "encode", lambda value: encoded.append(value) or encode(value))
+    core = Core()
+    peers = [core.connect("a") for _ in range(20)]
+    core.platform.publish("a", "e", {"n": 1})
+    assert all(len(core.texts(peer)) == 1 for peer in peers)
+    assert encoded == [{"n": 1}]
 
 
 async def test_peers_with_the_same_events_share_one_frame() -> None:
@@ -151,6 +164,7 @@ async def test_a_single_event_is_a_bare_envelope() -> None:
     assert core.frames(peer) == [{"topic": "a", "event": "e", "data": 1, "seq": 1}]
 
 
+@pytest.mark.spec("PLAT-58")
 async def test_beyond_32_different_slices_peers_get_single_envelopes() -> None:
     core = Core()
     events = [event("all", 0)]

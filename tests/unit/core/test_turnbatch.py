@@ -27,7 +27,6 @@ async def test_a_turn_is_one_frame_in_order() -> None:
     assert [data for _, _, data, _ in core.events(peer)] == [1, 2, 3, 4]
 
 
-@pytest.mark.spec("LIVE-13", "WIRE-34")
 async def test_a_flush_before_the_end_of_the_turn_publishes_at_once_and_once() -> None:
     core = Core()
     peer = core.connect("a", caps=["batch"])

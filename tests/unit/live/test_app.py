@@ -56,7 +56,6 @@ async def test_loading_needs_preparation_and_reloading_a_project(tmp_path: Path)
     assert runtime.live.loader is None
 
 
-@pytest.mark.spec("LIVE-53")
 async def test_rate_limits_of_the_settings_hold_for_every_call(tmp_path: Path) -> None:
     limits = RateLimitSettings(
         default=RateRule(points=2, window=10),

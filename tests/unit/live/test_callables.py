@@ -26,7 +26,6 @@ async def test_sync_and_async_functions_are_called_alike() -> None:
     assert [await call(one, 5) for one in (later, lambda a: a, Callable_(), int)] == [5] * 4
 
 
-@pytest.mark.spec("LIVE-36")
 async def test_a_thread_sees_the_context_and_changes_only_its_copy() -> None:
     variable.set("set here")
 

@@ -136,7 +136,6 @@ async def test_shedding_follows_admission_and_pressure() -> None:
     assert ctx.shed("never") is False
 
 
-@pytest.mark.spec("LIVE-23")
 async def test_the_platform_carries_the_request_id_of_the_connection() -> None:
     core = Core()
     peer = core.connect(request_id="r1")

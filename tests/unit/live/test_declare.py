@@ -12,6 +12,7 @@ from runtime.live import collector
 from runtime.live.collector import Collector, collecting
 from runtime.live.declare import Channel, Live, mark_of
 from runtime.live.ratelimit import Rule
+from runtime.testing import TestContext
 
 live = Live()
 
@@ -41,14 +42,14 @@ async def test_every_decorated_function_is_callable_as_it_was() -> None:
     for decorate in decorators:
         function = fresh()
         decorated = decorate(function)
-        assert await decorated(SimpleNamespace(user=None), 5) == 5
+        assert await decorated(TestContext(), 5) == 5
         assert mark_of(decorated) is not None
 
     @live(thread=True)
     def blocking(ctx: Any, n: int) -> int:
         return n
 
-    assert blocking(None, 7) == 7
+    assert blocking(TestContext(), 7) == 7
     assert mark_of(blocking).thread is True
 
 

@@ -194,3 +194,27 @@ async def test_a_connection_with_too_many_streams_is_refused_and_stays_as_it_was
     assert (await peer.stream("a/one"))["code"] == "RATE_LIMITED"
     assert not peer.connection.is_subscribed("one")
     assert peer.connection.is_subscribed("list")
+
+
+@pytest.mark.spec("LIVE-45")
+@pytest.mark.parametrize(("user", "code"), [(None, "UNAUTHENTICATED"), ({"id": 1}, "FORBIDDEN")])
+@pytest.mark.parametrize("access", ["lambda ctx, n: False", "live.access.org()", "live.access.all(no, no)"])
+async def test_denied_access_subscribes_to_nothing(
+    make_app: AppFactory, user: Any, code: str, access: str
+) -> None:
+    source = f"""
+        from runtime import live
+
+        subscribed = []
+        async def no(ctx, n): return False
+
+        @live.stream("rows", access={access}, on_subscribe=lambda ctx, topic: subscribed.append(topic))
+        async def rows(ctx, n: int): return []
+    """
+    app = await make_app({"live/a.py": source})
+    peer = await app.connect(user)
+    assert (await peer.stream("a/rows", 7))["code"] == code
+    await turns()
+    assert not peer.connection.is_subscribed("rows")
+    assert app.runtime.platform.subscribers("rows") == 0
+    assert app.runtime.live.registry.modules["a"].module.subscribed == []

@@ -55,7 +55,6 @@ async def test_a_subscription_that_ended_does_not_take_from_the_next() -> None:
     assert (subs.is_held(old), subs.is_held(new), new.count) == (False, True, 1)
 
 
-@pytest.mark.spec("WIRE-105")
 async def test_leaving_a_topic_ends_each_stream_on_it_once() -> None:
     subs, core = Subs(), Core()
     peer, other = core.connect(), core.connect()

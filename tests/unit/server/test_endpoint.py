@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runtime.core.settings import ServerSettings, Settings, WebSocketSettings
+from runtime.server.app import RealtimeApp, create_app
 from runtime.server.assembly import Runtime, assemble
 from runtime.server.hooks import Hook, HookSet
 from runtime.server.websocket import WebSocketEndpoint
@@ -21,7 +22,8 @@ TIMEOUT = 5.0
 class Socket:
     """One WebSocket of a server that hands every message over in its own time."""
 
-    def __init__(self, runtime: Runtime, *, extensions: Any = None, **scope: Any) -> None:
+    def __init__(self, runtime: Runtime | RealtimeApp, *, extensions: Any = None, **scope: Any) -> None:
+        app = WebSocketEndpoint(runtime) if isinstance(runtime, Runtime) else runtime
         self.sent: asyncio.Queue[Any] = asyncio.Queue()
         self.incoming: asyncio.Queue[Any] = asyncio.Queue()
         self.scope = {
@@ -36,9 +38,7 @@ class Socket:
             **scope,
         }
         self.incoming.put_nowait({"type": "websocket.connect"})
-        self.serving = asyncio.ensure_future(
-            WebSocketEndpoint(runtime)(self.scope, self.incoming.get, self._send)
-        )
+        self.serving = asyncio.ensure_future(app(self.scope, self.incoming.get, self._send))
 
     async def _send(self, message: Any) -> None:
         await asyncio.sleep(0)
@@ -83,7 +83,7 @@ async def started() -> AsyncIterator[Started]:
         await runtime.stop()
 
 
-@pytest.mark.spec("WIRE-1", "WIRE-21")
+@pytest.mark.spec("WIRE-1")
 async def test_a_connection_from_the_welcome_to_the_close(started: Started) -> None:
     closed: list[Any] = []
     runtime = await started({"close": lambda code, reason: closed.append((code, reason))})
@@ -103,7 +103,6 @@ async def test_a_connection_from_the_welcome_to_the_close(started: Started) -> N
     assert runtime.metrics.get("ws_upgrades_total", "accepted") == 1
 
 
-@pytest.mark.spec("WIRE-17")
 async def test_stopping_the_app_says_goodbye_before_it_ends(started: Started) -> None:
     runtime = await started()
     socket = Socket(runtime)
@@ -118,6 +117,32 @@ async def test_stopping_the_app_says_goodbye_before_it_ends(started: Started) ->
         "reason": "Server shutting down",
     }
     await socket.leave(1001)
+
+
+@pytest.mark.spec("WIRE-2")
+@pytest.mark.parametrize(("settings", "path"), [({}, "/ws"), ({"path": "/rt/socket"}, "/rt/socket")])
+async def test_the_path_is_ws_unless_it_is_set(settings: dict[str, Any], path: str) -> None:
+    seen: list[Any] = []
+
+    def upgrade(query: str, cookies: Any) -> None:
+        seen.append((query, dict(cookies)))
+
+    app = create_app(
+        None, settings=Settings(server=ServerSettings(env="test"), websocket=WebSocketSettings(**settings))
+    )
+    await app.start()
+    app.runtime.set_hooks(HookSet({"upgrade": Hook("upgrade", upgrade)}))
+    socket = Socket(app, path=path, query_string=b"room=1")
+    socket.scope["headers"].append((b"cookie", b"sid=abc"))
+    assert (await socket.take())["type"] == "websocket.accept"
+    assert (await socket.frame())["type"] == "welcome"
+    await socket.leave()
+    assert seen == [("room=1", {"sid": "abc"})]
+    other = Socket(app, path="/elsewhere")
+    assert (await other.take())["type"] == "websocket.close"
+    await other.serving
+    assert len(seen) == 1
+    await app.stop()
 
 
 @pytest.mark.spec("WIRE-18")

@@ -23,6 +23,7 @@ def module(**members: Any) -> types.ModuleType:
     return made
 
 
+@pytest.mark.spec("PLAT-3")
 async def test_a_hook_gets_what_it_names_and_nothing_else() -> None:
     async def on_open(platform: Any, ws: Any) -> Any:
         return ws, platform
@@ -33,6 +34,7 @@ async def test_a_hook_gets_what_it_names_and_nothing_else() -> None:
     assert await Hook("close", lambda ws, own="default": (ws, own))(ws=1, code=1000) == (1, "default")
 
 
+@pytest.mark.spec("PLAT-3")
 async def test_a_hook_may_take_everything_or_a_context() -> None:
     values = {"ws": 1, "topic": "a", "platform": 2}
     assert await Hook("subscribe", lambda **all: all)(**values) == values
@@ -62,6 +64,7 @@ def unknown(socket): ...
 def positional(ws, /): ...
 
 
+@pytest.mark.spec("PLAT-3")
 @pytest.mark.parametrize(
     ("name", "function", "message"),
     [
@@ -100,6 +103,7 @@ def test_a_hook_that_is_not_run_is_refused_instead_of_ignored(name: str) -> None
         HookSet.from_module(module(**{name: lambda: None}))
 
 
+@pytest.mark.spec("PLAT-4")
 @pytest.mark.parametrize(
     ("name", "meant"),
     [

@@ -12,7 +12,7 @@ from tests.server.peers import turns
 from tests.unit.server.runtimes import BareFactory, Gates, answers, batch, subscribe
 
 
-@pytest.mark.spec("WIRE-38")
+@pytest.mark.spec("WIRE-38", "PLAT-29")
 @pytest.mark.parametrize("ref", [0, 7, -1.5, 1e300, "", "text"])
 async def test_each_subscribe_has_one_answer_with_its_ref(bare: BareFactory, ref: Any) -> None:
     peer = (await bare({"subscribe": lambda topic: topic != "no"})).connect()
@@ -26,7 +26,7 @@ async def test_each_subscribe_has_one_answer_with_its_ref(bare: BareFactory, ref
     ]
 
 
-@pytest.mark.spec("WIRE-39")
+@pytest.mark.spec("WIRE-39", "PLAT-29")
 @pytest.mark.parametrize("ref", [None, True, [], {}])
 async def test_without_a_usable_ref_it_is_done_in_silence(bare: BareFactory, ref: Any) -> None:
     peer = (await bare({"subscribe": lambda topic: topic != "no"})).connect()
@@ -93,7 +93,7 @@ async def test_a_topic_that_the_server_chose_is_acknowledged_whatever_its_letter
     ]
 
 
-@pytest.mark.spec("WIRE-44", "WIRE-46")
+@pytest.mark.spec("WIRE-44", "WIRE-46", "PLAT-29")
 async def test_a_batch_is_one_question_and_an_answer_per_topic(bare: BareFactory) -> None:
     asked: list[Any] = []
 
@@ -138,7 +138,7 @@ async def test_the_subscribe_hook_runs_for_all_topics_of_a_batch_at_once(bare: B
     assert answers(peer) == [("+", "a", 1), ("+", "b", 1), ("+", "c", 1)]
 
 
-@pytest.mark.spec("WIRE-47")
+@pytest.mark.spec("WIRE-47", "PLAT-30")
 @pytest.mark.parametrize("hooks", [{}, {"subscribe_batch": lambda topics: None}])
 async def test_topics_beyond_256_are_denied(bare: BareFactory, hooks: dict[str, Any]) -> None:
     peer = (await bare(hooks)).connect()
@@ -208,7 +208,7 @@ async def test_a_denial_takes_away_what_was_granted_before(bare: BareFactory) ->
     assert one.runtime.subscriptions.count("a") == 0
 
 
-@pytest.mark.spec("WIRE-50", "WIRE-51")
+@pytest.mark.spec("WIRE-50", "WIRE-51", "PLAT-31")
 async def test_unsubscribing_is_silent_and_calls_the_hook_in_any_case(bare: BareFactory) -> None:
     left: list[str] = []
     peer = (await bare({"unsubscribe": lambda topic: left.append(topic)})).connect()
@@ -231,7 +231,7 @@ async def test_hello_replaces_what_was_announced(bare: BareFactory) -> None:
     assert answers(peer) == []
 
 
-@pytest.mark.spec("WIRE-53")
+@pytest.mark.spec("WIRE-53", "PLAT-33")
 @pytest.mark.parametrize("fails", [False, True])
 async def test_resumed_follows_the_hook_whatever_comes_of_it(bare: BareFactory, fails: bool) -> None:
     seen: list[Any] = []
@@ -398,7 +398,10 @@ async def test_a_close_hook_that_fails_does_not_keep_the_connection(bare: BareFa
     assert one.runtime.metrics.get("hook_errors_total", "close") == 1
 
 
-async def test_leaving_from_the_server_calls_the_unsubscribe_hook(bare: BareFactory) -> None:
+@pytest.mark.spec("PLAT-31", "PLAT-66")
+async def test_leaving_from_the_server_calls_the_unsubscribe_hook_and_closing_does_not(
+    bare: BareFactory,
+) -> None:
     left: list[str] = []
 
     async def unsubscribe(topic: str) -> None:
@@ -411,6 +414,28 @@ async def test_leaving_from_the_server_calls_the_unsubscribe_hook(bare: BareFact
     for topic in ("a", "b"):
         assert await one.runtime.platform.subscribe(peer.connection, topic) is None
         assert one.runtime.platform.unsubscribe(peer.connection, topic) is True
+    assert one.runtime.platform.unsubscribe(peer.connection, "a") is False
+    assert await one.runtime.platform.subscribe(peer.connection, "c") is None
+    await peer.inbound.closed(1000, "")
     await turns(10)
     assert left == ["a", "b"]
     assert one.runtime.metrics.get("hook_errors_total", "unsubscribe") == 1
+
+
+@pytest.mark.spec("PLAT-18")
+@pytest.mark.parametrize(
+    ("user", "data"),
+    [
+        (None, {"remote_address": "10.0.0.7"}),
+        ({}, {"remote_address": "10.0.0.7"}),
+        ({"id": 1}, {"id": 1, "remote_address": "10.0.0.7"}),
+        ({"remote_address": "mine"}, {"remote_address": "mine"}),
+        ("a name", "a name"),
+    ],
+)
+async def test_the_address_is_added_to_the_user_data_and_never_overwrites(
+    bare: BareFactory, user: Any, data: Any
+) -> None:
+    peer = (await bare()).connect(user, remote_address="10.0.0.7")
+    assert peer.connection.user_data == data
+    assert peer.connection.remote_address == "10.0.0.7"

@@ -7,7 +7,6 @@ import pytest
 from runtime.server.origin import is_allowed_origin
 
 
-@pytest.mark.spec("WIRE-5")
 @pytest.mark.parametrize(
     ("origin", "host", "scheme", "allowed"),
     [
