@@ -197,6 +197,6 @@ class Delivery(RuleBasedStateMachine):
         assert subscriptions.topics == len(set().union(*(model.topics for model in self.models)))
 
 
-Delivery.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Delivery.TestCase.settings = settings(max_examples=110, stateful_step_count=40, deadline=None)
 pytestmark = pytest.mark.spec("WIRE-24", "WIRE-31", "WIRE-92")
 TestDelivery = Delivery.TestCase

@@ -168,6 +168,6 @@ class Reloading(RuleBasedStateMachine):
         return None if endpoint is None else endpoint.fn(None)
 
 
-Reloading.TestCase.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+Reloading.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 pytestmark = pytest.mark.spec("LIVE-172")
 TestReloading = Reloading.TestCase
