@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runtime.wire.jsoncodec import EncodeError
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -56,7 +58,7 @@ def problem_from(
         frames = _project_frames(error.__traceback__, project)
         if line is None and frames:
             place, line = Path(frames[-1].filename), frames[-1].lineno
-        message = str(error) or type(error).__name__
+        message = _text(error)
     return LoadProblem(
         file=relative(place, project),
         line=line,
@@ -70,12 +72,24 @@ def problem_from(
 
 
 def user_traceback(error: BaseException, project: Path) -> str:
-    """Return the traceback with the frames of the user's project only (all of them when none is)."""
+    """Return the traceback with the frames of the user's project only.
+
+    Where none is theirs all are shown, but for errors whose text says it all: a file that cannot be read, a value
+    that cannot be sent.
+    """
     frames = _project_frames(error.__traceback__, project)
     head = ["Traceback (most recent call last):\n", *traceback.format_list(frames)] if frames else []
-    if not frames and not isinstance(error, SyntaxError):
+    if not frames and not isinstance(error, SyntaxError | OSError | EncodeError):
         return "".join(traceback.format_exception(error))
     return "".join([*head, *traceback.format_exception_only(error)])
+
+
+def _text(error: BaseException) -> str:
+    """Return the message of an exception, whose own `__str__` may fail."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception:
+        return type(error).__name__
 
 
 def excerpt(file: Path, line: int | None) -> list[tuple[int, str]]:

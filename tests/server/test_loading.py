@@ -576,3 +576,16 @@ async def test_an_init_that_takes_too_long_stops_the_start(tmp_path: Path) -> No
     with pytest.raises(StartupError, match="init hook failed"):
         async with asyncio.timeout(5):
             await runtime.start()
+
+
+async def test_an_exception_that_cannot_be_shown_is_still_a_problem_of_its_file(make_app: AppFactory) -> None:
+    source = """
+        class Odd(Exception):
+            def __str__(self): raise RuntimeError("no text")
+
+        raise Odd
+    """
+    app = await make_app({"live/a.py": ONE}, env="dev")
+    app.write("live/a.py", source)
+    problem = (await reload(app, "live/a.py")).problems[0]
+    assert (problem.file, problem.line, problem.kind, problem.message) == ("live/a.py", 5, "Odd", "Odd")

@@ -198,6 +198,14 @@ async def test_a_result_without_json_form_is_an_internal_error(make_app: AppFact
     assert (await peer.request("todos/add", "x"))["ok"] is True
 
 
+async def test_dev_says_of_a_result_without_json_form_just_that(make_app: AppFactory) -> None:
+    app = await make_app({"live/todos.py": BASIC}, env="dev")
+    peer = await app.connect()
+    trace = (await peer.request("todos/unserialisable"))["data"]["traceback"]
+    assert "object has no JSON form" in trace
+    assert "jsoncodec.py" not in trace
+
+
 async def test_a_reply_that_clients_would_drop_becomes_an_error(make_app: AppFactory) -> None:
     app = await make_app({"live/todos.py": BASIC})
     peer = await app.connect()
