@@ -39,6 +39,9 @@ __all__ = ["Page", "StreamResult", "StreamRunner"]
 
 logger = logging.getLogger("realtime.stream")
 
+# Loads of one request whose topic publishes more than may be held back while each runs.
+MAX_LOADS = 3
+
 # Room for the keys of a reply around its data.
 REPLY_MARGIN = 1024
 
@@ -189,11 +192,13 @@ class StreamRunner:
         if endpoint.kind == "channel":
             empty = b"null" if options.merge == "set" else b"[]"
             return _describe(StreamReply(empty, channel=True), options, topic)
-        reply = await self._load(endpoint, ctx, args, topic)
-        if result.held is not None and result.held.overflowed:
-            result.held.restart()
+        for _ in range(MAX_LOADS):
             reply = await self._load(endpoint, ctx, args, topic)
-        return reply
+            if result.held is None or not result.held.overflowed:
+                return reply
+            # More was published meanwhile than may be held: only a newer load has it all.
+            result.held.restart()
+        raise LiveError("OVERLOADED", "The topic is too busy to be loaded; try again")
 
     async def _load(self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str) -> StreamReply:
         options = _options(endpoint)

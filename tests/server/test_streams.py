@@ -293,6 +293,28 @@ async def test_an_overflow_of_held_frames_loads_once_more(make_app: AppFactory) 
     assert loading.events("slow") == []
 
 
+async def test_a_topic_busier_than_its_loader_is_refused_and_nothing_stays(make_app: AppFactory) -> None:
+    source = """
+        from runtime import live
+
+        loads = []
+
+        @live.stream("busy")
+        async def busy(ctx):
+            loads.append(1)
+            for number in range(5):
+                ctx.platform.publish("busy", "n", number)
+            return []
+    """
+    app = await make_app({"live/b.py": source}, capacity={"MAX_HELD_FRAMES": 2})
+    peer = await app.connect()
+    reply = await peer.stream("b/busy")
+    assert reply["code"] == "OVERLOADED"
+    assert len(app.runtime.live.registry.modules["b"].module.loads) == 3
+    assert not peer.connection.is_subscribed("busy")
+    assert peer.events("busy") == []
+
+
 async def test_a_topic_that_is_held_already_is_not_held_back(make_app: AppFactory) -> None:
     app = await make_app({"live/s.py": STREAMS})
     peer, other = await app.connect(), await app.connect()
