@@ -759,6 +759,7 @@ class Connection {
   /** @type {Array<{text: string, onDrop?: () => void}>} */
   #queue = [];
   #onVisibility = () => this.#visibilityChanged();
+  #onOnline = () => this.#connectNow();
 
   /**
    * @param {{url: URL, isDefaultUrl: boolean, auth: boolean | string, reconnectInterval: number,
@@ -779,6 +780,7 @@ class Connection {
   /** Begin to connect. @returns {this} */
   start() {
     if (typeof document !== "undefined") document.addEventListener("visibilitychange", this.#onVisibility);
+    globalThis.addEventListener?.("online", this.#onOnline);
     this.#beginAttempt();
     return this;
   }
@@ -1020,6 +1022,7 @@ class Connection {
     this.#cancelRetry();
     this.#dropSocket();
     if (typeof document !== "undefined") document.removeEventListener("visibilitychange", this.#onVisibility);
+    globalThis.removeEventListener?.("online", this.#onOnline);
     const queue = this.#queue;
     this.#queue = [];
     this.failure.set(failure);
@@ -1053,10 +1056,16 @@ class Connection {
       if (status === "open") this.#setStatus("suspended");
     } else if (this.#isOpen) {
       if (status === "suspended") this.#setStatus("open");
-    } else if (!this.isFailed) {
-      this.#attempt = 0;
-      if (this.#retryTimer !== null) this.#beginAttempt();
+    } else {
+      this.#connectNow();
     }
+  }
+
+  /** Something happened that makes waiting pointless: the page is seen again, the device has a network again. */
+  #connectNow() {
+    if (this.#isOpen || this.isFailed) return;
+    this.#attempt = 0;
+    if (this.#retryTimer !== null) this.#beginAttempt();
   }
 
   /** A line that is silent for too long is dead, whatever the socket says (wire 1.8). */

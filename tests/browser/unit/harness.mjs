@@ -139,6 +139,20 @@ class FakeDocument {
   }
 }
 
+/** The listeners of a window. */
+class FakeWindow {
+  listeners = [];
+  addEventListener = (type, fn) => this.listeners.push({ type, fn });
+  removeEventListener = (type, fn) => {
+    this.listeners = this.listeners.filter((entry) => entry.type !== type || entry.fn !== fn);
+  };
+
+  async dispatch(type) {
+    for (const entry of this.listeners) if (entry.type === type) entry.fn({ type });
+    await settle();
+  }
+}
+
 class FakeStorage {
   items = new Map();
   getItem = (key) => this.items.get(key) ?? null;
@@ -148,7 +162,7 @@ class FakeStorage {
 /**
  * Load a fresh client.
  * @param {{page?: boolean, dev?: boolean, random?: number, options?: object, frames?: boolean}} [setup]
- *   `page`: there is a document; `frames`: events wait for `frame()`
+ *   `page`: there are a document and the events of a window; `frames`: events wait for `frame()`
  */
 export async function start({ page = false, dev = false, random = 0.5, options = {}, frames = false } = {}) {
   FakeSocket.all = [];
@@ -156,6 +170,9 @@ export async function start({ page = false, dev = false, random = 0.5, options =
   globalThis.WebSocket = FakeSocket;
   globalThis.sessionStorage = new FakeStorage();
   globalThis.document = page ? new FakeDocument() : undefined;
+  const pageWindow = page ? new FakeWindow() : undefined;
+  globalThis.addEventListener = pageWindow?.addEventListener;
+  globalThis.removeEventListener = pageWindow?.removeEventListener;
   globalThis[Symbol.for("realtime.dev")] = dev;
   const client = await import(`${CLIENT.href}?load=${loads++}`);
   const clock = new FakeClock();
@@ -177,6 +194,7 @@ export async function start({ page = false, dev = false, random = 0.5, options =
     chance,
     Socket: FakeSocket,
     document: globalThis.document,
+    window: pageWindow,
     storage: globalThis.sessionStorage,
     get sockets() {
       return FakeSocket.all;

@@ -229,6 +229,45 @@ test("a page that becomes visible does not disturb an attempt under way, nor a f
   assert.equal(world.sockets.length, 1);
 });
 
+test("a device that is online again reconnects at once and counts from the start", async () => {
+  const world = await startOpen({ page: true });
+  for (const wait of [3000, 6600, 14_520]) {
+    await world.socket.drop(1006);
+    assert.ok(world.clock.waits.includes(wait));
+    if (wait < 14_520) await world.clock.advance(wait);
+  }
+  await world.window.dispatch("offline");
+  assert.equal(world.sockets.length, 3);
+  await world.window.dispatch("online");
+  assert.equal(world.sockets.length, 4);
+  assert.equal(world.clock.waits.includes(14_520), false);
+  await world.socket.drop(1006);
+  assert.ok(world.clock.waits.includes(3000));
+});
+
+test("being online again reconnects a hidden page too", async () => {
+  const world = await startOpen({ page: true });
+  await world.document.setVisible(false);
+  await world.socket.drop(1006);
+  await world.window.dispatch("online");
+  assert.equal(world.sockets.length, 2);
+});
+
+test("being online again disturbs neither an open connection, nor an attempt under way, nor an ended one", async () => {
+  const world = await start({ page: true });
+  world.client.connect();
+  await world.window.dispatch("online");
+  assert.equal(world.sockets.length, 1);
+  await world.socket.open();
+  await world.window.dispatch("online");
+  assert.equal(world.sockets.length, 1);
+  assert.equal(world.client.status.get(), "open");
+  await world.socket.drop(4401);
+  await world.window.dispatch("online");
+  assert.equal(world.sockets.length, 1);
+  assert.deepEqual(world.window.listeners, []);
+});
+
 test("a silent line is dead after 150 s, at the next check", async () => {
   const world = await startOpen();
   await world.clock.advance(120_000);
