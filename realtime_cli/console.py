@@ -1,21 +1,26 @@
 """All printing of the command line.
 
 Data goes to stdout, talk to stderr. Colours appear only on a terminal, and never with ``--no-color`` or when
-the environment variable ``NO_COLOR`` is set. Nothing here imports rich until `Console.rich` is called.
+the environment variable ``NO_COLOR`` is set.
+
+A reader that goes away (``realtime routes | head``) does not end the command or change its exit code: the rest of the
+output goes nowhere. Output that cannot be written for another reason (a full disk) fails the command.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from realtime_cli.exitcodes import FAILED, OK, CommandFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from rich.console import Console as RichConsole
-
-__all__ = ["Console", "Style", "wants_color"]
+__all__ = ["Console", "Style", "parsing", "shorten", "terminal_width", "wants_color"]
 
 Style = str
 """``bold``, ``dim``, ``underline``, ``red``, ``green``, ``yellow``, ``blue``, ``magenta`` or ``cyan``."""
@@ -31,6 +36,9 @@ _SGR = {
     "magenta": "35",
     "cyan": "36",
 }
+
+MIN_COLUMN = 12
+"""Characters that a column of a table keeps when it is shortened for a narrow terminal."""
 
 
 def wants_color(stream: TextIO, *, forbidden: bool = False) -> bool:
@@ -48,6 +56,48 @@ def wants_color(stream: TextIO, *, forbidden: bool = False) -> bool:
         return stream.isatty()
     except ValueError:  # a closed stream
         return False
+
+
+def terminal_width(stream: TextIO) -> int | None:
+    """Give back how many characters a line on `stream` may have; ``COLUMNS`` wins over what the terminal says.
+
+    `None` if it is no terminal, or one that does not know.
+    """
+    try:
+        if not stream.isatty():
+            return None
+        return int(os.environ.get("COLUMNS", "")) or None
+    except ValueError:  # closed, or no number in COLUMNS
+        pass
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut `text` to `width` characters, at least one, the last of them an ellipsis."""
+    return text if len(text) <= width else f"{text[: max(width, 1) - 1].rstrip()}…"
+
+
+@contextlib.contextmanager
+def parsing() -> Iterator[None]:
+    """Surround the parsing of a command line, which writes the help past any console: end with 1 if that fails."""
+    try:
+        yield
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        raise SystemExit(OK) from None
+    except OSError as problem:
+        _silence(sys.stdout)
+        _fail(_cannot_write(problem))
+    except CommandFailed as failure:
+        _fail(failure)
+
+
+def _fail(failure: CommandFailed) -> NoReturn:
+    Console().error(failure.message, hint=failure.hint)
+    raise SystemExit(failure.code) from None
 
 
 class Console:
@@ -76,8 +126,9 @@ class Console:
         self.quiet = quiet
         self.verbose = verbose
         self.yes = yes
-        self._stdout = stdout if stdout is not None else sys.stdout
-        self._stderr = stderr if stderr is not None else sys.stderr
+        # Python has no stream where the shell closed it (`>&-`); nobody reads that.
+        self._stdout = stdout or sys.stdout or io.StringIO()
+        self._stderr = stderr or sys.stderr or io.StringIO()
         self._no_color = no_color
         self.color_out = wants_color(self._stdout, forbidden=no_color)
         self.color_err = wants_color(self._stderr, forbidden=no_color)
@@ -85,7 +136,9 @@ class Console:
     @property
     def interactive(self) -> bool:
         """True if a person can be asked: a terminal on both ends, not ``--json``, not ``--yes``."""
-        return not self.json and not self.yes and sys.stdin.isatty() and self._stderr.isatty()
+        if self.json or self.yes or sys.stdin is None:
+            return False
+        return sys.stdin.isatty() and self._stderr.isatty()
 
     def paint(self, text: str, *styles: Style, out: bool = False) -> str:
         """Wrap `text` in ANSI codes if the stream (stderr, or stdout with `out`) takes colours."""
@@ -127,30 +180,61 @@ class Console:
         self._write(self._stdout, json.dumps(document, indent=2, ensure_ascii=False))
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print aligned columns on stdout, the header dimmed; cells must be single lines."""
-        widths = [max([len(name), *(len(row[i]) for row in rows)]) for i, name in enumerate(header)]
-        for number, row in enumerate([header, *rows]):
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-            line = "  ".join(cells).rstrip()
-            self._write(self._stdout, self.paint(line, "dim", out=True) if number == 0 else line)
+        """Print aligned columns on stdout, the header dimmed; cells must be single lines.
 
-    def rich(self) -> RichConsole:
-        """Make a rich console on stderr that follows the same colour rules (imports rich)."""
-        from rich.console import Console as RichConsole
+        On a terminal the longest column is shortened so that lines fit; elsewhere cells are always whole.
+        """
+        first, *lines = _align([header, *rows], terminal_width(self._stdout))
+        self._write(self._stdout, self.paint(first, "dim", out=True))
+        for line in lines:
+            self._write(self._stdout, line)
 
-        return RichConsole(
-            file=self._stderr,
-            no_color=not self.color_err,
-            force_terminal=True if self.color_err else None,
-            highlight=False,
-            soft_wrap=True,
-        )
+    def choices(self, rows: Sequence[Sequence[str]]) -> None:
+        """Print aligned, indented columns as talk; on a terminal the longest is shortened so that lines fit."""
+        width = terminal_width(self._stderr)
+        for line in _align(rows, width and width - 2):
+            self.say(f"  {line}")
 
-    @staticmethod
-    def _write(stream: TextIO, text: str) -> None:
+    def _write(self, stream: TextIO, text: str) -> None:
         try:
-            stream.write(text + "\n")
-        except UnicodeEncodeError:
-            encoding = getattr(stream, "encoding", None) or "ascii"
-            stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-        stream.flush()
+            try:
+                stream.write(text + "\n")
+            except UnicodeEncodeError:
+                encoding = getattr(stream, "encoding", None) or "ascii"
+                stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+            stream.flush()
+        except OSError as problem:
+            _silence(stream)
+            if stream is self._stdout and not isinstance(problem, BrokenPipeError):
+                raise _cannot_write(problem) from problem
+
+
+def _align(rows: Sequence[Sequence[str]], room: int | None) -> list[str]:
+    """Write rows in columns; if a line were longer than `room`, the longest columns are shortened, one by one."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for i in sorted(range(len(widths)), key=widths.__getitem__, reverse=True):
+        excess = 0 if room is None else sum(widths) + 2 * (len(widths) - 1) - room
+        if excess > 0:
+            widths[i] = min(widths[i], max(widths[i] - excess, MIN_COLUMN))
+    return [
+        "  ".join(shorten(cell, width).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _silence(stream: TextIO) -> None:
+    """Send what `stream` still holds, and what is yet to come, nowhere; else the interpreter reports it at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, stream.fileno())
+        finally:
+            os.close(nowhere)
+
+
+def _cannot_write(problem: OSError) -> CommandFailed:
+    return CommandFailed(
+        f"cannot write to the standard output: {problem.strerror}",
+        hint="make room there, or send the output somewhere else",
+        code=FAILED,
+    )

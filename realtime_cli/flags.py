@@ -12,8 +12,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
-from realtime_cli.console import Console
+from realtime_cli.console import Console, parsing
 from realtime_cli.exitcodes import INTERRUPTED, CommandFailed
 from realtime_cli.project import find_project
 
@@ -86,8 +87,14 @@ def shared_flags(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+class _Command(TyperCommand):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with parsing():
+            return super().parse_args(ctx, args)
+
+
 def command_app(command: Callable[..., None], *, name: str) -> typer.Typer:
     """Make the one-command typer app that a module of ``realtime_cli.commands`` exports as ``app``."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name)(shared_flags(command))
+    app.command(name, cls=_Command)(shared_flags(command))
     return app

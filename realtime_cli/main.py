@@ -14,6 +14,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command as build_command
 
+from realtime_cli.console import Console, parsing
+
 __all__ = ["COMMANDS", "app", "run"]
 
 COMMANDS: dict[str, str] = {
@@ -28,6 +30,11 @@ COMMANDS: dict[str, str] = {
 
 class CommandGroup(TyperGroup):
     """A typer group that imports a command's module only when that command is asked for."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options in front of the command; ``--help`` and ``--version`` print and end here."""
+        with parsing():
+            return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Give back the command names in the order of the help."""
@@ -62,8 +69,6 @@ def _print_version(wanted: bool) -> None:
         return
     import platform
     from importlib.metadata import version
-
-    from realtime_cli.console import Console
 
     Console().data(f"realtime-toolkit {version('realtime-toolkit')} (Python {platform.python_version()})")
     raise typer.Exit

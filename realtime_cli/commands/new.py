@@ -104,8 +104,7 @@ def _ask_name(console: Console) -> str:
 def _ask_template(console: Console) -> str:
     templates = list_templates()
     console.say("Templates")
-    for number, template in enumerate(templates, 1):
-        console.say(f"  {number}  {template.name:<10} {template.summary}")
+    console.choices([(str(number), one.name, one.summary) for number, one in enumerate(templates, 1)])
     while True:
         answer = str(typer.prompt("Template", default=DEFAULT_TEMPLATE, err=True)).strip()
         for number, template in enumerate(templates, 1):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
+import termios
 
 import pytest
 
-from realtime_cli.console import Console, wants_color
+from realtime_cli.console import Console, terminal_width, wants_color
+from realtime_cli.exitcodes import CommandFailed
 
 RED = "\x1b[31m"
 
@@ -108,13 +112,79 @@ def test_a_stream_that_cannot_write_a_letter_gets_a_replacement() -> None:
     assert raw.getvalue() == b"?quoted?\n"
 
 
-def test_rich_follows_the_same_rules() -> None:
-    made, _, err = console(terminal=True, no_color=True)
-    made.rich().print("[red]talk[/red]")
-    assert err.getvalue() == "talk\n"
-    made, _, err = console(terminal=True)
-    made.rich().print("[red]talk[/red]")
-    assert RED in err.getvalue()
+WIDE = ("todos/add", "(title: str, notes: list[str]) -> Task", "live/todos.py:12")
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (68, ["P          SIGNATURE                               PLACE", "  ".join(WIDE)]),
+        (
+            50,
+            ["P          SIGNATURE              PLACE", "todos/add  (title: str, notes:…   live/todos.py:12"],
+        ),
+        (30, ["P          SIGNATURE     PLACE", "todos/add  (title: str…  live/todos.…"]),
+    ],
+)
+def test_on_a_terminal_the_longest_column_of_a_table_is_shortened(
+    columns: int, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    made, out, _ = console(terminal=True, no_color=True)
+    made.table(("P", "SIGNATURE", "PLACE"), [WIDE])
+    assert out.getvalue().splitlines() == shown
+    piped, out, _ = console()
+    piped.table(("P", "SIGNATURE", "PLACE"), [WIDE])
+    assert out.getvalue().splitlines()[1] == "  ".join(WIDE)
+
+
+def test_choices_are_talk_that_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    made, out, err = console(terminal=True)
+    made.choices([("1", "a", "x" * 40), ("2", "bb", "y")])
+    assert err.getvalue() == f"  1  a   {'x' * 11}…\n  2  bb  y\n"
+    assert out.getvalue() == ""
+    made, _, err = console(terminal=True, quiet=True)
+    made.choices([("1", "a", "b")])
+    assert err.getvalue() == ""
+
+
+def test_the_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    keeper, terminal = os.openpty()
+    with open(keeper, "wb", buffering=0), open(terminal, "w") as stream:  # noqa: PTH123
+        termios.tcsetwinsize(terminal, (24, 77))
+        assert terminal_width(stream) == 77
+        monkeypatch.setenv("COLUMNS", "50")
+        assert terminal_width(stream) == 50
+        monkeypatch.setenv("COLUMNS", "wide")
+        assert terminal_width(stream) == 77
+        termios.tcsetwinsize(terminal, (0, 0))
+        assert terminal_width(stream) is None
+    assert terminal_width(stream) is None
+    monkeypatch.setenv("COLUMNS", "50")
+    assert terminal_width(io.StringIO()) is None
+
+
+class Full(io.StringIO):
+    """A stream that takes nothing."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def write(self, text: str) -> int:
+        raise OSError(self.number, os.strerror(self.number))
+
+
+def test_data_that_cannot_be_written_fails_the_command_and_talk_does_not() -> None:
+    err = io.StringIO()
+    made = Console(stdout=Full(errno.ENOSPC), stderr=err)
+    with pytest.raises(CommandFailed, match="cannot write to the standard output: No space left") as failed:
+        made.data("data")
+    assert failed.value.code == 1
+    Console(stdout=io.StringIO(), stderr=Full(errno.ENOSPC)).error("talk")
+    Console(stdout=Full(errno.EPIPE), stderr=err).data("data")
 
 
 def test_nobody_is_asked_without_a_terminal() -> None:

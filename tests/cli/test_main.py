@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from realtime_cli.main import COMMANDS
-from tests.cli.commands import environment, realtime
+from tests.cli.commands import PROGRAM, environment, realtime
 
 SHARED_FLAGS = ("--json", "--quiet", "-q", "--verbose", "-v", "--no-color", "--project", "--yes")
 HEAVY = (
@@ -92,7 +95,8 @@ def test_help_of_the_program_imports_no_command(tmp_path: Path) -> None:
         check=True,
     )
     names = json.loads(done.stderr.splitlines()[-1])[1]
-    assert [name for name in names if name.startswith("realtime_cli.")] == ["realtime_cli.main"]
+    ours = [name.partition(".")[2] for name in names if name.startswith("realtime_cli.")]
+    assert ours == ["console", "exitcodes", "main"]
 
 
 def test_version_names_the_distribution(tmp_path: Path) -> None:
@@ -128,6 +132,47 @@ def test_without_a_command_the_help_is_shown(tmp_path: Path) -> None:
     ended = realtime(cwd=tmp_path)
     assert ended.code == 2
     assert "Commands:" in ended.err
+
+
+PRINTING = [("--help",), ("--version",), ("new", "--help"), ("new", "--list"), ("new", "--list", "--json")]
+
+
+def run_into(stdout: IO[str], *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [*PROGRAM, *arguments]
+    env = environment({"PYTHONUNBUFFERED": None})
+    return subprocess.run(
+        command, cwd=cwd, env=env, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", PRINTING)
+def test_a_full_disk_behind_stdout_ends_with_1_and_one_line(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = run_into(full, *arguments, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        "error: cannot write to the standard output: No space left on device",
+        "  next: make room there, or send the output somewhere else",
+    ]
+
+
+@pytest.mark.parametrize("arguments", PRINTING)
+def test_a_reader_that_goes_away_changes_nothing(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as gone:  # noqa: PTH123
+        ended = run_into(gone, *arguments, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", PRINTING)
+def test_a_closed_stdout_is_no_mistake(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    line = f"{shlex.join([*PROGRAM, *arguments])} >&-"
+    ended = realtime("-c", line, cwd=tmp_path, program=("sh",))
+    assert (ended.code, ended.err) == (0, "")
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
