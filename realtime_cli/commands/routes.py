@@ -41,7 +41,7 @@ def routes(invocation: Invocation) -> None:
     elif endpoints:
         rows = [(e.path, e.kind, signature_text(e), f"{e.file}:{e.line}", guard_of(e)) for e in endpoints]
         console.table(("PATH", "KIND", "SIGNATURE", "PLACE", "GUARD"), rows)
-    else:
+    elif not code.problems:
         console.say(f"no paths yet: put a function with @live over it into {code.settings.server.live}/")
     if code.problems:
         print_problems(console, code.problems)

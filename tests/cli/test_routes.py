@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import termios
 from pathlib import Path
 
 import pytest
 
 from tests.cli.apps import NOTES, OPEN, write_project
-from tests.cli.commands import realtime
+from tests.cli.commands import PROGRAM, environment, realtime
 
+WIDE = """
+    from runtime import live
+
+    @live
+    async def combine(
+        ctx, first_argument: str, second_argument: list[int], third_argument: dict[str, int]
+    ) -> list[str]: ...
+"""
 BROKEN = "import runtime\n\nx = 1 / 0\n"
 
 
@@ -90,6 +101,35 @@ def test_an_empty_project_says_what_to_do(tmp_path: Path) -> None:
     ended = realtime("routes", cwd=write_project(tmp_path, {}))
     assert ended.code == 0
     assert "no paths yet: put a function with @live over it into live/" in ended.err
+
+
+def test_a_project_whose_code_does_not_load_is_not_called_empty(tmp_path: Path) -> None:
+    ended = realtime("routes", cwd=write_project(tmp_path, {"live/bad.py": BROKEN}))
+    assert ended.code == 1
+    assert "no paths yet" not in ended.err
+
+
+def test_on_a_terminal_lines_fit_and_in_a_pipe_they_are_whole(project: Path) -> None:
+    write_project(project, {"live/wide.py": WIDE})
+    keeper, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    done = subprocess.run(
+        [*PROGRAM, "routes", "--no-color"],
+        cwd=project,
+        env=environment({"COLUMNS": None}),
+        stdout=terminal,
+        check=False,
+    )
+    os.close(terminal)
+    with open(keeper, "rb", buffering=0) as screen:  # noqa: PTH123
+        lines = screen.read(65536).decode().splitlines()
+    assert done.returncode == 0
+    assert len(lines) == 6
+    assert max(map(len, lines)) == 80
+    [wide] = [line for line in lines if line.startswith("wide/combine ")]
+    assert "(first_argument: str" in wide
+    assert "…  live/wide.py:3  " in wide
+    assert "third_argument: dict[str, int]) -> list[str]" in realtime("routes", cwd=project).out
 
 
 def test_an_unreadable_setting_ends_with_2_and_its_place(project: Path) -> None:
