@@ -18,7 +18,7 @@ from runtime.server.serving import RealtimeServer
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from runtime.server.app import RealtimeApp
@@ -50,6 +50,19 @@ class _ProductionServer(RealtimeServer):
         await super().startup(sockets=sockets)
         self._on_ready()
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the end of the terminal as a request to stop too, unless it is ignored (``nohup``)."""
+        with super().capture_signals():
+            if not _listens_to_hangup():
+                yield
+                return
+            before = signal.signal(signal.SIGHUP, lambda _, frame: self.handle_exit(signal.SIGTERM, frame))
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGHUP, before)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the shutdown, or end the process at once with 130 when it has begun."""
         super().handle_exit(sig, frame)
@@ -58,7 +71,7 @@ class _ProductionServer(RealtimeServer):
 
 
 def run_server(app: RealtimeApp, listening: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve `app` on `listening` until SIGTERM or SIGINT; call `on_ready` once connections are accepted.
+    """Serve `app` on `listening` until SIGTERM, SIGINT or SIGHUP; call `on_ready` once connections are accepted.
 
     A second signal ends the process at once with 130. So does the end of the shutdown, with 0 and a warning, where
     tasks or threads of the app go on in spite of it: the interpreter would wait for them for ever.
@@ -104,8 +117,13 @@ def _foreground_threads() -> list[threading.Thread]:
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if _listens_to_hangup() else ())):
         signal.signal(number, handler)
+
+
+def _listens_to_hangup() -> bool:
+    """Whether the end of the terminal is news to us: not on Windows, which has none, and not under ``nohup``."""
+    return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
 
 
 def _leave(code: int) -> NoReturn:

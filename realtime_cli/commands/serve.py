@@ -41,7 +41,8 @@ def serve(
 ) -> None:
     """Serve the project in production mode: no reload, no overlay, no tracebacks to clients.
 
-    SIGTERM or Ctrl-C ends it gracefully, a second one at once.
+    SIGTERM, Ctrl-C or the end of the terminal (SIGHUP, unless nohup keeps it away) ends it gracefully, a second
+    signal at once.
     """
     started = time.perf_counter()
     console = invocation.console

@@ -26,6 +26,13 @@ APP = """
         raise RuntimeError("private detail")
 """
 
+HOOK = """
+    from pathlib import Path
+
+    def shutdown(reason):
+        (Path(__file__).parent / "reason").write_text(reason)
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -58,7 +65,7 @@ async def test_it_serves_the_page_and_the_socket_without_tracebacks(project: Pat
         }
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_signal_ends_it_gracefully_with_0(sent: signal.Signals, project: Path) -> None:
     with serving(project) as (child, url):
         async with connect(url.replace("http", "ws") + "/ws", origin=url) as ws:
@@ -68,6 +75,24 @@ async def test_a_signal_ends_it_gracefully_with_0(sent: signal.Signals, project:
                 pass
         assert (ws.close_code, ws.close_reason) == (1001, "Server shutting down")
         assert child.returncode == 0
+
+
+async def test_the_hook_is_told_of_a_hangup_as_of_a_request_to_stop(project: Path) -> None:
+    write_project(project, {"hooks.py": HOOK})
+    with serving(project) as (child, _):
+        child.send_signal(signal.SIGHUP)
+        assert await asyncio.to_thread(child.wait, TIMEOUT) == 0
+    assert (project / "reason").read_text() == "SIGTERM"
+
+
+async def test_a_hangup_that_is_ignored_stays_so(project: Path) -> None:
+    write_project(project, {"hooks.py": HOOK})
+    with serving(project, program=("nohup", *PROGRAM)) as (child, url):
+        child.send_signal(signal.SIGHUP)
+        assert await asyncio.to_thread(get, f"{url}/healthz") == "OK"
+        child.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(child.wait, TIMEOUT) == 0
+    assert (project / "reason").read_text() == "SIGINT"
 
 
 def test_a_second_signal_ends_it_at_once_with_130(project: Path) -> None:
