@@ -246,7 +246,7 @@ class Calls:
         for request in list(self._waiting.values()):
             if self._waiting.get(request.id) is request:
                 self._settled(request)
-                request.failed(self._connection.end_error() if over else RpcError.disconnected())
+                request.failed(self._connection.end_error() if over else self._connection.lost_error())
 
     def _settle(self, id: str, reply: dict[str, Any]) -> None:
         request = self._waiting.get(id)

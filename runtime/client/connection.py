@@ -14,7 +14,7 @@ from runtime.client.backoff import Backoff
 from runtime.client.errors import TIMEOUT, RpcError
 from runtime.client.stores import Listeners, WritableStore
 from runtime.client.transport import CLOSE_TIMEOUT, ConnectFailed, Socket, SocketClosed, Transport
-from runtime.wire.closing import ABNORMAL, NORMAL, CloseClass, close_class
+from runtime.wire.closing import ABNORMAL, NORMAL, TOO_BIG, CloseClass, close_class
 
 if TYPE_CHECKING:
     import random
@@ -30,6 +30,7 @@ logger = logging.getLogger("realtime.client")
 
 #: Frames that wait for a connection; beyond that the oldest is dropped. Spec: wire 7.3.
 MAX_QUEUED_FRAMES = 1000
+TOO_BIG_TEXT = "a message was larger than the server takes ([websocket] max_payload_length)"
 CONNECTING = "connecting"
 OPEN = "open"
 DISCONNECTED = "disconnected"
@@ -169,6 +170,12 @@ class ClientConnection:
         """Return the error of whatever needs a connection that ended for good."""
         return RpcError.closed(self._why().removeprefix(": "))
 
+    def lost_error(self) -> RpcError:
+        """Return the error of whatever waits for an answer when the connection is lost."""
+        failure = self.failure.value
+        too_big = failure is not None and failure.get("code") == TOO_BIG
+        return RpcError.disconnected(TOO_BIG_TEXT if too_big else "")
+
     async def close(self) -> None:
         """End the connection for good, behind what was sent. May be called again."""
         if self._closing:
@@ -283,6 +290,8 @@ class ClientConnection:
         if loss.open_for is not None:
             _call(self._options.on_disconnect)
         self.failure.set(loss.failure)
+        if loss.code == TOO_BIG:
+            logger.warning("the server closed the connection: %s", TOO_BIG_TEXT)
         if loss.terminal:
             self._end()
             return None

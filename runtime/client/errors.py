@@ -57,9 +57,9 @@ class RpcError(RealtimeError):
         )
 
     @classmethod
-    def disconnected(cls) -> RpcError:
+    def disconnected(cls, why: str = "") -> RpcError:
         """Return the error of a call whose connection was lost; the server may have run it all the same."""
-        return cls(DISCONNECTED, "connection lost before the answer came")
+        return cls(DISCONNECTED, f"connection lost{f': {why}' if why else ' before the answer came'}")
 
     @classmethod
     def closed(cls, why: str = "") -> RpcError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.parse
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runtime.wire.closing import ABNORMAL
+from runtime.wire.closing import ABNORMAL, TOO_BIG
 from runtime.wire.limits import MAX_OUTBOUND_CHARS
 
 if TYPE_CHECKING:
@@ -146,6 +146,11 @@ class _WebSocket:
         try:
             return await self._connection.recv(decode=False)
         except ConnectionClosed as error:
+            if error.sent is not None and error.sent.code == TOO_BIG and not error.rcvd_then_sent:
+                # It was this side that refused a frame: code 1009 would say that the server did.
+                raise SocketClosed(
+                    ABNORMAL, f"a frame of the server was above {MAX_INBOUND_BYTES} bytes"
+                ) from error
             raise self._closed() from error
 
     async def close(self, code: int, reason: str) -> None:

@@ -64,6 +64,8 @@ const SHORT_LIFE_MS = 1000;
 const PREPARATION_TIMEOUT_MS = 30_000;
 
 const CLOSE_ABNORMAL = 1006;
+const CLOSE_TOO_BIG = 1009;
+const TOO_BIG_TEXT = "a message was larger than the server takes ([websocket] max_payload_length)";
 const CLOSE_SERVICE_RESTART = 1012;
 const CLOSE_THROTTLED = 4429;
 /** Close codes after which the client never tries again (wire 1.9). */
@@ -283,9 +285,10 @@ function announceTraceback(detail) {
   window.dispatchEvent(new CustomEvent("realtime:error", { detail }));
 }
 
-/** @returns {RpcError} */
-function connectionLost() {
-  return new RpcError("DISCONNECTED", "The connection was lost before the answer came");
+/** @param {any} [failure] why the connection was lost @returns {RpcError} */
+function connectionLost(failure) {
+  const why = failure?.code === CLOSE_TOO_BIG ? `: ${TOO_BIG_TEXT}` : " before the answer came";
+  return new RpcError("DISCONNECTED", `The connection was lost${why}`);
 }
 
 /** @returns {RpcError} */
@@ -960,6 +963,7 @@ class Connection {
       this.#fail(failure);
       return;
     }
+    if (code === CLOSE_TOO_BIG) console.warn(`[realtime] the server closed the connection: ${TOO_BIG_TEXT}`);
     if (kind === "THROTTLE") this.#attempt = Math.max(this.#attempt, THROTTLE_FLOOR_ATTEMPT);
     this.#retryLater(failure, code === CLOSE_SERVICE_RESTART);
   }
@@ -1389,7 +1393,7 @@ function connectionChanged(next, previous) {
   } else if (next === "disconnected") {
     offlineQueue.connectionLost();
     streamRegistry.connectionLost();
-    calls.rejectAll(connectionLost());
+    calls.rejectAll(connectionLost(currentConnection?.failure.get()));
     if (previous === "open" || previous === "suspended") callSafely(config.onDisconnect);
   } else if (next === "open" || (next === "suspended" && previous === "connecting")) {
     connectionOpened(previous);

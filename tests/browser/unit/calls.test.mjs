@@ -165,6 +165,20 @@ test("a timer that fires far too late means a sleeping device: DISCONNECTED", as
   assert.equal(await result, "DISCONNECTED");
 });
 
+test("a connection that ends over a message that is too large says so", async () => {
+  const world = await startOpen();
+  const result = world.client.__rpc("a/b")("x".repeat(70_000)).catch((e) => e);
+  const lines = await consoleOf(() => world.socket.drop(1009, "Message too big"));
+  const error = await result;
+  const why = "a message was larger than the server takes ([websocket] max_payload_length)";
+  assert.deepEqual([error.code, error.message], ["DISCONNECTED", `The connection was lost: ${why}`]);
+  assert.deepEqual(lines, [`[realtime] the server closed the connection: ${why}`]);
+  const later = world.client.__rpc("a/b")(1).catch((e) => e);
+  await world.clock.advance(3000);
+  await world.socket.drop();
+  assert.equal((await later).message, "The connection was lost before the answer came");
+});
+
 test("a lost connection rejects what was sent and what waits; what waits is sent all the same", async () => {
   const world = await startOpen();
   const call = world.client.__rpc("a/b");

@@ -88,6 +88,24 @@ async def test_a_timer_that_fires_far_too_late_says_that_the_machine_slept() -> 
         assert await code_of(call) == "DISCONNECTED"
 
 
+async def test_a_loss_over_a_message_that_is_too_large_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    async with scripted() as s:
+        sent = s.client.call("a/b", "x" * 70_000)
+        await s.settle()
+        s.socket.drop(1009, "Message too big")
+        await s.status("disconnected")
+        with pytest.raises(RpcError) as caught:
+            await sent
+        why = "a message was larger than the server takes ([websocket] max_payload_length)"
+        assert str(caught.value) == f"DISCONNECTED: connection lost: {why}"
+        assert why in caplog.text
+        queued = s.client.call("a/b")
+        s.transport.is_down = True
+        await s.clock.advance(4)
+        with pytest.raises(RpcError, match="connection lost before the answer came"):
+            await queued
+
+
 async def test_a_loss_fails_every_call_and_a_queued_one_is_sent_all_the_same() -> None:
     async with scripted() as s:
         sent = s.client.call("a/sent")

@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from runtime.client import RpcError, connect
-from runtime.client.transport import ConnectFailed, SocketClosed, WebSocketTransport
+from runtime.client.transport import MAX_INBOUND_BYTES, ConnectFailed, SocketClosed, WebSocketTransport
 from runtime.testing import eventually
 
 pytestmark = pytest.mark.spec("LIVE-191")
@@ -123,7 +123,27 @@ async def test_a_frame_of_the_largest_size_is_taken() -> None:
         await socket.close(1000, "")
 
 
+async def test_a_frame_above_that_is_not_blamed_on_what_was_sent() -> None:
+    async def too_big(connection: ServerConnection) -> None:
+        await connection.send("x" * (MAX_INBOUND_BYTES + 1))
+        await connection.wait_closed()
+
+    async with server(too_big, compression=None) as url:
+        socket = await WebSocketTransport(url).open(None)
+        with pytest.raises(SocketClosed, match="a frame of the server was above 3145728 bytes") as closed:
+            await socket.recv()
+        assert closed.value.code == 1006
+
+
 # ---------------------------------------------------------------- the whole client
+
+
+async def test_a_message_that_the_server_finds_too_large_is_named() -> None:
+    async with server(echo, max_size=1000) as url, connect(url) as rt:
+        with pytest.raises(
+            RpcError, match=r"larger than the server takes \(\[websocket\] max_payload_length\)"
+        ):
+            await rt.call("a/b", "x" * 2000)
 
 
 @pytest.mark.spec("LIVE-204")
