@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from runtime.live.problems import LoadProblem
 
 __all__ = [
+    "Alive",
     "Assets",
     "Connection",
+    "Debugging",
     "FromWorker",
+    "Hold",
     "Imported",
     "Load",
     "LoadFailed",
     "Message",
+    "Probe",
     "Problem",
     "Ready",
     "Released",
@@ -80,7 +84,8 @@ class Load(Message, frozen=True, kw_only=True, tag=True):
 
     `flags` are settings of the command line by `section.key`. `may_degrade`: nobody serves yet, so a broken
     project is served too, with its mistakes as overlay. `terminal` is how to print. `address` is what the settings
-    asked for when the socket was opened, as `host:port`.
+    asked for when the socket was opened, as `host:port`. `excused` are broken files of live modules that
+    have no working code in the worker that serves now either; any other one keeps this worker from taking over.
     """
 
     project: str
@@ -89,10 +94,14 @@ class Load(Message, frozen=True, kw_only=True, tag=True):
     flags: dict[str, Any]
     may_degrade: bool
     terminal: dict[str, Any]
+    excused: list[str] = []
 
 
 class Reload(Message, frozen=True, kw_only=True, tag=True):
-    """Load live modules again; answered with `Reloaded`."""
+    """Load live modules again, and those that failed; answered with `Reloaded`.
+
+    `paths` that are no live modules are files that were not imported, which may be why a module failed.
+    """
 
     paths: list[str]
 
@@ -108,6 +117,16 @@ class WhichImported(Message, frozen=True, kw_only=True, tag=True):
     """Ask which of these project files are imported; answered with `Imported`, in a debugger's hands too."""
 
     paths: list[str]
+
+
+class Probe(Message, frozen=True, kw_only=True, tag=True):
+    """Ask a worker that starts whether its loop runs; answered with `Alive`."""
+
+
+class Hold(Message, frozen=True, kw_only=True, tag=True):
+    """Keep off the terminal while another worker's debugger has it, or come back with what was kept."""
+
+    active: bool
 
 
 class RestartFailed(Message, frozen=True, kw_only=True, tag=True):
@@ -131,12 +150,16 @@ class Stop(Message, frozen=True, kw_only=True, tag=True):
 
 
 class Ready(Message, frozen=True, kw_only=True, tag=True):
-    """The worker accepts connections. `degraded`: with a broken project. The folders are those of its settings."""
+    """The worker accepts connections. `degraded`: with a broken project. The folders are those of its settings.
+
+    `failing` are the files whose mistakes keep live modules from being there.
+    """
 
     live: str
     web: str
     hooks: str
     degraded: bool
+    failing: list[str] = []
 
 
 class LoadFailed(Message, frozen=True, kw_only=True, tag=True):
@@ -147,9 +170,20 @@ class LoadFailed(Message, frozen=True, kw_only=True, tag=True):
 
 
 class Reloaded(Message, frozen=True, kw_only=True, tag=True):
-    """A `Reload` is done, with or without problems."""
+    """A `Reload` is done, with or without problems; `failing` as in `Ready`."""
 
     ok: bool
+    failing: list[str] = []
+
+
+class Alive(Message, frozen=True, kw_only=True, tag=True):
+    """The loop runs."""
+
+
+class Debugging(Message, frozen=True, kw_only=True, tag=True):
+    """Somebody types into the worker's debugger now, or does no longer. The answer to a `Reload` says so, too."""
+
+    active: bool
 
 
 class Imported(Message, frozen=True, kw_only=True, tag=True):
@@ -166,8 +200,8 @@ class Stopping(Message, frozen=True, kw_only=True, tag=True):
     """The loop took note of the order to stop, and ends by itself."""
 
 
-ToWorker = Load | Reload | Assets | WhichImported | RestartFailed | Retire | Stop
-FromWorker = Ready | LoadFailed | Reloaded | Imported | Released | Stopping
+ToWorker = Load | Reload | Assets | WhichImported | Probe | Hold | RestartFailed | Retire | Stop
+FromWorker = Ready | LoadFailed | Reloaded | Imported | Alive | Debugging | Released | Stopping
 
 
 class Connection:

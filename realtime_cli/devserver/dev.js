@@ -447,7 +447,7 @@ function problemPanel(problems) {
   close.append(element("span", "key", " (Esc)"));
   const bar = element("div", "bar", [element("h1", "", title), close]);
   const more = count > shown.length ? ` ${count - shown.length} more are in the terminal.` : "";
-  const foot = element("div", "foot", `The code before it keeps running. Save a fix and this goes away by itself.${more}`);
+  const foot = element("div", "foot", `Save a fix and this goes away by itself.${more}`);
   return element("div", "panel", [bar, ...shown.map(problemSection), foot]);
 }
 

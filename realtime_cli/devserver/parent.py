@@ -2,21 +2,23 @@
 
 No process, socket, thread or clock is touched here; `Outside` does that, and tests put a list in its place.
 One worker *serves*. A change that only a new process can take in *starts* another beside it, which takes over when
-it is ready; the old one then *retires*. If the new one fails, the old one stays and shows why.
+it is ready; the old one then *retires*. If the new one fails, the old one stays and shows why. A worker that does not
+answer, because a handler or an import never ends, is replaced too, unless somebody types into its debugger.
 """
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from realtime_cli.devserver.changes import Changes, Layout
 from realtime_cli.devserver.channel import (
+    Alive,
     Assets,
+    Debugging,
+    Hold,
     Imported,
     LoadFailed,
-    Message,
+    Probe,
     Problem,
     Ready,
     Released,
@@ -28,12 +30,16 @@ from realtime_cli.devserver.channel import (
     Stopping,
     WhichImported,
 )
+from realtime_cli.devserver.supervised import Role, Worker
 from realtime_cli.exitcodes import COULD_NOT_START, INTERRUPTED, OK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-__all__ = ["Outside", "Role", "Supervision", "Worker"]
+    from realtime_cli.devserver.channel import Message
+    from realtime_cli.devserver.supervised import Outside
+
+__all__ = ["Supervision"]
 
 STOP_ANSWER = 0.7
 """Seconds in which a worker's loop must take note of the order to stop; a loop that is blocked is killed."""
@@ -45,8 +51,17 @@ STOP_NOTE = 1.0
 """Seconds after which the user is told what is being waited for."""
 
 RETIRE_LIMIT = 20.0
-"""Seconds in which a retired worker must be gone, from when it stopped accepting. One whose loop is held up, as by a
-debugger, is left alone."""
+"""Seconds in which a retired worker must be gone, from when it was told to retire and again from when it stopped
+accepting. One that stands in a debugger is left alone."""
+
+REPORT_LIMIT = 1.0
+"""Seconds after which a takeover is reported although the old worker did not say that it stopped accepting."""
+
+ANSWER_LIMIT = 3.0
+"""Seconds in which a worker must have loaded changed code; one that has not is stuck, and another is started."""
+
+START_NOTE = 5.0
+"""Seconds after which the user is told that a worker is still not up."""
 
 MAX_CRASHES = 3
 """Workers that may end by themselves soon after their start before a change of the project is waited for."""
@@ -55,76 +70,27 @@ STEADY = 5.0
 """Seconds of serving after which a worker's end is no longer counted as a failed start."""
 
 
-class Role(enum.Enum):
-    """What a worker process is for."""
-
-    STARTING = "starting"
-    SERVING = "serving"
-    RETIRING = "retiring"
-    ABANDONED = "abandoned"
-
-
-class Outside(Protocol):
-    """What the supervision asks the world to do. Workers are named by their number."""
-
-    def spawn(self, worker: int, *, may_degrade: bool, changed: Iterable[str]) -> None:
-        """Start a worker process; `changed` are the files because of which."""
-
-    def send(self, worker: int, message: Message) -> None:
-        """Send a message to a worker; one that is gone is reported as exited anyway."""
-
-    def kill(self, worker: int) -> None:
-        """End a worker process by force."""
-
-    def use_layout(self, layout: Layout) -> None:
-        """Sort changes by these folders from now on."""
-
-    def serves(self, *, first: bool, duration: float) -> None:
-        """Say that a worker serves now, after `duration` seconds; with `first` that the server is up."""
-
-    def note(self, event: str, text: str, **fields: Any) -> None:
-        """Show a line on the terminal."""
-
-    def show(self, problems: list[dict[str, Any]]) -> None:
-        """Show mistakes on the terminal."""
-
-
-@dataclass(slots=True)
-class Worker:
-    """One worker process, as the parent knows it."""
-
-    number: int
-    role: Role
-    since: float
-    batch: Changes = field(default_factory=Changes)
-    """What it was started for."""
-    held: Changes = field(default_factory=Changes)
-    """The part of the batch that the serving worker can take in, and is told of if this one fails."""
-    later: Changes = field(default_factory=Changes)
-    """What changed while it started."""
-    kill_at: float | None = None
-
-    @property
-    def causes(self) -> list[str]:
-        """The files because of which it was started."""
-        return sorted(self.batch.restart | self.batch.python) or sorted(self.batch.live)
-
-
 class Supervision:
     """The state of `realtime dev`; every method is called from one thread.
 
-    `exit_code` is set once it is known; the program ends with it when `is_done`.
+    `exit_code` is set once it is known; the program ends with it when `is_done`. `answer_limit` is in seconds.
     """
 
-    def __init__(self, outside: Outside, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, outside: Outside, clock: Callable[[], float], *, answer_limit: float = ANSWER_LIMIT
+    ) -> None:
         self._outside = outside
+        self._answer_limit = answer_limit
         self._clock = clock
         self._workers: dict[int, Worker] = {}
         self._number = 0
         self._asked: Changes | None = None
         self._reloading = False
         self._pending = Changes()
-        self._is_broken = False
+        self._is_broken = False  # only a new worker can put it right
+        self._has_live_problems = False  # loading again may put it right
+        self._is_held = False
+        self._report_at: float | None = None
         self._has_served = False
         self._crashes = 0
         self._note_at: float | None = None
@@ -150,8 +116,10 @@ class Supervision:
 
     def next_deadline(self) -> float | None:
         """Return when `tick` has something to do, by the clock."""
-        times = [worker.kill_at for worker in self._workers.values() if worker.kill_at is not None]
-        return min([*times, *([self._note_at] if self._note_at is not None else [])], default=None)
+        times = [self._note_at, self._report_at]
+        for worker in self._workers.values():
+            times += (worker.kill_at, worker.answer_by, worker.note_at)
+        return min((time for time in times if time is not None), default=None)
 
     def _find(self, role: Role) -> Worker | None:
         return next((worker for worker in self._workers.values() if worker.role is role), None)
@@ -171,8 +139,11 @@ class Supervision:
         if changes.restart or (changes.python and retry) or nobody:
             self._spawn(changes, held=Changes(live=changes.live, css=changes.css, page=changes.page))
             return
-        if self.starting is not None:
-            self.starting.later.add(changes)
+        starting = self.starting
+        if starting is not None:
+            starting.later.add(changes)
+            if starting.answer_by is None and not starting.is_debugging:  # it may be what an import waits for
+                self._ask(starting, Probe())
         self._deliver(changes)
         if retry:
             self._spawn(changes)
@@ -187,7 +158,12 @@ class Supervision:
                 worker.kill_at = self._clock() + STOP_LIMIT
             case Released() if worker.role is Role.RETIRING:
                 worker.kill_at = self._clock() + RETIRE_LIMIT
+                self._set_debugging(worker, False)
                 self._report_takeover()
+            case Debugging():
+                self._set_debugging(worker, message.active)
+            case Alive() if worker.role is Role.STARTING:
+                worker.answer_by = None
             case Ready() if worker.role is Role.STARTING and self.exit_code is None:
                 self._took_over(worker, message)
             case LoadFailed() if worker.role is Role.STARTING:
@@ -195,15 +171,20 @@ class Supervision:
                 self._failed(worker, message.problems, message.exit_code)
             case Reloaded() if worker.role is Role.SERVING:
                 self._reloading = False
+                self._has_live_problems, worker.failing = not message.ok, message.failing
+                self._set_debugging(worker, False)
+                self._has_answered(worker)
                 self._next_batch()
             case Imported() if worker.role is Role.SERVING and self._asked is not None:
-                self._answered(set(message.paths))
+                self._has_answered(worker)
+                self._answered(worker, set(message.paths))
             case _:  # said before the worker was told that it is not needed any more
                 pass
 
     def exited(self, number: int, status: int) -> None:
         """Take in that a worker process is gone; a negative status is the signal that ended it."""
         worker = self._workers.pop(number, None)
+        self._share_terminal()
         if worker is None or self.exit_code is not None:
             return
         end = f"signal {-status}" if status < 0 else f"exit code {status}"
@@ -238,10 +219,18 @@ class Supervision:
     def tick(self) -> None:
         """Do what is due by the clock."""
         now = self._clock()
-        for worker in self._workers.values():
+        for worker in list(self._workers.values()):
             if worker.kill_at is not None and worker.kill_at <= now:
                 worker.kill_at = None
                 self._outside.kill(worker.number)
+            if worker.note_at is not None and worker.note_at <= now:
+                worker.note_at = None
+                self._outside.note("wait", "the worker is not up yet: an import or the init hook takes long")
+            if worker.answer_by is not None and worker.answer_by <= now:
+                worker.answer_by = None
+                self._unanswered(worker)
+        if self._report_at is not None and self._report_at <= now:
+            self._report_takeover()
         if self._note_at is not None and self._note_at <= now:
             self._note_at = None
             self._outside.note(
@@ -259,21 +248,27 @@ class Supervision:
             return
         if changes.python:
             self._asked = changes
-            self._outside.send(serving.number, WhichImported(paths=sorted(changes.python)))
+            self._ask(serving, WhichImported(paths=sorted(changes.python)))
             return
-        if changes.live:
+        self._load_again(serving, changes, changes.live)
+
+    def _load_again(self, serving: Worker, changes: Changes, modules: set[str]) -> None:
+        """Have the serving worker take in `changes`, of which `modules` are code."""
+        if modules:
             self._reloading = True
-            self._outside.send(serving.number, Reload(paths=sorted(changes.live)))
+            self._ask(serving, Reload(paths=sorted(modules)))
         if changes.css or changes.page:
             self._outside.send(serving.number, Assets(css=sorted(changes.css), page=bool(changes.page)))
 
-    def _answered(self, imported: set[str]) -> None:
+    def _answered(self, serving: Worker, imported: set[str]) -> None:
         changes, self._asked = self._asked or Changes(), None
-        changes.python &= imported
-        if changes.python:
+        if changes.python & imported:
+            changes.python &= imported
             self._spawn(changes, held=Changes(live=changes.live, css=changes.css, page=changes.page))
         else:
-            self._deliver(changes)
+            # What a live module fails to import is not imported, but it is why that module fails.
+            wanted = changes.python if self._has_live_problems else set()
+            self._load_again(serving, changes, changes.live | wanted)
         self._next_batch()
 
     def _next_batch(self) -> None:
@@ -281,57 +276,127 @@ class Supervision:
             changes, self._pending = self._pending, Changes()
             self._deliver(changes)
 
+    # ------------------------------------------------------------ answers, and workers that give none
+
+    def _ask(self, worker: Worker, question: Message) -> None:
+        if not worker.is_debugging:
+            worker.answer_by = self._clock() + self._answer_limit
+        self._outside.send(worker.number, question)
+
+    def _has_answered(self, worker: Worker) -> None:
+        worker.answer_by = None
+        starting = self.starting
+        if worker.is_stuck and starting is not None and starting.is_rescue:
+            self._outside.note("wait", "the worker answers again and keeps serving")
+            self._abandon(starting)
+        worker.is_stuck = False
+
+    def _unanswered(self, worker: Worker) -> None:
+        if self.exit_code is not None or worker.role not in (Role.SERVING, Role.STARTING):
+            return
+        text = f"no answer from the worker for {self._answer_limit:.0f} s: a call or an import does not end"
+        worker.is_stuck = True
+        if worker.role is Role.SERVING and self.starting is not None:
+            self._outside.note("stuck", f"{text}; the next worker is on its way")
+            return
+        self._outside.note("stuck", f"{text}; starting another worker")
+        self._spawn(Changes(), is_rescue=worker.role is Role.SERVING or worker.is_rescue)
+
+    def _set_debugging(self, worker: Worker, active: bool) -> None:
+        """Take in that somebody begins or ends to type into a worker's debugger: nothing is due meanwhile."""
+        if active == worker.is_debugging:
+            return
+        worker.is_debugging = active
+        if active:
+            worker.answer_by = worker.note_at = None
+        elif worker.role is Role.SERVING and (self._reloading or self._asked is not None):
+            worker.answer_by = self._clock() + self._answer_limit
+        if worker.role is Role.RETIRING:
+            worker.kill_at = None if active else self._clock() + RETIRE_LIMIT
+        self._share_terminal()
+
+    def _share_terminal(self) -> None:
+        """Keep everybody but the debugger off the terminal while there is one."""
+        is_held = any(worker.is_debugging for worker in self._workers.values())
+        if is_held == self._is_held:
+            return
+        self._is_held = is_held
+        self._outside.hold(is_held)
+        for worker in self._workers.values():
+            if not worker.is_debugging:
+                self._outside.send(worker.number, Hold(active=is_held))
+
     # ------------------------------------------------------------ workers
 
-    def _spawn(self, changes: Changes, held: Changes | None = None) -> None:
+    def _spawn(self, changes: Changes, held: Changes | None = None, *, is_rescue: bool = False) -> None:
         self._number += 1
-        worker = Worker(self._number, Role.STARTING, self._clock(), changes.copy(), held or Changes())
+        now, serving = self._clock(), self.serving
+        worker = Worker(self._number, Role.STARTING, now, changes.copy(), held or Changes())
+        worker.note_at, worker.is_rescue = now + START_NOTE, is_rescue
         replaced = self.starting
         if replaced is not None:  # it may have read what is old by now
             worker.batch.add(replaced.batch)
             worker.batch.add(replaced.later)
             worker.held.add(replaced.held)
-            replaced.role = Role.ABANDONED
-            self._tell_to_stop(replaced)
+            self._abandon(replaced)
         self._workers[worker.number] = worker
-        if self._has_served:
+        if self._has_served and not is_rescue:
             self._outside.note(
                 "restart", f"{_names(worker.causes)} changed, starting a new worker", files=worker.causes
             )
         self._outside.spawn(
-            worker.number, may_degrade=self.serving is None, changed=sorted(worker.batch.python)
+            worker.number,
+            may_degrade=serving is None or serving.is_stuck,
+            changed=sorted(worker.batch.python),
+            excused=[] if serving is None else serving.failing,
         )
+        if self._is_held:
+            self._outside.send(worker.number, Hold(active=True))
+
+    def _abandon(self, starting: Worker) -> None:
+        starting.role = Role.ABANDONED
+        starting.answer_by = starting.note_at = None
+        self._tell_to_stop(starting)
 
     def _took_over(self, worker: Worker, ready: Ready) -> None:
         old = self.serving
-        if old is not None:
-            old.role = Role.RETIRING
-        self._took = self._clock() - worker.since
+        now = self._clock()
+        self._took = now - worker.since
         worker.role = Role.SERVING
-        worker.since = self._clock()
+        worker.since = now
+        worker.answer_by = worker.note_at = None
+        worker.failing, self._has_live_problems = ready.failing, bool(ready.failing)
         self._asked, self._reloading, self._pending = None, False, Changes()
         self._is_broken = ready.degraded
         is_first, self._has_served = not self._has_served, True
         self._outside.use_layout(Layout(ready.live, ready.web, ready.hooks))
         if old is not None:
             batch = worker.batch
+            old.role, old.answer_by = Role.RETIRING, None
+            if not old.is_debugging:
+                old.kill_at = now + (STOP_ANSWER if old.is_stuck else RETIRE_LIMIT)
+            self._report_at = now + REPORT_LIMIT
             self._outside.send(old.number, Retire(page=bool(batch.page or batch.css or batch.live)))
-        if old is None:
+        else:
             self._report_takeover(first=is_first)
         later, worker.later = worker.later, Changes()
         self.changed(later)
 
     def _report_takeover(self, *, first: bool = False) -> None:
+        self._report_at = None
         if self._took is not None:
             self._outside.serves(first=first, duration=self._took)
             self._took = None
 
     def _failed(self, worker: Worker, problems: list[dict[str, Any]], exit_code: int) -> None:
         self._is_broken = True
+        worker.answer_by = worker.note_at = None
         serving = self.serving
         if serving is not None:
             self._outside.send(serving.number, RestartFailed(paths=worker.causes, problems=problems))
             self._deliver(worker.held)
+            if serving.is_stuck:
+                self._outside.show(problems)
             return
         self._outside.show(problems)
         if not self._has_served:
@@ -355,7 +420,9 @@ class Supervision:
     def _end(self, exit_code: int) -> None:
         self.exit_code = exit_code
         now = self._clock()
+        self._report_at = None
         for worker in self._workers.values():
+            worker.answer_by = worker.note_at = None
             self._tell_to_stop(worker)
         self._note_at = now + STOP_NOTE if self._workers else None
 

@@ -9,7 +9,6 @@ terminal, which belongs to the worker and its debugger.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import queue
 import signal
@@ -19,19 +18,21 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from realtime_cli.devserver.bytecode import forget_bytecode
 from realtime_cli.devserver.changes import classify
 from realtime_cli.devserver.channel import Connection, FromWorker, Load, Message
 from realtime_cli.devserver.fingerprints import FileIndex
+from realtime_cli.devserver.keyboard import blocked_signals
 from realtime_cli.devserver.parent import Supervision
 from realtime_cli.devserver.watch import FileWatcher, Grouper, find_git_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from realtime_cli.devserver.changes import Layout
     from realtime_cli.devserver.channel import Problem
@@ -190,12 +191,14 @@ class DevServer:
 
     # ------------------------------------------------------------ what Supervision asks for
 
-    def spawn(self, worker: int, *, may_degrade: bool, changed: Iterable[str]) -> None:
+    def spawn(
+        self, worker: int, *, may_degrade: bool, changed: Iterable[str], excused: Iterable[str]
+    ) -> None:
         """Start a worker process and let it load the project."""
         for path in changed:
-            self._forget_bytecode(path)
+            forget_bytecode(self._project / path)
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, blocked_signals():
             popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", "realtime_cli.devserver.worker", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(), self._listening.fileno()),
@@ -215,6 +218,7 @@ class DevServer:
             flags=self._flags,
             may_degrade=may_degrade,
             terminal=msgspec.to_builtins(self._terminal.options),
+            excused=list(excused),
         )
         if self._waiting is None:
             process.channel.send(load)
@@ -244,6 +248,10 @@ class DevServer:
         else:
             ms = duration * 1000
             self._terminal.event("ready", f"the new worker serves, after {ms:.0f} ms", ms=round(ms, 1))
+
+    def hold(self, active: bool) -> None:
+        """Keep off the terminal while a debugger has it."""
+        self._terminal.hold(active)
 
     def note(self, event: str, text: str, **fields: Any) -> None:
         """Show a line."""
@@ -278,13 +286,6 @@ class DevServer:
         process = self._processes.pop(worker)
         process.channel.close()
         self._supervision.exited(worker, status)
-
-    def _forget_bytecode(self, path: str) -> None:
-        """Delete a module's cached bytecode, which Python tells from a file saved in the same second by size only."""
-        if path.endswith(".py"):
-            cached = importlib.util.cache_from_source(str(self._project / path))
-            with contextlib.suppress(OSError):
-                Path(cached).unlink()
 
 
 @contextlib.contextmanager

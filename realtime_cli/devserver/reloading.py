@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 from typing import TYPE_CHECKING
 
+from realtime_cli.devserver.bytecode import forget_bytecode
 from realtime_cli.devserver.channel import distinct, problem_of
 
 if TYPE_CHECKING:
@@ -49,21 +51,36 @@ class Reloading:
         self._types_are_old = False
         self._writing: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
+        self._never_loaded: set[str] = set()
+
+    @property
+    def failing(self) -> list[str]:
+        """The files whose mistakes keep live modules away that were never loaded here: no older code stands in."""
+        return sorted(self._never_loaded)
 
     def show_first_problems(self) -> None:
         """Show what is wrong with the project as it was loaded, and write the type declarations."""
         problems = self._present()
+        self._never_loaded = {problem.file for problem in self._app.runtime.live.registry.problems}
         self._pages.set_problems(LIVE, problems)
         if problems:
-            self._terminal.problems(_title(problems), problems)
+            self._terminal.problems(self._title(problems), problems)
         self._write_types_soon()
 
     async def live(self, paths: list[str]) -> bool:
-        """Load changed live modules again; return whether all of the new code is in force."""
+        """Load live modules that changed or failed again; return whether all of the new code is in force.
+
+        `paths` may hold other modules too, which no live module could import so far.
+        """
         async with self._lock:
             before = self._present()
-            result = await self._app.runtime.live.reload([self._project / path for path in paths])
+            files = [self._project / path for path in paths]
+            for file in files:
+                forget_bytecode(file)
+            importlib.invalidate_caches()  # a module may be there now that was looked for a moment ago
+            result = await self._app.runtime.live.reload(files)
             problems = self._present()
+            self._never_loaded &= {problem.file for problem in self._app.runtime.live.registry.problems}
             self._pages.set_problems(LIVE, problems)
             self._tell_pages(result)
             self._tell_terminal(result, paths, before, problems)
@@ -116,9 +133,16 @@ class Reloading:
             self._terminal.event("reload", f"{shown} in {ms:.0f} ms", **fields)
         changed = set(paths)
         if problems and (problems != before or any(problem["file"] in changed for problem in problems)):
-            self._terminal.problems(_title(problems), problems)
+            self._terminal.problems(self._title(problems), problems)
         elif before and not problems:
             self._terminal.event("reload", "all is right again", problems=0)
+
+    def _title(self, problems: list[Problem]) -> str:
+        if self._app.runtime.hooks_problem is not None:
+            return "the project does not load; connections are refused until it does"
+        if self._never_loaded.issuperset(problem["file"] for problem in problems):
+            return "live code does not load; what it declares is missing until it does"
+        return "live code does not load; what was loaded before keeps serving"
 
     def _write_types_soon(self) -> None:
         if not self._types:
@@ -139,9 +163,3 @@ class Reloading:
                 await asyncio.to_thread(typegen.write_types, self._project, registry)
             except OSError as error:
                 self._terminal.important("warning", f"type declarations were not written: {error}")
-
-
-def _title(problems: list[Problem]) -> str:
-    if any(problem["file"].endswith("hooks.py") for problem in problems):
-        return "the project does not load; connections are refused until it does"
-    return "live code does not load; what was loaded before keeps serving"

@@ -71,15 +71,23 @@ class Screen:
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Keep the status line away, as while somebody types into a debugger."""
-        with self._lock:
-            self._erase()
-            self._paused += 1
+        self.pause()
         try:
             yield
         finally:
-            with self._lock:
-                self._paused -= 1
-                self._at_line_start = True  # what was typed ended with the enter key
+            self.resume()
+
+    def pause(self) -> None:
+        """Keep the status line away until `resume` was called as often as this."""
+        with self._lock:
+            self._erase()
+            self._paused += 1
+
+    def resume(self) -> None:
+        """Let the status line come back."""
+        with self._lock:
+            self._paused -= 1
+            self._at_line_start = True  # what was typed ended with the enter key
 
     def close(self) -> None:
         """Erase the status line for good."""

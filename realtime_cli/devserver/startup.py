@@ -17,7 +17,7 @@ from runtime.server.assembly import StartupError
 from runtime.server.importmap import PREFIX_PLACEHOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from starlette.routing import BaseRoute
@@ -44,14 +44,16 @@ async def start_app(
     channel: DevChannel,
     *,
     may_degrade: bool,
+    excused: Collection[str],
     prepare: Callable[[RealtimeApp], None],
 ) -> Started:
     """Make the app, load the project's code and run its `init` hook.
 
-    Live modules that fail are shown and do not stop the others. With `may_degrade` broken hooks do not stop the
-    pages either: the app then refuses every upgrade.
+    With `may_degrade` live modules that fail are shown and do not stop the others, and broken hooks do not stop the
+    pages: the app then refuses every upgrade. Without it another app serves with working code, and stays.
 
     Args:
+        excused: files of live modules whose mistakes do not count: the other app does not have them either.
         prepare: called with each app that is made, before anything of the project runs.
 
     Raises:
@@ -66,6 +68,8 @@ async def start_app(
 
     app = make(settings)
     problems = await _start(project, settings, app)
+    if not problems and not may_degrade:
+        problems = [p for p in app.runtime.live.registry.problems if p.file not in excused]
     if not problems:
         return Started(app, degraded=False)
     if not may_degrade:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,6 +33,9 @@ _STYLES = {
 _EVENT_STYLES = {"error": "red", "warning": "yellow", "reload": "green", "ready": "green", "restart": "cyan"}
 TITLE_WIDTH = 8
 
+MAX_HELD = 200
+"""Lines that are kept while a debugger has the terminal; of more only the number is said."""
+
 
 class TerminalOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to print: the flags of the command line."""
@@ -50,6 +54,30 @@ class Terminal:
         self.color = wants_color(sys.stderr, forbidden=options.no_color)
         wanted = self.color and not options.quiet and not options.json_log
         self.screen = Screen(sys.stdout, sys.stderr, status=wanted)
+        self._lock = threading.Lock()
+        self._is_held = False
+        self._held: list[str] = []
+        self._dropped = 0
+
+    def hold(self, active: bool) -> None:
+        """Keep lines for people and the status line away while a debugger has the terminal; then show them.
+
+        At most `MAX_HELD` lines are kept.
+        """
+        with self._lock:
+            if active == self._is_held:
+                return
+            self._is_held = active
+            lines, self._held = self._held, []
+            dropped, self._dropped = self._dropped, 0
+            if active:
+                self.screen.pause()
+                return
+            self.screen.resume()
+            for text in lines:
+                self._write(text)
+            if dropped:
+                self._write(f"  {dropped:,} more lines came while the debugger had the terminal")
 
     def paint(self, text: str, *styles: str) -> str:
         """Wrap `text` in ANSI codes if colours are wanted."""
@@ -98,6 +126,15 @@ class Terminal:
         self.screen.stdout.flush()
 
     def _line(self, text: str) -> None:
+        with self._lock:
+            if not self._is_held:
+                self._write(text)
+            elif len(self._held) < MAX_HELD:
+                self._held.append(text)
+            else:
+                self._dropped += 1
+
+    def _write(self, text: str) -> None:
         stream = self.screen.stderr
         try:
             stream.write(text + "\n")

@@ -22,11 +22,15 @@ import msgspec
 
 from realtime_cli.devserver.calllog import CallLog
 from realtime_cli.devserver.channel import (
+    Alive,
     Assets,
     Connection,
+    Debugging,
+    Hold,
     Imported,
     Load,
     LoadFailed,
+    Probe,
     Ready,
     Released,
     Reload,
@@ -38,7 +42,8 @@ from realtime_cli.devserver.channel import (
     ToWorker,
     WhichImported,
 )
-from realtime_cli.devserver.debugger import install_breakpoint_hook
+from realtime_cli.devserver.debugger import install_breakpoint_hook, is_in_debugger
+from realtime_cli.devserver.keyboard import silence_signals
 from realtime_cli.devserver.logsetup import adopt_server_logs, set_up_logging
 from realtime_cli.devserver.overlay import DevChannel
 from realtime_cli.devserver.projectsettings import CannotStart, read_settings
@@ -115,6 +120,7 @@ class Worker:
                 self._settings,
                 self._pages,
                 may_degrade=self._load.may_degrade,
+                excused=self._load.excused,
                 prepare=self._prepare,
             )
             self._app = up.app
@@ -145,10 +151,10 @@ class Worker:
         self._server = server = _DevServing(app)
         adopt_server_logs()
         settings = self._settings
-        self._reloading = Reloading(
+        self._reloading = reloading = Reloading(
             app, self._project, self._pages, self._terminal, self._tasks, types=settings.dev.types
         )
-        self._reloading.show_first_problems()
+        reloading.show_first_problems()
         address = f"{settings.server.host}:{settings.server.port}"
         if address != self._load.address:
             text = f"[server] asks for {address} now; it counts when realtime dev is started again"
@@ -162,6 +168,7 @@ class Worker:
                     web=settings.server.web,
                     hooks=settings.server.hooks,
                     degraded=degraded,
+                    failing=reloading.failing,
                 )
             )
             await self._keep_status()
@@ -181,6 +188,13 @@ class Worker:
             if isinstance(message, WhichImported):
                 self._channel.send(Imported(paths=self._imported(message.paths)))
                 continue
+            if isinstance(message, Hold):
+                self._terminal.hold(message.active)
+                continue
+            if (
+                isinstance(message, Reload | Retire) and is_in_debugger()
+            ):  # opened by other means than breakpoint()
+                self._channel.send(Debugging(active=True))
             with contextlib.suppress(RuntimeError):  # the loop is closed: we end anyway
                 loop.call_soon_threadsafe(self._receive, message)
             if message is None:
@@ -195,6 +209,8 @@ class Worker:
             case Stop():
                 self._channel.send(Stopping())
                 self._stop()
+            case Probe():
+                self._channel.send(Alive())
             case Retire():
                 self._tasks.start(self._retire(page=message.page), name="retire")
             case Reload() if self._reloading is not None:
@@ -218,7 +234,7 @@ class Worker:
         try:
             is_ok = await reloading.live(paths)
         finally:
-            self._channel.send(Reloaded(ok=is_ok))
+            self._channel.send(Reloaded(ok=is_ok, failing=reloading.failing))
 
     # ------------------------------------------------------------ the end
 
@@ -276,16 +292,9 @@ class Worker:
             await asyncio.sleep(STATUS_STEP)
 
 
-def _silence_signals() -> None:
-    """Let the parent decide what Ctrl-C means; it has the same terminal and hears it too."""
-    for name in ("SIGINT", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: None)
-
-
 def main() -> int:
     """Run one worker; return its exit code."""
-    _silence_signals()
+    silence_signals()
     end = socket.socket(fileno=int(sys.argv[1]))
     end.set_inheritable(False)
     channel = Connection(end, ToWorker)
@@ -297,7 +306,7 @@ def main() -> int:
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # see above
     terminal = Terminal(options)
     terminal.screen.take_over()
-    install_breakpoint_hook(terminal.screen)
+    install_breakpoint_hook(terminal.screen, lambda active: channel.send(Debugging(active=active)))
     try:
         settings = read_settings(Path(load.project), load.flags, os.environ).settings
         set_up_logging(terminal, settings.server.log_level, Path(load.project))
@@ -307,6 +316,7 @@ def main() -> int:
         channel.send(LoadFailed(problems=failure.problems, exit_code=failure.exit_code))
         return failure.exit_code
     finally:
+        terminal.hold(False)
         terminal.screen.close()
     return OK
 

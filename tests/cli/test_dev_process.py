@@ -164,6 +164,38 @@ async def test_ctrl_c_while_a_worker_starts(project: Path) -> None:
         dev.stop()
 
 
+async def test_ctrl_c_while_a_worker_still_imports_the_server(project: Path, tmp_path: Path) -> None:
+    interrupt = """
+import os, signal, sys
+if "realtime_cli.devserver.worker" in sys.orig_argv:
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+    save(tmp_path / "early/sitecustomize.py", interrupt)
+    with running(project, env={"PYTHONPATH": str(tmp_path / "early")}) as dev:
+        assert await worker_of(dev)
+        assert "Traceback" not in dev.output
+
+
+@pytest.mark.slow  # the limit after which a worker counts as stuck, in real seconds
+async def test_a_call_that_never_ends_does_not_keep_the_fix_away(project: Path) -> None:
+    endless = (
+        "from runtime import live\n\n@live.public\n@live\nasync def hello(ctx):\n"
+        "    print('runs', flush=True)\n    while True:\n        pass\n"
+    )
+    right = (project / "live/todos.py").read_text()
+    save(project / "live/todos.py", endless)
+    with running(project) as dev:
+        pid = await worker_of(dev)
+        async with rpc(dev.port) as client:
+            await client.socket.send(json.dumps({"rpc": "todos/hello", "id": "h", "args": []}))
+            await asyncio.to_thread(dev.wait_text, "runs")
+            save(project / "live/todos.py", right)
+            await asyncio.to_thread(dev.wait_event, "stuck")
+            await gone(pid)
+        async with rpc(dev.port) as client:
+            assert (await client.call("todos/hello"))["data"] == "one"
+
+
 async def test_the_worker_ends_when_the_parent_is_killed(project: Path) -> None:
     with running(project) as dev:
         pid = await worker_of(dev)

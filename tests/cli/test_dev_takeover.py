@@ -251,6 +251,77 @@ async def test_a_broken_imported_module_is_repaired(project: Path) -> None:
         assert await user_of(dev.port) == "second"
 
 
+USES_HELPER = """
+from runtime import live
+import helper
+
+@live.public
+@live
+async def value(ctx):
+    return helper.VALUE
+"""
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+async def test_a_helper_that_a_live_module_cannot_import_is_noticed_when_it_is_right(
+    project: Path, at_start: bool
+) -> None:
+    if at_start:
+        save(project / "live/uses.py", USES_HELPER)
+    with running(project) as dev:
+        async with rpc(dev.port) as client, dev_channel(dev.port) as page:
+            if not at_start:
+                await page.next("ok")
+                save(project / "live/uses.py", USES_HELPER)
+            assert (await page.next("error"))["problems"][0]["errorType"] == "ModuleNotFoundError"
+            assert ("keeps serving" in dev.wait_event("problems")["message"]) is not at_start
+            save(project / "helper.py", "VALUE = 1/0\n")
+            [problem] = (await page.next("error"))["problems"]
+            assert (problem["file"], problem["errorType"]) == ("helper.py", "ZeroDivisionError")
+            save(project / "helper.py", "VALUE = 1+0\n")  # same size: cached bytecode must not win
+            await page.next("ok")
+            assert (await client.call("uses/value"))["data"] == 1
+            assert dev.events("restart") == []
+
+
+async def test_a_helper_that_breaks_leaves_the_old_worker_until_it_is_right(project: Path) -> None:
+    files = {"helper.py": "VALUE = 'one'\n", "live/uses.py": USES_HELPER, "live/bad.py": "import nothing\n"}
+    for name, text in files.items():
+        save(project / name, text)
+    with running(project) as dev:
+        async with rpc(dev.port) as client, dev_channel(dev.port) as page:
+            await page.next("error")  # live/bad.py, which never was there
+            save(project / "helper.py", "VALUE = \n")
+            problems = (await page.next("error"))["problems"]
+            assert [problem["file"] for problem in problems] == ["live/bad.py", "helper.py"]
+            assert (await client.call("uses/value"))["data"] == "one"
+            assert dev.events("ready") == []
+            mark = dev.mark()
+            save(project / "helper.py", "VALUE = 'two'\n")
+            dev.wait_event("ready", mark)
+        async with rpc(dev.port) as client, dev_channel(dev.port) as page:
+            assert (await client.call("uses/value"))["data"] == "two"
+            [problem] = (await page.next("error"))["problems"]
+            assert problem["file"] == "live/bad.py"
+
+
+async def test_old_code_of_a_broken_live_module_is_not_lost_to_a_new_worker(project: Path) -> None:
+    with running(project) as dev:
+        async with rpc(dev.port) as client, dev_channel(dev.port) as page:
+            await page.next("ok")
+            before = (project / "live/todos.py").read_text()
+            save(project / "live/todos.py", "1/0\n")
+            await page.next("error")
+            mark = dev.mark()
+            save(project / "hooks.py", hooks("second"))
+            dev.wait_event("problems", mark)
+            assert (await client.call("todos/hello"))["data"] == "one"
+            assert await user_of(dev.port) == "first"
+            save(project / "live/todos.py", before)
+            dev.wait_event("ready", mark)
+        assert await user_of(dev.port) == "second"
+
+
 async def test_the_environment_file_is_read_and_followed(project: Path) -> None:
     save(project / ".env", "export COLOUR='blue' # mine\nSHELL_WINS=file\n")
     with running(project, env={"SHELL_WINS": "shell"}) as dev:

@@ -35,6 +35,12 @@ async def stops(ctx, answer: int):
 
 @live.public
 @live
+async def stops_by_hand(ctx, answer: int):
+    pdb.Pdb(nosigint=True).set_trace()
+    return answer
+
+@live.public
+@live
 async def talks(ctx):
     print("said by the app")
 """
@@ -149,17 +155,23 @@ async def test_ctrl_c_in_the_debugger_ends_all_and_leaves_the_terminal_as_it_was
         assert dev.echoes()
 
 
-async def test_the_debugger_of_a_replaced_worker_is_left_alone(project: Path) -> None:
+@pytest.mark.parametrize("path", ["debug/stops", "debug/stops_by_hand"])
+async def test_the_debugger_of_a_replaced_worker_keeps_the_terminal(project: Path, path: str) -> None:
     with terminal(project, "--port", "0") as dev:
         port = await port_of(dev)
         async with rpc(port) as client:
-            await client.socket.send(json.dumps({"rpc": "debug/stops", "id": "d", "args": [1]}))
+            await client.socket.send(json.dumps({"rpc": path, "id": "d", "args": [1]}))
             await asyncio.to_thread(dev.wait, r"\(Pdb\) ")
             save(project / "hooks.py", "async def upgrade():\n    return {'name': 'new'}\n")
-            await asyncio.to_thread(dev.wait, r"hooks\.py changed, starting a new worker")
-            async with rpc(port) as other:
+            async with rpc(port) as other:  # waits until the new worker accepts
                 await other.until("todos/hello", "one")
+            dev.type("p 'mine'\n")
+            found = await asyncio.to_thread(dev.wait, r"(?s)^(.*)'mine'\r\n\(Pdb\) ")
+            if path == "debug/stops":  # nobody else knows of the other before it has to answer
+                assert found[1] == "p 'mine'\r\n"
             dev.type("c\n")
+            if path == "debug/stops":
+                await asyncio.to_thread(dev.wait, r"hooks\.py changed, starting a new worker")
             reply = await client.frame(lambda frame: frame.get("event") == "d")
             assert reply["data"]["data"] == 1
             assert await client.closed() == (1012, "Handler reloaded")

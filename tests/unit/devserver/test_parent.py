@@ -7,10 +7,14 @@ import pytest
 
 from realtime_cli.devserver.changes import Changes, Layout
 from realtime_cli.devserver.channel import (
+    Alive,
     Assets,
+    Debugging,
+    Hold,
     Imported,
     LoadFailed,
     Message,
+    Probe,
     Ready,
     Released,
     Reload,
@@ -22,8 +26,11 @@ from realtime_cli.devserver.channel import (
     WhichImported,
 )
 from realtime_cli.devserver.parent import (
+    ANSWER_LIMIT,
     MAX_CRASHES,
+    REPORT_LIMIT,
     RETIRE_LIMIT,
+    START_NOTE,
     STEADY,
     STOP_ANSWER,
     STOP_LIMIT,
@@ -35,8 +42,8 @@ PROBLEM = {"file": "hooks.py", "message": "boom"}
 FAILED = LoadFailed(problems=[PROBLEM], exit_code=3)
 
 
-def ready(*, degraded: bool = False, live: str = "live") -> Ready:
-    return Ready(live=live, web="web", hooks="hooks.py", degraded=degraded)
+def ready(*, degraded: bool = False, live: str = "live", failing: list[str] | None = None) -> Ready:
+    return Ready(live=live, web="web", hooks="hooks.py", degraded=degraded, failing=failing or [])
 
 
 class World:
@@ -45,6 +52,8 @@ class World:
     def __init__(self) -> None:
         self.now = 100.0
         self.spawned: list[tuple[int, bool, list[str]]] = []
+        self.excused: list[list[str]] = []
+        self.held: list[bool] = []
         self.sent: list[tuple[int, Message]] = []
         self.killed: list[int] = []
         self.layout: Layout | None = None
@@ -53,8 +62,14 @@ class World:
         self.served: list[bool] = []
         self.parent = Supervision(self, lambda: self.now)
 
-    def spawn(self, worker: int, *, may_degrade: bool, changed: Iterable[str]) -> None:
+    def spawn(
+        self, worker: int, *, may_degrade: bool, changed: Iterable[str], excused: Iterable[str]
+    ) -> None:
         self.spawned.append((worker, may_degrade, list(changed)))
+        self.excused.append(list(excused))
+
+    def hold(self, active: bool) -> None:
+        self.held.append(active)
 
     def send(self, worker: int, message: Message) -> None:
         self.sent.append((worker, message))
@@ -261,7 +276,7 @@ def test_a_second_change_replaces_the_starting_worker(world: World) -> None:
 def test_what_changes_while_a_worker_starts_reaches_both(world: World) -> None:
     world.parent.changed(Changes(restart={"hooks.py"}))
     world.parent.changed(Changes(live={"live/a.py"}))
-    assert world.take_sent() == [(1, Reload(paths=["live/a.py"]))]
+    assert world.take_sent() == [(2, Probe()), (1, Reload(paths=["live/a.py"]))]
     world.parent.received(2, ready())
     assert world.take_sent() == [(1, Retire(page=False)), (2, Reload(paths=["live/a.py"]))]
 
@@ -269,7 +284,7 @@ def test_what_changes_while_a_worker_starts_reaches_both(world: World) -> None:
 def test_a_retired_worker_that_stays_is_killed(world: World) -> None:
     world.parent.changed(Changes(restart={"hooks.py"}))
     world.parent.received(2, ready())
-    assert world.parent.next_deadline() is None
+    world.pass_time(1.0)
     world.parent.received(1, Released())
     world.pass_time(RETIRE_LIMIT - 0.1)
     assert world.killed == []
@@ -278,14 +293,166 @@ def test_a_retired_worker_that_stays_is_killed(world: World) -> None:
     assert world.parent.next_deadline() is None
 
 
-def test_a_retired_worker_in_a_debugger_is_left_alone(world: World) -> None:
+def test_a_retired_worker_that_never_answers_is_killed_and_the_takeover_reported(world: World) -> None:
     world.parent.changed(Changes(restart={"hooks.py"}))
     world.parent.received(2, ready())
+    assert world.served == [True]
+    world.pass_time(REPORT_LIMIT)
+    assert world.served == [True, False]
+    world.pass_time(RETIRE_LIMIT - REPORT_LIMIT)
+    assert world.killed == [1]
+    world.parent.exited(1, -9)
+    assert world.served == [True, False]
+
+
+@pytest.mark.parametrize("is_told_first", [True, False])
+def test_a_retired_worker_in_a_debugger_is_left_alone(world: World, is_told_first: bool) -> None:
+    if is_told_first:
+        world.parent.received(1, Debugging(active=True))
+    world.parent.changed(Changes(restart={"hooks.py"}))
+    world.parent.received(2, ready())
+    world.parent.received(1, Debugging(active=True))
     world.pass_time(10 * RETIRE_LIMIT)
     assert world.killed == []
-    assert world.served == [True]
-    world.parent.exited(1, 0)
     assert world.served == [True, False]
+    world.parent.received(1, Debugging(active=False))
+    world.pass_time(RETIRE_LIMIT)
+    assert world.killed == [1]
+
+
+def test_a_worker_that_does_not_load_changed_code_is_replaced(world: World) -> None:
+    world.parent.changed(Changes(live={"live/a.py"}))
+    world.pass_time(ANSWER_LIMIT - 0.1)
+    assert len(world.spawned) == 1
+    world.pass_time(0.1)
+    assert world.spawned[1:] == [(2, True, [])]
+    assert world.notes == ["stuck"]
+    world.parent.received(2, ready())
+    assert world.take_sent()[-1] == (1, Retire(page=False))
+    world.pass_time(STOP_ANSWER)  # it is known not to answer
+    assert world.killed == [1]
+    world.parent.exited(1, -9)
+    assert world.served == [True, False]
+    world.take_sent()
+    world.parent.changed(Changes(live={"live/a.py"}))
+    assert world.take_sent() == [(2, Reload(paths=["live/a.py"]))]
+
+
+def test_a_worker_that_says_nothing_about_its_imports_is_replaced(world: World) -> None:
+    world.parent.changed(Changes(python={"app/db.py"}))
+    world.pass_time(ANSWER_LIMIT)
+    assert len(world.spawned) == 2
+
+
+def test_a_worker_that_answers_late_stays(world: World) -> None:
+    world.parent.changed(Changes(live={"live/a.py"}))
+    world.pass_time(ANSWER_LIMIT)
+    world.take_sent()
+    world.parent.received(1, Reloaded(ok=True))
+    assert world.take_sent() == [(2, Stop())]
+    world.parent.received(2, ready())
+    assert world.parent.serving is not None
+    assert world.parent.serving.number == 1
+    world.parent.changed(Changes(restart={"hooks.py"}))
+    assert world.spawned[-1] == (3, False, [])
+
+
+def test_a_late_answer_does_not_stop_a_worker_that_was_wanted_anyway(world: World) -> None:
+    world.parent.changed(Changes(live={"live/a.py"}))
+    world.pass_time(ANSWER_LIMIT)
+    world.parent.changed(Changes(restart={"hooks.py"}))
+    world.parent.received(1, Reloaded(ok=True))
+    world.parent.received(3, ready())
+    assert world.parent.serving is not None
+    assert world.parent.serving.number == 3
+
+
+def test_a_worker_in_a_debugger_has_all_the_time(world: World) -> None:
+    world.parent.received(1, Debugging(active=True))
+    world.parent.changed(Changes(live={"live/a.py"}))
+    world.pass_time(10 * ANSWER_LIMIT)
+    assert len(world.spawned) == 1
+    world.parent.received(1, Debugging(active=False))
+    world.pass_time(ANSWER_LIMIT - 0.1)
+    assert len(world.spawned) == 1
+    world.parent.received(1, Debugging(active=True))
+    world.pass_time(ANSWER_LIMIT)
+    world.parent.received(1, Reloaded(ok=True))  # who answers is in no debugger
+    assert world.held == [True, False, True, False]
+    assert world.parent.next_deadline() is None
+    assert len(world.spawned) == 1
+
+
+def test_a_worker_whose_start_never_ends_is_replaced_when_something_changes(world: World) -> None:
+    world.parent.changed(Changes(restart={"hooks.py"}))
+    world.pass_time(START_NOTE)
+    assert world.notes[-1] == "wait"
+    world.take_sent()
+    world.parent.changed(Changes(live={"live/a.py"}))
+    assert world.take_sent() == [(2, Probe()), (1, Reload(paths=["live/a.py"]))]
+    world.parent.received(1, Reloaded(ok=True))
+    world.pass_time(ANSWER_LIMIT)
+    assert world.take_sent() == [(2, Stop())]
+    assert world.spawned[-1] == (3, False, [])
+    world.parent.received(3, ready())
+    assert world.take_sent() == [(1, Retire(page=True))]
+
+
+def test_a_start_that_is_only_slow_is_left_alone(world: World) -> None:
+    world.parent.changed(Changes(restart={"hooks.py"}))
+    world.parent.changed(Changes(css={"/x.css"}))
+    world.parent.received(2, Alive())
+    world.pass_time(10 * ANSWER_LIMIT)
+    assert len(world.spawned) == 2
+
+
+def test_others_keep_off_the_terminal_of_a_debugger(world: World) -> None:
+    world.parent.received(1, Debugging(active=True))
+    assert world.held == [True]
+    world.parent.changed(Changes(restart={"hooks.py"}))
+    assert world.take_sent() == [(2, Hold(active=True))]
+    world.parent.received(2, ready())
+    world.take_sent()
+    world.parent.exited(1, -9)
+    assert world.held == [True, False]
+    assert world.take_sent() == [(2, Hold(active=False))]
+
+
+def test_a_module_that_is_not_imported_counts_while_live_modules_fail(world: World) -> None:
+    world.parent.changed(Changes(live={"live/a.py"}))
+    world.parent.received(1, Reloaded(ok=False))
+    world.take_sent()
+    world.parent.changed(Changes(python={"helper.py"}, live={"live/b.py"}, css={"/x.css"}))
+    assert world.take_sent() == [(1, WhichImported(paths=["helper.py"]))]
+    world.parent.received(1, Imported(paths=[]))
+    assert world.take_sent() == [
+        (1, Reload(paths=["helper.py", "live/b.py"])),
+        (1, Assets(css=["/x.css"], page=False)),
+    ]
+    world.parent.received(1, Reloaded(ok=True))
+    world.parent.changed(Changes(python={"helper.py"}))
+    world.parent.received(1, Imported(paths=[]))
+    assert world.take_sent() == [(1, WhichImported(paths=["helper.py"]))]
+    assert len(world.spawned) == 1
+
+
+def test_a_module_counts_too_that_was_broken_at_the_start() -> None:
+    world = World()
+    world.parent.start()
+    world.parent.received(1, ready(failing=["helper.py"]))
+    world.parent.changed(Changes(python={"helper.py"}))
+    world.parent.received(1, Imported(paths=[]))
+    assert world.take_sent()[-1] == (1, Reload(paths=["helper.py"]))
+
+
+def test_a_new_worker_may_lack_what_the_serving_one_never_had() -> None:
+    world = World()
+    world.parent.start()
+    world.parent.received(1, ready(failing=["live/bad.py", "live/worse.py"]))
+    world.parent.changed(Changes(live={"live/bad.py"}))
+    world.parent.received(1, Reloaded(ok=False, failing=["live/worse.py"]))
+    world.parent.changed(Changes(restart={"hooks.py"}))
+    assert world.excused == [[], ["live/worse.py"]]
 
 
 def test_a_degraded_worker_is_replaced_by_any_code_change() -> None:

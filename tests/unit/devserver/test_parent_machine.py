@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from realtime_cli.devserver.changes import Changes, Layout
 from realtime_cli.devserver.channel import (
+    Debugging,
     Imported,
     LoadFailed,
     Message,
@@ -23,7 +24,8 @@ from realtime_cli.devserver.channel import (
     Stopping,
     WhichImported,
 )
-from realtime_cli.devserver.parent import STOP_LIMIT, Role, Supervision
+from realtime_cli.devserver.parent import STOP_LIMIT, Supervision
+from realtime_cli.devserver.supervised import Role
 
 CHANGES = st.builds(
     Changes,
@@ -45,8 +47,11 @@ class Processes:
         self.told: dict[int, list[Message]] = {}
         self.killed: set[int] = set()
         self.ready: set[int] = set()
+        self.held = False
 
-    def spawn(self, worker: int, *, may_degrade: bool, changed: Iterable[str]) -> None:
+    def spawn(
+        self, worker: int, *, may_degrade: bool, changed: Iterable[str], excused: Iterable[str]
+    ) -> None:
         assert worker not in self.told
         self.alive.add(worker)
         self.told[worker] = []
@@ -62,6 +67,10 @@ class Processes:
 
     def serves(self, *, first: bool, duration: float) -> None:
         assert duration >= 0
+
+    def hold(self, active: bool) -> None:
+        assert active != self.held
+        self.held = active
 
     def note(self, event: str, text: str, **fields: Any) -> None:
         assert text
@@ -137,6 +146,11 @@ class SupervisionMachine(RuleBasedStateMachine):
         if self.told(worker, Stop):
             self.parent.received(worker, Stopping())
 
+    @precondition(lambda self: self.world.alive)
+    @rule(data=st.data(), active=st.booleans())
+    def debugger(self, data: st.DataObject, active: bool) -> None:
+        self.parent.received(self.pick(data, self.world.alive), Debugging(active=active))
+
     @rule(seconds=st.sampled_from([0.1, 1.0, 10.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
@@ -174,6 +188,21 @@ class SupervisionMachine(RuleBasedStateMachine):
     def a_worker_has_one_question_open_at_most(self) -> None:
         for worker in self.world.told:
             assert len(self.questions(worker)) <= self.answered.get(worker, 0) + 1
+
+    @invariant()
+    def the_terminal_is_held_while_somebody_debugs(self) -> None:
+        assert self.world.held == any(worker.is_debugging for worker in self.parent._workers.values())
+
+    @invariant()
+    def nothing_is_due_of_a_worker_in_a_debugger_but_its_end(self) -> None:
+        for worker in self.parent._workers.values():
+            if worker.is_debugging:
+                assert worker.answer_by is None
+                assert (
+                    worker.role is not Role.RETIRING
+                    or worker.kill_at is None
+                    or self.parent.exit_code is not None
+                )
 
     @invariant()
     def somebody_serves_or_starts_or_the_next_change_starts_one(self) -> None:
