@@ -6,12 +6,12 @@ import logging
 import weakref
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from runtime.client.feeds import Latest
+from runtime.client.feeds import Feed, Latest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-__all__ = ["DerivedStore", "Listeners", "Store", "WritableStore"]
+__all__ = ["DerivedStore", "Listeners", "Offs", "Store", "WritableStore"]
 
 logger = logging.getLogger("realtime.client")
 
@@ -44,6 +44,31 @@ class Listeners(Generic[T]):
         """Hand `value` to everybody."""
         for fn in self._fns:
             notify(fn, value)
+
+
+class Offs:
+    """The functions that end what was begun through one handle, so that closing the handle ends all of it."""
+
+    __slots__ = ("_offs",)
+
+    def __init__(self) -> None:
+        self._offs: dict[Callable[[], object], None] = {}
+
+    def add(self, off: Callable[[], object]) -> Callable[[], None]:
+        """Return a function that calls `off()`, unless that was done already by itself or by `end`."""
+
+        def once() -> None:
+            if once in self._offs:
+                del self._offs[once]
+                off()
+
+        self._offs[once] = None
+        return once
+
+    def end(self) -> None:
+        """Call everything that was not called yet, oldest first."""
+        for once in list(self._offs):
+            once()
 
 
 def notify(fn: Callable[[T], object], value: T) -> None:
@@ -94,15 +119,21 @@ class WritableStore(Store[T]):
 
 
 class DerivedStore(Store[Any]):
-    """A store computed from another source, which it follows only while somebody follows it."""
+    """A store computed from another source, which it follows only while somebody follows it.
+
+    `feeds` takes the iterators over it, for an owner of the source who ends them together with the source.
+    """
 
     def __init__(
         self,
         read: Callable[[], Any],
         subscribe: Callable[[Callable[[Any], object]], Callable[[], None]],
         compute: Callable[[Any], Any],
+        *,
+        feeds: weakref.WeakSet[Feed[Any]] | None = None,
     ) -> None:
         super().__init__(None)
+        self._feeds = feeds
         self._read = read
         self._follow = subscribe
         self._compute = compute
@@ -115,6 +146,12 @@ class DerivedStore(Store[Any]):
     def subscribe(self, fn: Callable[[Any], object]) -> Callable[[], None]:
         """Call `fn(value)` at once and on every change of the source; return the function that ends it."""
         return self._follow(lambda value: fn(self._compute(value)))
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        feed = follow(self.subscribe)
+        if self._feeds is not None:
+            self._feeds.add(feed)
+        return feed
 
 
 def follow(subscribe: Callable[[Callable[[T], object]], Callable[[], None]]) -> Latest[T]:

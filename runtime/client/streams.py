@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.client.errors import DISCONNECTED, TIMEOUT, RpcError
 from runtime.client.feeds import Backlog, Feed, Latest
 from runtime.client.history import DEFAULT_MAX, History
-from runtime.client.stores import DerivedStore, WritableStore, notify
+from runtime.client.stores import DerivedStore, Offs, WritableStore, notify
 from runtime.client.streamstate import CONNECTED, ERROR, StreamEvent, StreamPorts, StreamState
 from runtime.client.streamvalue import Change, Mutation
 from runtime.wire.jsoncodec import encode
@@ -97,6 +97,7 @@ class Stream:
         self._state = state
         self._is_open = False
         self._feeds: weakref.WeakSet[Feed[Any]] = weakref.WeakSet()
+        self._offs = Offs()
 
     def __repr__(self) -> str:
         return f"<Stream {self._state.path} {self._state.status}>"
@@ -151,9 +152,13 @@ class Stream:
             self._state.acquire()
 
     async def close(self) -> None:
-        """End this use of the stream and its iterators; the last use ends the subscription. May be called again."""
+        """End this use of the stream with its callbacks and iterators; the last use ends the subscription.
+
+        May be called again; what is subscribed after it lasts until the next time.
+        """
         for feed in list(self._feeds):
             feed.finish()
+        self._offs.end()
         if self._is_open:
             self._is_open = False
             self._state.release()
@@ -196,14 +201,17 @@ class Stream:
         return state.value
 
     def subscribe(self, fn: Callable[[Any], object]) -> Callable[[], None]:
-        """Call `fn(value)` at once and on every change; return the function that ends it."""
-        off = self._use(self._state.values.add(fn))
+        """Call `fn(value)` at once and on every change; return the function that ends it. So does `close`."""
+        off = self._offs.add(self._use(self._state.values.add(fn)))
         notify(fn, self._state.value)
         return off
 
     def on_event(self, fn: Callable[[StreamEvent], object]) -> Callable[[], None]:
-        """Call `fn(event)` for each live event; return the function that ends it. Does not subscribe by itself."""
-        return self._state.events.add(fn)
+        """Call `fn(event)` for each live event; return the function that ends it. So does `close`.
+
+        Does not subscribe by itself.
+        """
+        return self._offs.add(self._state.events.add(fn))
 
     def values(self) -> Feed[Any]:
         """Iterate over the value: the present one if there is one, then the newest whenever it changed.
@@ -251,7 +259,7 @@ class Stream:
                 logger.warning("map() on stream %r, whose value is no list", self._state.path)
             return [fn(row) for row in value] if isinstance(value, list) else []
 
-        return DerivedStore(lambda: self._state.value, self.subscribe, compute)
+        return DerivedStore(lambda: self._state.value, self.subscribe, compute, feeds=self._feeds)
 
     # ------------------------------------------------------------ changing it
 

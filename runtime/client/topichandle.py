@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from runtime.client.feeds import Backlog, Feed
+from runtime.client.stores import Offs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,13 +27,18 @@ class Topic:
         self.name = name
         self._topics = topics
         self._off: Callable[[], None] | None = None
+        self._offs = Offs()
+        self._feeds: weakref.WeakSet[Feed[TopicEvent]] = weakref.WeakSet()
 
     def __repr__(self) -> str:
         return f"<Topic {self.name!r}>"
 
     def subscribe(self, fn: Callable[[TopicEvent], object]) -> Callable[[], None]:
-        """Call `fn(event)` for each event from now on; return the function that ends it."""
-        return self._topics.listen(self.name, fn)
+        """Call `fn(event)` for each event from now on; return the function that ends it.
+
+        Leaving `async with` ends it as well.
+        """
+        return self._offs.add(self._topics.listen(self.name, fn))
 
     def events(self) -> Feed[TopicEvent]:
         """Iterate over the events from now on, at most 10,000 waiting; then the iteration ends in `StreamLagged`."""
@@ -45,6 +51,7 @@ class Topic:
                 target.push(event)
 
         feed.on_close(self._topics.listen(self.name, push))
+        self._feeds.add(feed)
         return feed
 
     def __aiter__(self) -> Feed[TopicEvent]:
@@ -58,6 +65,9 @@ class Topic:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for feed in list(self._feeds):
+            feed.finish()
+        self._offs.end()
         off, self._off = self._off, None
         if off is not None:
             off()

@@ -404,6 +404,16 @@ async def test_a_topic_can_be_iterated_subscribed_and_entered() -> None:
             await events.aclose()
         await s.settle()
         assert s.socket.control()[-1] == {"type": "unsubscribe", "topic": "chat"}
+        heard: list[Any] = []
+        async with s.client.on("chat") as chat:
+            chat.subscribe(heard.append)
+            events = chat.events()
+        assert await anext(events, "ended") == "ended"
+        await s.settle()
+        assert s.socket.control()[-1] == {"type": "unsubscribe", "topic": "chat"}
+        s.socket.publish("chat", "said", "late")
+        await s.settle()
+        assert heard == []
         iterator = s.client.on("other").__aiter__()
         s.socket.publish("other", "x", 1)
         async for event in iterator:

@@ -105,6 +105,48 @@ async def test_subscribe_uses_the_stream_until_it_is_ended() -> None:
         assert s.socket.control()[-1]["type"] == "unsubscribe"
 
 
+async def test_leaving_a_stream_ends_its_callbacks_and_what_was_derived() -> None:
+    async with scripted() as s, s.client.stream(LIST) as other:
+        values: list[Any] = []
+        events: list[Any] = []
+        lengths: list[int] = []
+        async with s.client.stream(LIST) as stream:
+            await answer(s, rows(1))
+            off = stream.subscribe(values.append)
+            stream.subscribe(values.append)
+            stream.on_event(events.append)
+            names = stream.map(lambda row: row["id"])
+            names.subscribe(lambda value: lengths.append(len(value)))
+            derived = aiter(names)
+            assert await anext(derived) == [1]
+            s.socket.publish("todos", "created", {"id": 2})
+            await s.settle()
+        expected = ([rows(1), rows(1), rows(1, 2), rows(1, 2)], 1, [1, 2])
+        assert (values, len(events), lengths) == expected
+        assert await anext(derived) == [1, 2]
+        assert await anext(derived, "ended") == "ended"
+        off()
+        s.socket.publish("todos", "created", {"id": 3})
+        await s.settle()
+        assert other.value == rows(1, 2, 3)
+        assert (values, len(events), lengths) == expected
+        later: list[Any] = []
+        stream.subscribe(later.append)
+        s.socket.publish("todos", "created", {"id": 4})
+        await s.settle()
+        assert later == [rows(1, 2, 3), rows(1, 2, 3, 4)]
+        await stream.close()
+
+
+async def test_the_last_callback_ends_with_its_stream_and_so_does_the_subscription() -> None:
+    async with scripted() as s:
+        async with s.client.stream(LIST) as stream:
+            await answer(s, rows(1))
+            stream.subscribe(lambda value: None)
+        await s.settle()
+        assert s.socket.control()[-1] == {"type": "unsubscribe", "topic": "todos"}
+
+
 async def test_a_set_stream_with_an_equal_value_is_silent() -> None:
     async with scripted() as s:
         seen: list[Any] = []
