@@ -8,6 +8,7 @@ always there in a result); then the argument's form is declared a second time, w
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import types
 import typing
@@ -107,6 +108,8 @@ class TypeModel:
         return UNKNOWN
 
     def _node(self, info: schema.Type, direction: Direction) -> Node:
+        if isinstance(info, schema.Metadata):  # a type with a title, description or examples
+            return self._node(info.type, direction)
         if (basic := _BASIC.get(type(info))) is not None:
             return basic
         if isinstance(info, _OBJECTS):
@@ -176,11 +179,12 @@ class TypeModel:
     def claim(self, key: Any, wanted: str) -> tuple[str, bool]:
         """Give back the name of the type that `key` stands for, and whether it still has to be declared.
 
-        The name is `wanted`, with a number behind it if another type has that.
+        The name is `wanted` as an identifier, with a number behind it if another type has that.
         """
         known = self._names.get(key)
         if known is not None:
             return known, False
+        wanted = re.sub(r"\W+", "_", wanted)  # pydantic names a model Box[int]
         name, number = wanted, 1
         while name in self.reserved or name in self._names.values():
             number += 1
@@ -215,6 +219,8 @@ def _is_present(info: Any, item: Any, direction: Direction) -> bool:
 
 def _has_input_form(info: Any, seen: set[Any]) -> bool:
     """Whether arguments of this type are wider than its results, anywhere inside."""
+    if isinstance(info, schema.Metadata):
+        return _has_input_form(info.type, seen)
     if isinstance(info, _OBJECTS):
         if info.cls in seen:
             return False

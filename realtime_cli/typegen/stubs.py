@@ -14,11 +14,13 @@ Spec: live-api 26.
 from __future__ import annotations
 
 import keyword
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from realtime_cli.typegen.model import TypeModel, stream_value
 from realtime_cli.typegen.nodes import (
+    UNKNOWN,
     Alias,
     Array,
     Basic,
@@ -40,19 +42,19 @@ if TYPE_CHECKING:
 
 __all__ = ["stub_source"]
 
-_IMPORTS = """\
-from asyncio import Future
-from typing import Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
-"""
-_TAKEN = frozenset({"Any", "Future", "Literal", "NotRequired", "Protocol", "TypeAlias", "TypedDict", "Live"})
-_OPTIONS = "timeout: float | None = ..., idempotency_key: str | None = ..., fresh: bool = ..."
+_USED = {
+    "builtins": ("bool", "dict", "float", "int", "list", "property", "str"),
+    "asyncio": ("Future",),
+    "typing": ("Any", "Literal", "NotRequired", "Protocol", "TypeAlias", "TypedDict"),
+}
+_ROOT = "Live"
+_TAKEN = frozenset({_ROOT, *(name for names in _USED.values() for one in names for name in (one, f"_{one}"))})
 _OPTION_NAMES = frozenset({"self", "timeout", "idempotency_key", "fresh"})
 _BASIC = {
     "string": "str",
     "number": "float",
     "integer": "int",
     "boolean": "bool",
-    "null": "None",
     "unknown": "Any",
 }
 
@@ -65,6 +67,12 @@ class _Branch:
     functions: list[Endpoint] = field(default_factory=list)
     branches: dict[str, _Branch] = field(default_factory=dict)
 
+    def inside(self) -> Iterable[_Branch]:
+        """Give back every branch below this one, and at last itself."""
+        for inner in self.branches.values():
+            yield from inner.inside()
+        yield self
+
 
 def stub_source(modules: Iterable[LiveModule]) -> str:
     """Write the stub: a class per module, the types of arguments and results, and the values of streams.
@@ -72,117 +80,166 @@ def stub_source(modules: Iterable[LiveModule]) -> str:
     Modules whose path is no chain of Python names are left out; ``rt.live["a-b"]`` reaches them untyped. So are the
     actions of rooms, which are called by their path.
     """
-    root = _Branch("Live")
-    values: list[tuple[str, str, Endpoint]] = []
-    for module in modules:
-        parts = module.name.split("/")
-        if not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
-            continue
+    named = [(tuple(module.name.split("/")), module) for module in modules]
+    named = [(parts, module) for parts, module in named if all(map(_is_name, parts))]
+    members = {part for parts, _ in named for part in parts}
+    members |= {endpoint.name for _, module in named for endpoint in module.endpoints}
+    writer = _Writer(frozenset(members))
+    root = _Branch(_ROOT)
+    values: list[tuple[str, Endpoint]] = []
+    for parts, module in named:
         branch = root
-        for part in parts:
-            title = "".join((*([] if branch is root else [branch.title]), _title(part)))
-            branch = branch.branches.setdefault(part, _Branch(title))
+        for depth, part in enumerate(parts, 1):
+            if part not in branch.branches:
+                above = "" if branch is root else branch.title
+                branch.branches[part] = _Branch(writer.claim(parts[:depth], above + _title(part)))
+            branch = branch.branches[part]
         for endpoint in module.endpoints:
             if endpoint.kind != "rpc":
-                name = f"{branch.title}{_title(endpoint.name)}{_title(endpoint.member or '')}"
-                values.append((name, endpoint.path, endpoint))
+                title = f"{branch.title}{_title(endpoint.name)}{_title(endpoint.member or '')}"
+                values.append((title, endpoint))
             elif endpoint.member is None:
                 branch.functions.append(endpoint)
-    titles = {branch.title for branch in _all(root)} | {name for name, _, _ in values}
-    model = TypeModel(reserved=_TAKEN | titles)
-    classes = [_class(branch, model) for branch in _all(root)]
-    aliases = [
-        f'{name}: TypeAlias = {_type(stream_value(endpoint, model))}\n"""The value of the stream "{path}"."""\n'
-        for name, path, endpoint in values
-    ]
-    declared = [_declaration(one) for one in model.declarations.values()]
+    titled = [(writer.claim(endpoint, title), endpoint) for title, endpoint in values]
+    classes = [writer.branch(branch) for branch in root.inside()]
+    aliases = [writer.value(name, endpoint) for name, endpoint in titled]
     header = "# Written by `realtime types`; changes are lost.\n"
-    return "\n".join([header, _IMPORTS, *declared, *aliases, *classes]).rstrip("\n") + "\n"
+    return (
+        "\n".join([header, writer.imports(), *writer.declarations(), *aliases, *classes]).rstrip("\n") + "\n"
+    )
 
 
-def _all(branch: _Branch) -> Iterable[_Branch]:
-    for inner in branch.branches.values():
-        yield from _all(inner)
-    yield branch
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def _title(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
-def _class(branch: _Branch, model: TypeModel) -> str:
-    lines = [f"class {branch.title}(Protocol):"]
-    for name, inner in branch.branches.items():
-        lines += ["    @property", f"    def {name}(self) -> {inner.title}: ..."]
-    for endpoint in branch.functions:
-        lines.append(
-            f"    def {endpoint.name}({_parameters(endpoint, model)}) -> {_result(endpoint, model)}:"
+class _Writer:
+    """Writes types. A name that a member of a class has too stands with ``_`` before it: there it means the member.
+
+    Args:
+        members: the names of all functions and modules; none begins with ``_``.
+    """
+
+    def __init__(self, members: frozenset[str] = frozenset()) -> None:
+        self._members = members
+        self._model = TypeModel(reserved=_TAKEN | members)
+
+    def claim(self, key: object, wanted: str) -> str:
+        """Give back a name for what `key` stands for: `wanted`, or with a number behind it if that is taken."""
+        return self._model.claim(("stub", key), wanted)[0]
+
+    def imports(self) -> str:
+        """Write the import statements."""
+        lines = []
+        for module, names in _USED.items():
+            wanted = [name for name in names if name in self._members or module != "builtins"]
+            imported = [name if name not in self._members else f"{name} as _{name}" for name in wanted]
+            lines += [f"from {module} import {', '.join(imported)}\n"] if imported else []
+        return "".join(lines)
+
+    def declarations(self) -> list[str]:
+        """Write the types that were met until now."""
+        return [self._declaration(one) for one in self._model.declarations.values()]
+
+    def value(self, name: str, endpoint: Endpoint) -> str:
+        """Write the alias for the value of a stream."""
+        text = self.type(stream_value(endpoint, self._model))
+        return (
+            f'{name}: {self._used("TypeAlias")} = {text}\n"""The value of the stream "{endpoint.path}"."""\n'
         )
-        lines.append(f"        {_doc(endpoint.doc)}" if endpoint.doc else "        ...")
-    if len(lines) == 1:
-        lines.append("    ...")
-    return "\n".join([*lines, ""])
 
+    def branch(self, branch: _Branch) -> str:
+        """Write the class of a module or folder."""
+        lines = [f"class {branch.title}({self._used('Protocol')}):"]
+        for name, inner in branch.branches.items():
+            lines += [f"    @{self._used('property')}", f"    def {name}(self) -> {inner.title}: ..."]
+        for endpoint in branch.functions:
+            if endpoint.name not in branch.branches:  # else the server has a problem with it
+                lines += self._function(endpoint)
+        if len(lines) == 1:
+            lines.append("    ...")
+        return "\n".join([*lines, ""])
 
-def _result(endpoint: Endpoint, model: TypeModel) -> str:
-    return f"Future[{_type(model.convert(endpoint.signature.returns, 'out'))}]"
+    def type(self, node: Node) -> str:
+        """Write a type."""
+        match node:
+            case Basic("null"):
+                return "None"
+            case Basic(name):
+                return self._used(_BASIC[name])
+            case Literals(values):
+                return self._literals(values)
+            case Array(item):
+                return f"{self._used('list')}[{self.type(item)}]"
+            case Tuple(items):
+                # JSON has only lists: what arrives is one, whatever the places hold.
+                return self.type(Array(Union.of(items) if items else UNKNOWN))
+            case Record(value):
+                return f"{self._used('dict')}[{self._used('str')}, {self.type(value)}]"
+            case Ref(name):
+                return name
+            case Union(members):
+                return " | ".join(self.type(member) for member in members)
 
+    def _used(self, name: str) -> str:
+        return f"_{name}" if name in self._members else name
 
-def _parameters(endpoint: Endpoint, model: TypeModel) -> str:
-    fixed, rest = ["self"], "*"
-    for parameter in endpoint.signature.parameters:
-        name = f"{parameter.name}_" if parameter.name in _OPTION_NAMES else parameter.name
-        kind = _type(model.convert(parameter.annotation, "in"))
-        if parameter.variadic:
-            rest = f"*{name}: {kind}"
-        else:
-            fixed.append(f"{name}: {kind}{'' if parameter.required else ' = ...'}")
-    return ", ".join([*fixed, "/", rest, _OPTIONS])
+    def _function(self, endpoint: Endpoint) -> list[str]:
+        result = self.type(self._model.convert(endpoint.signature.returns, "out"))
+        head = f"    def {endpoint.name}({self._parameters(endpoint)}) -> {self._used('Future')}[{result}]:"
+        return [head, f"        {_doc(endpoint.doc)}" if endpoint.doc else "        ..."]
 
+    def _parameters(self, endpoint: Endpoint) -> str:
+        fixed, rest, names = ["self"], "*", set(_OPTION_NAMES)
+        for parameter in endpoint.signature.parameters:
+            name = parameter.name
+            while name in names:
+                name += "_"
+            names.add(name)
+            kind = self.type(self._model.convert(parameter.annotation, "in"))
+            if parameter.variadic:
+                rest = f"*{name}: {kind}"
+            else:
+                fixed.append(f"{name}: {kind}{'' if parameter.required else ' = ...'}")
+        seconds, key, fresh = (self._used(name) for name in ("float", "str", "bool"))
+        options = (
+            f"timeout: {seconds} | None = ..., idempotency_key: {key} | None = ..., fresh: {fresh} = ..."
+        )
+        return ", ".join([*fixed, "/", rest, options])
 
-def _declaration(declared: Declaration) -> str:
-    if isinstance(declared, Alias):
-        return f"{declared.name}: TypeAlias = {_type(declared.type)}\n"
-    plain = all(item.name.isidentifier() and not keyword.iskeyword(item.name) for item in declared.fields)
-    if not plain:
-        items = ", ".join(f"{item.name!r}: {_field_type(item)!r}" for item in declared.fields)
-        return f"{declared.name} = TypedDict({declared.name!r}, {{{items}}})\n"
-    lines = [f"class {declared.name}(TypedDict):"]
-    if declared.doc:
-        lines.append(f"    {_doc(declared.doc)}")
-    lines += [f"    {item.name}: {_field_type(item)}" for item in declared.fields]
-    if len(lines) == 1:
-        lines.append("    ...")
-    return "\n".join([*lines, ""])
+    def _declaration(self, declared: Declaration) -> str:
+        if isinstance(declared, Alias):
+            return f"{declared.name}: {self._used('TypeAlias')} = {self.type(declared.type)}\n"
+        typed_dict = self._used("TypedDict")
+        kinds = [self._field_type(item) for item in declared.fields]
+        words = set(re.findall(r"\w+", " ".join(kinds)))
+        # In a class a field of a name that another field's type uses would hide it.
+        if any(item.name in words or not _is_name(item.name) for item in declared.fields):
+            items = ", ".join(
+                f"{item.name!r}: {kind!r}" for item, kind in zip(declared.fields, kinds, strict=True)
+            )
+            return f"{declared.name} = {typed_dict}({declared.name!r}, {{{items}}})\n"
+        lines = [f"class {declared.name}({typed_dict}):"]
+        if declared.doc:
+            lines.append(f"    {_doc(declared.doc)}")
+        lines += [f"    {item.name}: {kind}" for item, kind in zip(declared.fields, kinds, strict=True)]
+        if len(lines) == 1:
+            lines.append("    ...")
+        return "\n".join([*lines, ""])
 
+    def _field_type(self, item: Field) -> str:
+        kind = self.type(item.type)
+        return kind if item.required else f"{self._used('NotRequired')}[{kind}]"
 
-def _field_type(item: Field) -> str:
-    return _type(item.type) if item.required else f"NotRequired[{_type(item.type)}]"
-
-
-def _type(node: Node) -> str:
-    match node:
-        case Basic(name):
-            return _BASIC[name]
-        case Literals(values):
-            return _literals(values)
-        case Array(item):
-            return f"list[{_type(item)}]"
-        case Tuple(items):
-            # JSON has only lists: what arrives is one, whatever the places hold.
-            return f"list[{_type(Union.of(items))}]" if items else "list[Any]"
-        case Record(value):
-            return f"dict[str, {_type(value)}]"
-        case Ref(name):
-            return name
-        case Union(members):
-            return " | ".join(_type(member) for member in members)
-
-
-def _literals(values: tuple[object, ...]) -> str:
-    if any(isinstance(value, float) for value in values):  # not allowed in Literal
-        return _type(Union.of(Basic("string" if isinstance(value, str) else "number") for value in values))
-    return f"Literal[{', '.join(repr(value) for value in values)}]"
+    def _literals(self, values: tuple[object, ...]) -> str:
+        if any(isinstance(value, float) for value in values):  # not allowed in Literal
+            kinds = (Basic("string" if isinstance(value, str) else "number") for value in values)
+            return self.type(Union.of(kinds))
+        return f"{self._used('Literal')}[{', '.join(repr(value) for value in values)}]"
 
 
 def _doc(text: str) -> str:

@@ -26,6 +26,7 @@ from realtime_cli.typegen.nodes import (
     Tuple,
     Union,
 )
+from runtime.server.stubs import RESERVED_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,13 +41,22 @@ CLIENT_TYPES = ("Rpc", "StreamFactory", "StreamStore")
 ERROR_CODES = "ErrorCode"
 
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
-# Names that a Python function can have and a JavaScript declaration cannot. ECMA-262 12.7.2.
-_RESERVED_WORDS = (
-    "arguments await case catch const debugger default delete do enum eval export extends false function "
-    "implements instanceof interface let new null package private protected public static super switch this "
-    "throw true typeof undefined var void yield"
+_BASIC = {
+    "string": "string",
+    "number": "number",
+    "integer": "number",
+    "boolean": "boolean",
+    "null": "null",
+    "unknown": "unknown",
+}
+_NEVER = "never"
+_RECORD = "Record"
+# Names of the language that no declared type may have; the files do not use them.
+_PREDEFINED = ("any", "bigint", "object", "symbol")
+
+_RESERVED_TYPES = frozenset(
+    {*CLIENT_TYPES, ERROR_CODES, *_BASIC.values(), _NEVER, _RECORD, *_PREDEFINED, *RESERVED_WORDS}
 )
-_RESERVED = frozenset(_RESERVED_WORDS.split())
 
 
 def declaration_source(module: LiveModule, error_codes: Iterable[str] = ()) -> str:
@@ -56,7 +66,7 @@ def declaration_source(module: LiveModule, error_codes: Iterable[str] = ()) -> s
         module: the module as it is registered; exactly its endpoints are declared, without `ctx`.
         error_codes: codes of the `LiveError`s that the module raises, for the union ``ErrorCode``.
     """
-    model = TypeModel(reserved=frozenset({*CLIENT_TYPES, ERROR_CODES}))
+    model = TypeModel(reserved=_RESERVED_TYPES)
     by_name = groupby(module.endpoints, key=attrgetter("name"))
     exports = [_export(name, list(group), model) for name, group in by_name]
     text = "\n".join(exports)
@@ -89,7 +99,7 @@ def _export(name: str, endpoints: list[Endpoint], model: TypeModel) -> str:
             for endpoint in endpoints
         ]
         doc, kind = _comment(first.room.room.doc), f"{{\n{indent(chr(10).join(members), '  ')}\n}}"
-    if name in _RESERVED:
+    if name in RESERVED_WORDS or name in CLIENT_TYPES:
         return f"{doc}declare const ${name}: {kind};\nexport {{ ${name} as {name} }};\n"
     return f"{doc}export const {name}: {kind};\n"
 
@@ -105,7 +115,7 @@ def _kind(endpoint: Endpoint, model: TypeModel) -> str:
 def _parameters(endpoint: Endpoint, model: TypeModel) -> Iterable[str]:
     for parameter in endpoint.signature.parameters:
         node = model.convert(parameter.annotation, "in")
-        name = f"{parameter.name}_" if parameter.name in _RESERVED else parameter.name
+        name = f"{parameter.name}_" if parameter.name in RESERVED_WORDS else parameter.name
         if parameter.variadic:
             yield f"...{name}: {_type(Array(node))}"
         else:
@@ -132,16 +142,16 @@ def _key(field: Field) -> str:
 def _type(node: Node) -> str:
     match node:
         case Basic(name):
-            return "number" if name == "integer" else name
+            return _BASIC[name]
         case Literals(values):
-            return " | ".join(json.dumps(value) for value in values) or "never"
+            return " | ".join(json.dumps(value) for value in values) or _NEVER
         case Array(item):
             inner = _type(item)
             return f"({inner})[]" if _is_union(item) else f"{inner}[]"
         case Tuple(items):
             return f"[{', '.join(_type(item) for item in items)}]"
         case Record(value):
-            return f"Record<string, {_type(value)}>"
+            return f"{_RECORD}<string, {_type(value)}>"
         case Ref(name):
             return name
         case Union(members):

@@ -28,71 +28,20 @@ if TYPE_CHECKING:
     from runtime.live.problems import LoadProblem
     from runtime.live.registry import Endpoint, LiveModule, Registry
 
-__all__ = ["CLIENT_NAME", "StubSource", "problem_source", "stub_source"]
+__all__ = ["CLIENT_NAME", "RESERVED_WORDS", "StubSource", "problem_source", "stub_source"]
 
 #: The module name that belongs to the browser client.
 CLIENT_NAME: Final = "client"
 DEFAULT_SOCKET_PATH: Final = "/ws"
 MAX_LISTED_MODULES: Final = 50
 
-# Python names that a JavaScript module cannot declare but can export. ECMA-262 12.7.2 and 13.1.1.
-_RESERVED: Final = frozenset(
-    {
-        "arguments",
-        "await",
-        "break",
-        "case",
-        "catch",
-        "class",
-        "const",
-        "continue",
-        "debugger",
-        "default",
-        "delete",
-    }
-    | {
-        "do",
-        "else",
-        "enum",
-        "eval",
-        "export",
-        "extends",
-        "false",
-        "finally",
-        "for",
-        "function",
-        "if",
-        "implements",
-    }
-    | {
-        "import",
-        "in",
-        "instanceof",
-        "interface",
-        "let",
-        "new",
-        "null",
-        "package",
-        "private",
-        "protected",
-        "public",
-    }
-    | {
-        "return",
-        "static",
-        "super",
-        "switch",
-        "this",
-        "throw",
-        "true",
-        "try",
-        "typeof",
-        "var",
-        "void",
-        "while",
-    }
-    | {"with", "yield", "undefined"}
+_RESERVED_WORDS = (
+    "arguments await break case catch class const continue debugger default delete do else enum eval export extends "
+    "false finally for function if implements import in instanceof interface let new null package private protected "
+    "public return static super switch this throw true try typeof undefined var void while with yield"
 )
+#: Names that a JavaScript module cannot declare but can export. ECMA-262 12.7.2 and 13.1.1.
+RESERVED_WORDS: Final = frozenset(_RESERVED_WORDS.split())
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 # What a file that does not import would have exported, by its looks.
 _TOP_LEVEL = re.compile(
@@ -216,7 +165,7 @@ def _export(name: str, endpoints: list[Endpoint], *, with_comments: bool) -> lis
             members.append(f"  {_property(endpoint.member or '')}: {_call(endpoint)},")
         lines += _doc([f"{name}, {first.file}:{first.line}"], first.room.room.doc) if with_comments else []
         value = "\n".join(["{", *members, "}"])
-    if name not in _RESERVED:
+    if name not in RESERVED_WORDS:
         return [*lines, f"export const {name} = {value};"]
     return [*lines, f"const ${name} = {value};", f"export {{ ${name} as {name} }};"]
 

@@ -12,7 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NotRequired,
+    TypedDict,
+    TypeVar,
+)
 
 import msgspec
 import pytest
@@ -21,7 +30,7 @@ from pydantic import BaseModel
 from realtime_cli import typegen
 from realtime_cli.typegen.errorcodes import error_codes
 from realtime_cli.typegen.model import Direction, TypeModel
-from realtime_cli.typegen.stubs import _type as python_text
+from realtime_cli.typegen.stubs import _Writer
 from realtime_cli.typegen.typescript import _declaration
 from realtime_cli.typegen.typescript import _type as typescript_text
 from runtime.core.settings import Settings
@@ -32,6 +41,7 @@ from tests.cli.apps import NOTES, OPEN, write_project
 from tests.cli.commands import environment, realtime
 
 T = TypeVar("T")
+python_text = _Writer().type
 
 
 class Color(enum.Enum):
@@ -101,6 +111,10 @@ class Book(BaseModel):
     sequel: Book | None = None
 
 
+class Shelf(BaseModel, Generic[T]):
+    items: list[T]
+
+
 class Unknown:
     pass
 
@@ -135,6 +149,9 @@ class Unknown:
         (Literal["a", 1, None], 'null | 1 | "a"', "Literal[None, 1, 'a']"),
         (list[Literal["a", "b"]], '("a" | "b")[]', "list[Literal['a', 'b']]"),
         (Annotated[str, msgspec.Meta(max_length=3)], "string", "str"),
+        (Annotated[int, msgspec.Meta(description="how many", title="Count", examples=[1])], "number", "int"),
+        (Annotated[int, msgspec.Meta(description="how many")] | None, "number | null", "int | None"),
+        (list[Annotated[Point, msgspec.Meta(title="a")]], "[number, number][]", "list[list[int | float]]"),
         (Annotated[list[Unknown], "note"], "unknown[]", "list[Any]"),
         (int | Any, "unknown", "Any"),
         (Color, "Color", "Color"),
@@ -173,6 +190,14 @@ def test_a_result_has_every_field_and_an_argument_may_leave_out_defaults() -> No
     assert declared(list[Settings_], "out")[1] == {
         "Settings_": "export interface Settings_ { size: number; tags: string[]; }"
     }
+
+
+def test_a_described_type_has_the_same_forms_as_a_bare_one() -> None:
+    described = Annotated[
+        list[Annotated[Tree, msgspec.Meta(title="a tree")]], msgspec.Meta(description="all")
+    ]
+    assert declared(described, "in") == declared(list[Tree], "in")
+    assert declared(described, "out") == declared(list[Tree], "out")
 
 
 def test_a_type_without_defaults_is_declared_once_for_both() -> None:
@@ -235,6 +260,12 @@ def test_pydantic_models_come_from_their_schema() -> None:
         "BookInput",
         "Book",
     ]
+
+
+def test_a_generic_pydantic_model_has_a_name_of_letters() -> None:
+    node, types = declared(Shelf[int], "out")
+    assert node.isidentifier()
+    assert list(types) == [node]
 
 
 # ---------------------------------------------------------------- whole modules
