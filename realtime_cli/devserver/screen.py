@@ -1,14 +1,16 @@
 r"""The terminal's last line as a status line that never gets in the way of anything that is printed.
 
-`Screen.take_over` puts `sys.stdout` and `sys.stderr` behind a thin layer: whatever is written to the terminal erases
-the status line first, and the line comes back when nothing was printed for a moment and the cursor stands at the
-start of a line. Several processes may share one terminal: the erasing (`\r`, erase line) does no harm when another
-process drew the line, or none did.
+`Screen.take_over` puts `sys.stdout` and `sys.stderr` behind a thin layer. What goes to the terminal erases the status
+line first, and the line comes back when nothing was printed for a moment and the cursor stands at the start of a line.
+Several processes may share one terminal: the erasing (`\r`, erase line) does no harm when another process drew the
+line, or none did. A reader that is gone, as behind `realtime dev | head`, fails no call that prints: what is written
+goes nowhere then.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -39,9 +41,8 @@ class Screen:
         self.stderr = self._wrap(stderr)
 
     def _wrap(self, stream: TextIO) -> TextIO:
-        if not self.has_status or not _is_terminal(stream):
-            return stream
-        return cast("TextIO", _GuardedStream(stream, self))
+        makes_room = self.has_status and _is_terminal(stream)
+        return cast("TextIO", _GuardedStream(stream, self if makes_room else None))
 
     def take_over(self) -> None:
         """Put the wrapped streams in the place of `sys.stdout` and `sys.stderr`."""
@@ -104,7 +105,9 @@ class Screen:
                 text = ERASE_LINE + text  # another process may have drawn its status here
             if text:
                 self._at_line_start = text.endswith("\n")
-            return stream.write(text)
+            with _reader_may_be_gone(stream):
+                stream.write(text)
+            return len(text)
 
     def _erase(self) -> None:
         if self._shown:
@@ -118,17 +121,28 @@ class Screen:
 
 
 class _GuardedStream:
-    """A text stream that asks the screen to make room before each write. Everything else is the stream's own."""
+    """A text stream that asks the screen to make room before each write, and outlives its reader.
 
-    def __init__(self, stream: TextIO, screen: Screen) -> None:
+    Everything else is the stream's own.
+    """
+
+    def __init__(self, stream: TextIO, screen: Screen | None) -> None:
         self._stream = stream
         self._screen = screen
 
     def write(self, text: str) -> int:
-        return self._screen.write_through(self._stream, text)
+        if self._screen is not None:
+            return self._screen.write_through(self._stream, text)
+        with _reader_may_be_gone(self._stream):
+            self._stream.write(text)
+        return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
         self.write("".join(lines))
+
+    def flush(self) -> None:
+        with _reader_may_be_gone(self._stream):
+            self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -141,6 +155,17 @@ class _GuardedStream:
 
     def __exit__(self, *details: object) -> None:
         pass
+
+
+@contextlib.contextmanager
+def _reader_may_be_gone(stream: TextIO) -> Iterator[None]:
+    """Let a write to a closed pipe pass, and all later ones go nowhere, those of the interpreter's end too."""
+    try:
+        yield
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator
 
@@ -122,7 +123,6 @@ def test_without_a_terminal_or_wish_nothing_is_added(
     screen.stderr.write("hello\n")
     screen.close()
     assert (stdout.getvalue(), stderr.getvalue()) == ("hello\n", "hello\n")
-    assert screen.stdout is stdout
 
 
 def test_only_streams_that_are_terminals_are_touched(tty: Tty) -> None:
@@ -152,3 +152,15 @@ def test_a_terminal_that_is_gone_does_not_stop_the_status() -> None:
     screen.set_status("busy")
     screen.draw()
     screen.close()
+
+
+def test_streams_outlive_their_reader() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", buffering=1) as stream:
+        screen = Screen(stream, stream, status=False)
+        os.close(reading)
+        for _ in range(3):
+            assert screen.stdout.write("lost\n") == 5
+            screen.stdout.flush()
+        stream.write("the stream itself goes on, too\n")
+        stream.flush()
