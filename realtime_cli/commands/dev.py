@@ -116,10 +116,10 @@ def _port_flag(port: str | None) -> int | None:
 
 
 def _read_settings(project: Path, flags: dict[str, Any], terminal: Terminal) -> Settings:
-    from realtime_cli.devserver.projectsettings import CannotStart, read_settings
+    from realtime_cli.devserver.projectsettings import START_AGAIN, CannotStart, read_settings
 
     try:
-        return read_settings(project, flags, dict(os.environ)).settings
+        return read_settings(project, flags, dict(os.environ), remedy=START_AGAIN).settings
     except CannotStart as failure:
         terminal.problems("the settings cannot be read", failure.problems)
         raise typer.Exit(failure.exit_code) from None

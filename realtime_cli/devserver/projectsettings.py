@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
     from pathlib import Path
 
-__all__ = ["CannotStart", "read_settings"]
+__all__ = ["START_AGAIN", "CannotStart", "read_settings"]
 
 DEV_HOST = "127.0.0.1"
 """Address of the dev server unless `[server] host` or ``--host`` says otherwise: it shows source code."""
 
 DEV_SHUTDOWN_TIMEOUT = 0.5
 """Seconds that running calls have at Ctrl-C, unless the project sets `[server] shutdown_timeout`."""
+
+
+READ_AGAIN = "correct {file}; it is read again when you save it"
+START_AGAIN = "correct {file} and run realtime dev again"
 
 
 class CannotStart(Exception):
@@ -40,9 +44,12 @@ class CannotStart(Exception):
 
 
 def read_settings(
-    project: Path, flags: Mapping[str, Any], environ: MutableMapping[str, str]
+    project: Path, flags: Mapping[str, Any], environ: MutableMapping[str, str], *, remedy: str = READ_AGAIN
 ) -> LoadedSettings:
     """Add `.env` to `environ` and return the settings of the project in dev.
+
+    Args:
+        remedy: what a mistake's hint says with the name of the file in place of `{file}`.
 
     Raises:
         CannotStart: `.env` or `realtime.toml` cannot be read, or a value does not fit (exit code 2).
@@ -53,13 +60,13 @@ def read_settings(
             project, flags={**flags, "server.env": "dev"}, environ=environ, env_default="dev"
         )
     except DotenvError as error:
-        raise CannotStart([_located(project, DOTENV_FILE, error.line, error)], USAGE) from error
+        raise CannotStart([_located(project, DOTENV_FILE, error.line, error, remedy)], USAGE) from error
     except SettingsError as error:
         file, _, line = (error.origin or "").rpartition(":")
         if file == SETTINGS_FILE and line.isdigit():
-            problem = _located(project, file, int(line), error)
+            problem = _located(project, file, int(line), error, remedy)
         else:
-            problem = _located(project, SETTINGS_FILE, None, error)
+            problem = _located(project, SETTINGS_FILE, None, error, remedy)
         raise CannotStart([problem], USAGE) from error
     changed: dict[str, Any] = {}
     if loaded.origins.get("server.host") == "default":
@@ -70,7 +77,7 @@ def read_settings(
     return LoadedSettings(msgspec.structs.replace(loaded.settings, server=server), loaded.origins)
 
 
-def _located(project: Path, file: str, line: int | None, error: Exception) -> Problem:
+def _located(project: Path, file: str, line: int | None, error: Exception, remedy: str) -> Problem:
     shown = excerpt(project / file, line) if file == SETTINGS_FILE else []  # .env holds secrets
-    hint = f"correct {file}; it is read again when you save it"
+    hint = remedy.format(file=file)
     return problem_of(LoadProblem(file, line, type(error).__name__, str(error), hint, excerpt=shown))

@@ -196,6 +196,33 @@ async def test_a_call_that_never_ends_does_not_keep_the_fix_away(project: Path) 
             assert (await client.call("todos/hello"))["data"] == "one"
 
 
+async def test_a_reader_that_goes_away_disturbs_no_call(project: Path) -> None:
+    command = [sys.executable, "-m", "realtime_cli", "dev", "--json-log", "--project", str(project)]
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as output:
+        process = subprocess.Popen(
+            [*command, "--port", "0"],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        os.close(writing)
+        port = json.loads(output.readline())["port"]
+    try:
+        async with rpc(port) as client:
+            for _ in range(3):
+                assert (await client.call("process/talk", "to nobody"))["ok"]
+        save(project / "hooks.py", HOOKS.format(pause=0) + "# new\n")  # the parent prints, too
+        async with rpc(port) as client:
+            assert (await client.call("process/talk", "to nobody"))["ok"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
+    assert process.returncode == 0
+    assert err == ""
+
+
 async def test_the_worker_ends_when_the_parent_is_killed(project: Path) -> None:
     with running(project) as dev:
         pid = await worker_of(dev)
@@ -291,7 +318,7 @@ def test_broken_settings_at_the_start(project: Path, file: str, text: str, place
     ended = run(project, "--port", "0")
     assert ended.returncode == 2
     assert place in ended.stderr
-    assert "next:" in ended.stderr
+    assert f"next: correct {file} and run realtime dev again" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

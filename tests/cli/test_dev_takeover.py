@@ -354,6 +354,7 @@ async def test_broken_settings_leave_the_old_worker_and_an_overlay(
             [problem] = (await page.next("error"))["problems"]
             assert problem["file"] == file
             assert line is None or problem["line"] == line
+            assert "when you save it" in problem["hint"]
             assert await user_of(dev.port) == "first"
             mark = dev.mark()
             save(project / file, "")
