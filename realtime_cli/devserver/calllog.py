@@ -6,6 +6,7 @@ import collections
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from realtime_cli.devserver.plaintext import plain_line
 from runtime.core.errors import LiveError
 from runtime.core.events import CallFinished, ConnectionClosedEvent, ConnectionOpened
 from runtime.core.sensitive import is_sensitive_name, redact_text
@@ -102,7 +103,7 @@ def describe_user(user: Any) -> str:
         name = next((value for value in (_named(user, key) for key in _USER_KEYS) if value is not None), None)
     if name is None:
         return "-"
-    text = "".join(character if character.isprintable() else "?" for character in str(name))
+    text = plain_line(str(name))
     return text if len(text) <= MAX_USER_LENGTH else f"{text[: MAX_USER_LENGTH - 1]}…"
 
 
@@ -126,7 +127,7 @@ def describe_error(error: BaseException | None) -> str:
         text = f"{'.'.join(first['path'])}: {first['message']}{more}"
     else:
         text = "" if error.message == error.code else error.message
-    text = "".join(character if character.isprintable() else "?" for character in redact_text(text))
+    text = plain_line(redact_text(text))
     return text if len(text) <= MAX_ERROR_LENGTH else f"{text[: MAX_ERROR_LENGTH - 1]}…"
 
 
@@ -150,7 +151,7 @@ class CallLog:
                 self._connection("open", text, id=event.connection_id, user=user, from_=event.remote_address)
             case ConnectionClosedEvent():
                 user = describe_user(event.user)
-                reason = f" {event.reason}" if event.reason else ""
+                reason = f" {plain_line(event.reason)}" if event.reason else ""
                 who = "" if user == "-" else f"{user} "
                 text = f"{who}after {_seconds(event.duration)} with {event.code}{reason}"
                 self._connection(
@@ -180,7 +181,7 @@ class CallLog:
         skipped = self._budget.take_skipped(self._clock())
         if skipped is None:
             return
-        paths = ", ".join(f"{path} {count:,}" for path, count in skipped.paths.most_common(3))
+        paths = ", ".join(f"{plain_line(path)} {count:,}" for path, count in skipped.paths.most_common(3))
         errors = f", {skipped.errors:,} with errors" if skipped.errors else ""
         text = f"{skipped.lines:,} more lines are not shown{errors}: {paths}"
         self._terminal.event(
@@ -208,7 +209,7 @@ class CallLog:
             "code": event.code,
             "connection": event.connection_id,
         }
-        result = self._terminal.paint(event.code or "", "red")
+        result = self._terminal.paint(plain_line(event.code or ""), "red")
         if why := describe_error(event.error):
             fields["error"] = why
             result = f"{result}  {self._terminal.paint(why, 'dim')}"
@@ -221,7 +222,7 @@ class CallLog:
             self._budget.skip(f"({event})", failed=False)
 
     def _columns(self, path: str, who: str, duration: float, result: str) -> str:
-        path = "".join(character if character.isprintable() else "?" for character in path[:200])
+        path = plain_line(path[:200])
         return f"{path:<{PATH_WIDTH}} {who:<{USER_WIDTH}} {duration * 1000:>8.1f} ms  {result}".rstrip()
 
 

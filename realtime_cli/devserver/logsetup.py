@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from realtime_cli.devserver.plaintext import plain_lines
 from runtime.live.problems import user_traceback
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class _TerminalHandler(logging.Handler):
             trace = user_traceback(error, self._project).rstrip("\n") if error is not None else ""
             is_bad = record.levelno >= logging.WARNING
             event = record.levelname.lower() if is_bad else "log"
-            shown = _indented(f"{text}\n{trace}" if trace else text)
+            shown = _indented(plain_lines(f"{text}\n{trace}" if trace else text))
             fields = {"logger": record.name, "level": record.levelname.lower(), "traceback": trace}
             if self._terminal.options.json_log:
                 self._terminal.event("log", text, message=text, **fields)
@@ -61,4 +62,4 @@ class _TerminalHandler(logging.Handler):
 
 def _indented(text: str) -> str:
     """Indent every line but the first."""
-    return "\n    ".join(text.splitlines())
+    return "\n    ".join(text.rstrip("\n").split("\n"))

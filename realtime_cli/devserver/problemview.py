@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from realtime_cli.devserver.plaintext import plain_line, plain_lines
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -42,15 +44,15 @@ def render_problems(problems: Sequence[Problem], *, color: bool) -> str:
 
 def _render(problem: Problem) -> Text:
     line = problem.get("line")
-    place = problem["file"] if line is None else f"{problem['file']}:{line}"
+    place = plain_line(problem["file"] if line is None else f"{problem['file']}:{line}")
     text = Text()
     text.append(f"\n  {place}", style="bold")
-    text.append(f"  {problem['errorType']}: ", style="red")
-    text.append(f"{problem['message']}\n")
+    text.append(f"  {plain_line(problem['errorType'])}: ", style="red")
+    text.append(f"{plain_lines(problem['message'])}\n")
     for number, source in problem.get("excerpt", ()):
         is_here = number == line
         text.append(f"  {'>' if is_here else ' '} {number:>4} | ", style="red" if is_here else "dim")
-        text.append(f"{source.expandtabs(TAB_SIZE)}\n", style="bold" if is_here else "")
+        text.append(f"{plain_line(source.expandtabs(TAB_SIZE))}\n", style="bold" if is_here else "")
         column = problem.get("column")
         if is_here and column:
             before = " " * len(source[: column - 1].expandtabs(TAB_SIZE))
@@ -59,12 +61,12 @@ def _render(problem: Problem) -> Text:
         text.append(f"    {row}\n", style="dim")
     if problem.get("hint"):
         text.append("  next: ", style="bold")
-        text.append(f"{problem['hint']}\n")
+        text.append(f"{plain_lines(problem['hint'])}\n")
     return text
 
 
 def _frames(problem: Problem) -> list[str]:
     """Return the traceback, unless it says no more than the excerpt: the place of a syntax error."""
-    trace: str = problem.get("traceback", "").rstrip("\n")
+    trace = plain_lines(problem.get("traceback", "").rstrip("\n"))
     is_said = bool(problem.get("excerpt")) and not trace.startswith("Traceback")
-    return [] if is_said else trace.splitlines()
+    return [] if is_said else trace.split("\n")

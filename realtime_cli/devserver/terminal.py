@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from realtime_cli.devserver.channel import Problem
 
-__all__ = ["Terminal", "TerminalOptions"]
+__all__ = ["MAX_HELD", "Terminal", "TerminalOptions"]
 
 _STYLES = {
     "bold": "1",

@@ -69,6 +69,24 @@ def test_users_have_short_names_and_no_secrets(user: Any, expected: str) -> None
     assert describe_user(user) == expected
 
 
+def test_nothing_that_a_client_or_a_handler_says_controls_the_terminal(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = log(clock)
+    calls.receive(finished("to\x1bdos", "RED\x1b[31m"))
+    calls.receive(
+        ConnectionClosedEvent(connection_id="c", code=1000, reason="bye\x1b]0;x\x07", duration=1.0, user=None)
+    )
+    calls._budget.skip("p\x1bath", failed=False)
+    clock.now += 2
+    calls.flush()
+    err = capsys.readouterr().err
+    assert "\x1b" not in err
+    assert "\x07" not in err
+    for text in ("to?dos", "RED?[31m", "bye?]0;x?", "p?ath"):
+        assert text in err
+
+
 def test_one_line_per_call(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     calls = log(clock)
     calls.receive(finished())

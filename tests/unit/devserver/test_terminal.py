@@ -12,7 +12,7 @@ import pytest
 from realtime_cli.devserver.channel import Problem
 from realtime_cli.devserver.logsetup import adopt_server_logs, set_up_logging
 from realtime_cli.devserver.problemview import MAX_SHOWN, render_problems
-from realtime_cli.devserver.terminal import Terminal, TerminalOptions
+from realtime_cli.devserver.terminal import MAX_HELD, Terminal, TerminalOptions
 
 
 def problem(**fields: object) -> Problem:
@@ -132,6 +132,16 @@ def test_markup_in_messages_is_text() -> None:
     assert "\x1b[" in text
 
 
+def test_nothing_in_a_problem_controls_the_terminal() -> None:
+    evil = "a\x1b[31m\x07b"
+    trace = f"Traceback (most recent call last):\n\tFile {evil}\nNameError: {evil}\n"
+    fields = dict.fromkeys(("file", "errorType", "message", "hint"), evil)
+    text = render_problems([problem(**fields, excerpt=[[2, evil]], traceback=trace)], color=False)
+    assert set("\x1b\x07").isdisjoint(text)
+    assert text.count("a?[31m?b") == 7
+    assert "\n    NameError: a?[31m?b\n" in text
+
+
 def test_many_problems_are_cut() -> None:
     text = render_problems([problem()] * (MAX_SHOWN + 3), color=False)
     assert text.count("NameError: name") == MAX_SHOWN
@@ -159,6 +169,37 @@ def test_log_records_are_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str
         f'      File "{tmp_path}/live.py", line 2, in <module>',
         "    ZeroDivisionError: division by zero",
     ]
+
+
+@pytest.mark.usefixtures("logging_as_it_was")
+def test_nothing_in_a_log_record_controls_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up_logging(Terminal(TerminalOptions()), "info", tmp_path)
+    try:
+        raise ValueError("no\x1b[2J")
+    except ValueError:
+        logging.getLogger("app").exception("it\x1b[2J\tfailed")
+    err = capsys.readouterr().err
+    assert "\x1b" not in err
+    assert "it?[2J\tfailed\n" in err
+    assert "    ValueError: no?[2J\n" in err
+
+
+def test_lines_wait_while_a_debugger_has_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal(TerminalOptions())
+    terminal.hold(True)
+    terminal.hold(True)
+    for number in range(MAX_HELD + 2):
+        terminal.event("log", f"line {number}")
+    assert capsys.readouterr().err == ""
+    terminal.hold(False)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == MAX_HELD + 1
+    assert lines[0].endswith("line 0")
+    assert "2 more lines" in lines[-1]
+    terminal.talk("after")
+    assert capsys.readouterr().err == "after\n"
 
 
 @pytest.mark.usefixtures("logging_as_it_was")
