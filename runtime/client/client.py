@@ -18,7 +18,7 @@ from runtime.client.streams import Stream, Streams
 from runtime.client.streamstate import StreamPorts
 from runtime.client.topichandle import Topic
 from runtime.client.topics import TopicEvent, Topics
-from runtime.client.transport import Transport, WebSocketTransport
+from runtime.client.transport import Transport, WebSocketTransport, shown_url
 from runtime.core.clock import Clock, SystemClock
 from runtime.core.tasks import TaskOwner
 from runtime.wire.names import is_user_id
@@ -68,7 +68,7 @@ class Realtime:
                 url, options.auth_path, headers=options.headers, ssl=options.ssl, clock=clock
             )
         self._connection = connection = ClientConnection(
-            transport, options, preflight=preflight, clock=clock, rng=rng, tasks=tasks
+            transport, options, url=shown_url(url), preflight=preflight, clock=clock, rng=rng, tasks=tasks
         )
         self._topics = Topics(connection.end_of_turn)
         self._inbound = Inbound(self._topics)
@@ -96,7 +96,7 @@ class Realtime:
         self.live = LivePath(self.call)
 
     def __repr__(self) -> str:
-        return f"<Realtime {self.url} {self.status.value}>"
+        return f"<Realtime {shown_url(self.url)} {self.status.value}>"
 
     @property
     def volatile_dropped(self) -> int:

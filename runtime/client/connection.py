@@ -59,6 +59,7 @@ class ClientConnection:
         transport: Transport,
         options: ClientOptions,
         *,
+        url: str,
         preflight: Preflight | None,
         clock: Clock,
         rng: random.Random,
@@ -77,6 +78,7 @@ class ClientConnection:
         self.dropped = 0
         self._transport = transport
         self._options = options
+        self._url = url
         self._preflight = preflight
         self._clock = clock
         self._tasks = tasks
@@ -89,6 +91,7 @@ class ClientConnection:
         self._drained = asyncio.Event()
         self._turn_scheduled = False
         self._was_open = False
+        self._warned = False
         self._closing = False
 
     @property
@@ -246,6 +249,7 @@ class ClientConnection:
         self._queue.clear()
         writer = self._tasks.start(self._write(socket), name="writer")
         reopened, self._was_open = self._was_open, True
+        self._warned = False
         try:
             self.failure.set(None)
             self.status.set(OPEN)
@@ -290,6 +294,10 @@ class ClientConnection:
         if loss.open_for is not None:
             _call(self._options.on_disconnect)
         self.failure.set(loss.failure)
+        if loss.open_for is None and not self._warned:
+            # The attempts go on in silence: one line tells what is wrong, once until there is a connection.
+            self._warned = True
+            logger.warning("cannot connect to %s%s", self._url, self._why())
         if loss.code == TOO_BIG:
             logger.warning("the server closed the connection: %s", TOO_BIG_TEXT)
         if loss.terminal:

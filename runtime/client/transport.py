@@ -14,12 +14,22 @@ if TYPE_CHECKING:
 
     from websockets.asyncio.client import ClientConnection
 
-__all__ = ["ConnectFailed", "Socket", "SocketClosed", "Transport", "WebSocketTransport", "origin_of"]
+__all__ = [
+    "ConnectFailed",
+    "Socket",
+    "SocketClosed",
+    "Transport",
+    "WebSocketTransport",
+    "origin_of",
+    "shown_url",
+]
 
 #: Bytes of an inbound frame: a frame has at most so many UTF-16 code units, each of at most three bytes.
 MAX_INBOUND_BYTES = 3 * MAX_OUTBOUND_CHARS
 #: Seconds that the closing handshake may take.
 CLOSE_TIMEOUT = 2.0
+#: Servers answer a wrong path of a WebSocket with 403 as often as with 404.
+REFUSED_HINTS = {403: "a wrong path, or an Origin it does not allow", 404: "nothing is at this path"}
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -116,7 +126,9 @@ class WebSocketTransport:
                 **options,
             )
         except InvalidStatus as error:
-            raise ConnectFailed(f"the server answered HTTP {error.response.status_code}") from error
+            status = error.response.status_code
+            hint = REFUSED_HINTS.get(status)
+            raise ConnectFailed(f"the server answered HTTP {status}{f' ({hint})' if hint else ''}") from error
         except (OSError, TimeoutError, WebSocketException) as error:
             raise ConnectFailed(str(error) or type(error).__name__) from error
         return _WebSocket(connection)
@@ -174,3 +186,9 @@ def origin_of(url: str) -> str:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = "" if parts.port in (None, {"http": 80, "https": 443}[scheme]) else f":{parts.port}"
     return f"{scheme}://{host}{port}"
+
+
+def shown_url(url: str) -> str:
+    """Return `url` for logs and people: without its query, fragment and user, which may hold secrets."""
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

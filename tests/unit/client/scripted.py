@@ -135,11 +135,13 @@ class Scripted:
 
 
 @contextlib.asynccontextmanager
-async def scripted(*, opened: bool = True, **options: Any) -> AsyncIterator[Scripted]:
+async def scripted(
+    *, opened: bool = True, url: str = "ws://test.example/ws", **options: Any
+) -> AsyncIterator[Scripted]:
     """A client on a scripted server, open unless `opened` is false."""
     transport, clock = ScriptedTransport(), FakeClock()
     client = Realtime(
-        "ws://test.example/ws",
+        url,
         ClientOptions.of(options),
         transport=transport,
         clock=clock,

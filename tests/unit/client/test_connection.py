@@ -219,6 +219,36 @@ async def test_failed_attempts_wait_longer_and_longer_until_they_are_used_up() -
         assert failure["class"] == "EXHAUSTED"
 
 
+async def test_the_first_failed_attempt_of_an_outage_is_logged_with_its_cause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def warnings() -> list[str]:
+        return [
+            record.getMessage()
+            for record in caplog.records
+            if (record.name, record.levelname) == ("realtime.client", "WARNING")
+        ]
+
+    async with scripted(opened=False, url="ws://me:pass@test.example:3000/ws?token=secret#x") as s:
+        s.transport.is_down = True
+        await s.status("disconnected")
+        first = "cannot connect to ws://test.example:3000/ws: 1006 refused"
+        assert warnings() == [first]
+        await s.clock.advance(12)
+        assert s.transport.attempts > 2
+        assert warnings() == [first]
+        assert repr(s.client) == "<Realtime ws://test.example:3000/ws disconnected>"
+        s.transport.is_down = False
+        await s.clock.advance(60)
+        await s.status("open")
+        s.transport.is_down = True
+        s.socket.drop()
+        await s.status("disconnected")
+        assert warnings() == [first]
+        await s.clock.advance(4)
+        assert warnings() == [first, first]
+
+
 async def test_ready_waits_for_the_connection_within_its_time() -> None:
     async with scripted(opened=False) as s:
         s.transport.outcomes.append(ConnectFailed("the server answered HTTP 503"))

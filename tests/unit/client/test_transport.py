@@ -73,11 +73,17 @@ async def test_an_origin_of_ones_own_is_kept() -> None:
 
 
 async def test_refusals_say_why() -> None:
+    statuses = [401, 403, 404]
+
     def refuse(connection: ServerConnection, request: Request) -> Response:
-        return connection.respond(401, "Unauthorized")
+        return connection.respond(statuses.pop(0), "No")
 
     async with server(echo, process_request=refuse) as url:
-        with pytest.raises(ConnectFailed, match="HTTP 401"):
+        with pytest.raises(ConnectFailed, match=r"HTTP 401$"):
+            await WebSocketTransport(url).open(None)
+        with pytest.raises(ConnectFailed, match=r"HTTP 403 \(a wrong path, or an Origin it does not allow\)"):
+            await WebSocketTransport(url).open(None)
+        with pytest.raises(ConnectFailed, match=r"HTTP 404 \(nothing is at this path\)"):
             await WebSocketTransport(url).open(None)
     with pytest.raises(ConnectFailed, match=r"refused|Connect"):
         await WebSocketTransport(url).open(None)
