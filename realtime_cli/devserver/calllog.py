@@ -6,7 +6,9 @@ import collections
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from realtime_cli.console import shorten, terminal_width
 from realtime_cli.devserver.plaintext import plain_line
+from realtime_cli.devserver.terminal import TITLE_WIDTH
 from runtime.core.errors import LiveError
 from runtime.core.events import CallFinished, ConnectionClosedEvent, ConnectionOpened
 from runtime.core.sensitive import is_sensitive_name, redact_text
@@ -19,8 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["CallLog", "LineBudget", "Rate", "Skipped", "describe_error", "describe_user"]
 
 MAX_LINES_PER_SECOND = 200
-PATH_WIDTH = 30
-USER_WIDTH = 16
+PATH_WIDTH, USER_WIDTH = 30, 16
+WIDE = 110
+"""Characters of a terminal from which on the columns of path and user have their full width."""
+MIN_REASON = 8
+"""Characters below which the reason of a refusal is left out rather than shortened."""
 MAX_USER_LENGTH = 40
 MAX_ERROR_LENGTH = 80
 RATE_WINDOW = 5.0
@@ -172,8 +177,8 @@ class CallLog:
         if not self._budget.allows(self._clock()):
             self._budget.skip(path, failed=status >= 400)
             return
-        shown = terminal.paint(str(status), "red" if status >= 500 else "yellow" if status >= 400 else "dim")
-        text = self._columns(path, method, duration, shown)
+        style = "red" if status >= 500 else "yellow" if status >= 400 else "dim"
+        text = self._columns(path, method, duration, str(status), style)
         terminal.event("http", text, method=method, path=path, status=status, ms=_ms(duration))
 
     def flush(self) -> None:
@@ -209,11 +214,10 @@ class CallLog:
             "code": event.code,
             "connection": event.connection_id,
         }
-        result = self._terminal.paint(plain_line(event.code or ""), "red")
         if why := describe_error(event.error):
             fields["error"] = why
-            result = f"{result}  {self._terminal.paint(why, 'dim')}"
-        self._terminal.event(event.kind, self._columns(event.path, user, event.duration, result), **fields)
+        text = self._columns(event.path, user, event.duration, plain_line(event.code or ""), "red", why)
+        self._terminal.event(event.kind, text, **fields)
 
     def _connection(self, event: str, text: str, **fields: Any) -> None:
         if self._budget.allows(self._clock()):
@@ -221,9 +225,17 @@ class CallLog:
         else:
             self._budget.skip(f"({event})", failed=False)
 
-    def _columns(self, path: str, who: str, duration: float, result: str) -> str:
+    def _columns(self, path: str, who: str, duration: float, result: str, style: str, why: str = "") -> str:
         path = plain_line(path[:200])
-        return f"{path:<{PATH_WIDTH}} {who:<{USER_WIDTH}} {duration * 1000:>8.1f} ms  {result}".rstrip()
+        width = terminal_width(self._terminal.screen.stderr)
+        path_width, user_width = (PATH_WIDTH, USER_WIDTH) if width is None or width >= WIDE else (18, 6)
+        columns = f"{path:<{path_width}} {who:<{user_width}} {duration * 1000:>8.1f} ms  "
+        if width is not None:
+            before = len("00:00:00  ") + TITLE_WIDTH + 1
+            room = width - before - len(columns) - len(result) - 2
+            why = shorten(why, room) if room >= MIN_REASON else ""
+        paint = self._terminal.paint
+        return f"{columns}{paint(result, style)}  {paint(why, 'dim')}".rstrip()
 
 
 def _ms(seconds: float) -> float:
