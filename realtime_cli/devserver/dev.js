@@ -45,6 +45,8 @@ const MOUNT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
 let retryDelay = RETRY_MS;
 let connectedAt = 0;
+/** What stands for the web files that this page shows, from the dev server that it met first. @type {unknown} */
+let webFiles;
 
 function connect() {
   const address = new URL("dev", import.meta.url);
@@ -75,6 +77,10 @@ function receive(text) {
     return;
   }
   switch (frame?.kind) {
+    case "hello": // files may have changed while there was no dev server to say so
+      if (webFiles !== undefined && frame.web !== webFiles) reloadPage();
+      webFiles = frame.web;
+      break;
     case "error":
       if (Array.isArray(frame.problems)) overlay.show(frame.problems, performance.now() - connectedAt < GREETING_MS);
       break;
@@ -83,6 +89,7 @@ function receive(text) {
       break;
     case "css":
       if (Array.isArray(frame.paths)) swapStyles(frame.paths.map(String));
+      webFiles = frame.web;
       break;
     case "page":
       reloadPage();

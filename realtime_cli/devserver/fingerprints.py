@@ -90,6 +90,13 @@ class FileIndex:
                     difference.emptied.add(path)
         return difference
 
+    def fingerprint(self, folder: str) -> str:
+        """Return what changes with the names, times and sizes of the files below `folder`, as they are on the disk."""
+        found = sorted(
+            (path, stamp[:2]) for path in self._walk(folder) if (stamp := self._stamp(path)) is not None
+        )
+        return hashlib.blake2b(repr(found).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
     def forget(self, paths: Iterable[str]) -> None:
         """Let the next look at these files find a difference, whatever they hold by then."""
         for path in paths:

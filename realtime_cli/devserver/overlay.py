@@ -1,7 +1,7 @@
 """The dev channel: what is wrong with the project, and what changed, for every page that is open.
 
 A WebSocket at `/__realtime/dev` that sends JSON texts and reads nothing: first `hello` with the worker's id and
-`error` or `ok`, then whatever happens. The script `/__realtime/dev.js` in each page shows it.
+what `web/` holds, and `error` or `ok`, then whatever happens. The script `/__realtime/dev.js` in each page shows it.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class DevChannel:
 
     def __init__(self, worker: str, settings: Settings) -> None:
         self._worker = worker
+        self.web = ""
+        """What changes with the files of the web folder; pages that have seen another value load again."""
         self._settings = settings
         self._problems: dict[str, list[Problem]] = {}
         self._pages: dict[WebSocket, asyncio.Queue[str | None]] = {}
@@ -74,7 +76,7 @@ class DevChannel:
 
     def css_changed(self, paths: list[str]) -> None:
         """Let pages swap these style sheets, named by URL path."""
-        self._tell({"kind": "css", "paths": paths})
+        self._tell({"kind": "css", "paths": paths, "web": self.web})
 
     def page_changed(self) -> None:
         """Let pages load again."""
@@ -127,7 +129,7 @@ class DevChannel:
             await page.close(1013, "too many pages")
             return
         queue: asyncio.Queue[str | None] = asyncio.Queue(MAX_WAITING)
-        for message in ({"kind": "hello", "worker": self._worker}, self._state()):
+        for message in ({"kind": "hello", "worker": self._worker, "web": self.web}, self._state()):
             queue.put_nowait(msgspec.json.encode(message).decode())
         self._pages[page] = queue
         try:

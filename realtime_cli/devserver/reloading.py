@@ -8,7 +8,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 from realtime_cli.devserver.bytecode import forget_bytecode
+from realtime_cli.devserver.changes import Layout
 from realtime_cli.devserver.channel import distinct, problem_of
+from realtime_cli.devserver.fingerprints import FileIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,8 +60,9 @@ class Reloading:
         """The files whose mistakes keep live modules away that were never loaded here: no older code stands in."""
         return sorted(self._never_loaded)
 
-    def show_first_problems(self) -> None:
+    async def start(self) -> None:
         """Show what is wrong with the project as it was loaded, and write the type declarations."""
+        await self._look_at_web()
         problems = self._present()
         self._never_loaded = {problem.file for problem in self._app.runtime.live.registry.problems}
         self._pages.set_problems(LIVE, problems)
@@ -93,12 +96,18 @@ class Reloading:
             static = self._app.runtime.static
             if static is not None:
                 await asyncio.to_thread(static.refresh)
+            await self._look_at_web()
         if page:
             self._pages.page_changed()
             self._terminal.event("reload", "pages", page=True, css=css)
         else:
             self._pages.css_changed(css)
             self._terminal.event("reload", f"styles {', '.join(css)}", page=False, css=css)
+
+    async def _look_at_web(self) -> None:
+        server = self._app.runtime.settings.server
+        index = FileIndex(self._project, Layout(server.live, server.web, server.hooks))
+        self._pages.web = await asyncio.to_thread(index.fingerprint, server.web)
 
     def restart_failed(self, paths: list[str], problems: list[Problem]) -> None:
         """Show why a new worker did not come up, until another takes over from this one."""

@@ -154,7 +154,7 @@ class Worker:
         self._reloading = reloading = Reloading(
             app, self._project, self._pages, self._terminal, self._tasks, types=settings.dev.types
         )
-        reloading.show_first_problems()
+        await reloading.start()
         address = f"{settings.server.host}:{settings.server.port}"
         if address != self._load.address:
             text = f"[server] asks for {address} now; it counts when realtime dev is started again"

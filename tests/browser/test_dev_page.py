@@ -308,6 +308,30 @@ async def test_a_page_reloads_and_keeps_its_place_though_its_content_comes_late(
     assert await page.evaluate("scrollY") == 0, "the place is used once"
 
 
+async def test_a_page_that_missed_changes_of_its_files_reloads_when_the_server_is_back(dev: Dev) -> None:
+    dev.channel.web = "first"
+    page = await dev.open()
+    await page.evaluate("window.isOld = true")
+
+    async def reconnect() -> None:
+        dev.proxy.cut()
+        await eventually(lambda: dev.channel.pages == 0)
+        dev.proxy.restore()
+        await eventually(lambda: dev.channel.pages == 1)
+
+    await reconnect()
+    dev.channel.web = "styles changed"  # and were swapped in place
+    dev.channel.css_changed(["/style.css"])
+    await expect(page.locator("link[href*=realtime-dev]")).to_have_count(1)
+    await reconnect()
+    dev.say(SYNTAX)
+    await expect(panel(page)).to_be_visible()  # all that came before is taken in
+    assert await page.evaluate("isOld")
+    dev.channel.web = "something changed"
+    await reconnect()
+    await page.wait_for_function("!window.isOld")
+
+
 # ---------------------------------------------------------------- failed calls
 
 

@@ -299,7 +299,7 @@ async def test_styles_swap_and_other_web_files_reload_the_page(project: Path) ->
             script = await web.get("/__realtime/dev.js")
             assert script.headers["content-type"].startswith("text/javascript")
             save(project / "web/style.css", "h1 { color: blue }")
-            assert await page.next("css") == {"kind": "css", "paths": ["/style.css"]}
+            assert (await page.next("css"))["paths"] == ["/style.css"]
             assert "blue" in (await web.get("/style.css")).text
             save(project / "web/index.html", "<!doctype html><title>t</title><h1>page two</h1>")
             await page.next("page")
@@ -307,6 +307,25 @@ async def test_styles_swap_and_other_web_files_reload_the_page(project: Path) ->
             save(project / "web/new.txt", "new")
             await page.next("page")
             assert (await web.get("/new.txt")).text == "new"
+
+
+async def test_pages_can_tell_what_changed_while_nobody_served(project: Path) -> None:
+    async def greeting(port: int) -> str:
+        async with dev_channel(port) as page:
+            return str((await page.next("hello"))["web"])
+
+    with running(project) as dev:
+        first = await greeting(dev.port)
+        async with dev_channel(dev.port) as page:
+            await page.next("ok")
+            save(project / "web/style.css", "h1 { color: blue }")
+            second = (await page.next("css"))["web"]
+        assert await greeting(dev.port) == second != first
+    with running(project) as dev:
+        assert await greeting(dev.port) == second
+    save(project / "web/index.html", "<!doctype html><title>t</title><h1>page two</h1>")
+    with running(project) as dev:
+        assert await greeting(dev.port) not in (first, second)
 
 
 async def test_the_dev_channel_is_closed_to_other_sites(project: Path) -> None:

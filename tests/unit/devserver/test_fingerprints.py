@@ -124,3 +124,21 @@ def test_files_found_in_a_folder_are_read_only_if_they_look_new(index: FileIndex
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert index.update([""]).changed == set()
     assert index.update(["live/a.py"]).changed == {"live/a.py"}
+
+
+def test_a_fingerprint_changes_with_names_times_and_sizes(index: FileIndex, project: Path) -> None:
+    seen = {index.fingerprint("web")}
+    assert index.fingerprint("web") in seen
+    (project / "live/a.py").write_text("elsewhere")
+    (project / "web/x.css.swp").write_text("an editor's")
+    assert index.fingerprint("web") in seen
+    (project / "web/new.css").write_text("")
+    os.utime(project / "web/new.css", ns=(1, 1))
+    seen.add(index.fingerprint("web"))
+    (project / "web/new.css").write_text("longer")
+    os.utime(project / "web/new.css", ns=(1, 1))
+    seen.add(index.fingerprint("web"))
+    os.utime(project / "web/new.css", ns=(2, 2))
+    seen.add(index.fingerprint("web"))
+    assert len(seen) == 4
+    assert index.fingerprint("missing") == index.fingerprint("nowhere")

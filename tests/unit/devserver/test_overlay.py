@@ -88,8 +88,9 @@ def test_problems_have_the_keys_of_the_page_script() -> None:
 
 
 async def test_a_page_is_greeted_and_told_what_happens(channel: DevChannel) -> None:
+    channel.web = "f1"
     page = Page(channel)
-    assert await page.messages(2) == [{"kind": "hello", "worker": "w1"}, {"kind": "ok"}]
+    assert await page.messages(2) == [{"kind": "hello", "worker": "w1", "web": "f1"}, {"kind": "ok"}]
     channel.set_problems("live", [PROBLEM])
     channel.set_problems("live", [PROBLEM])
     channel.css_changed(["/a.css"])
@@ -98,7 +99,7 @@ async def test_a_page_is_greeted_and_told_what_happens(channel: DevChannel) -> N
     channel.set_problems("live", [])
     assert (await page.messages(7))[2:] == [
         {"kind": "error", "problems": [PROBLEM]},
-        {"kind": "css", "paths": ["/a.css"]},
+        {"kind": "css", "paths": ["/a.css"], "web": "f1"},
         {"kind": "page"},
         {"kind": "stubs", "modules": ["a"]},
         {"kind": "ok"},
