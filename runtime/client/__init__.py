@@ -13,6 +13,7 @@ from __future__ import annotations
 from runtime.client.client import Realtime, connect
 from runtime.client.errors import RpcError, StreamLagged
 from runtime.client.options import ClientOptions, Offline, OfflineCall
+from runtime.client.pending import PendingResult
 from runtime.client.stores import Store
 from runtime.client.streams import Stream
 from runtime.client.streamstate import StreamEvent
@@ -24,6 +25,7 @@ __all__ = [
     "ClientOptions",
     "Offline",
     "OfflineCall",
+    "PendingResult",
     "Realtime",
     "RpcError",
     "Store",

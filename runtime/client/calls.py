@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runtime.client.errors import DISCONNECTED, TIMEOUT, RpcError
+from runtime.client.pending import PendingResult
 from runtime.core.clock import TimerHandle
 from runtime.wire.jsoncodec import encode
 from runtime.wire.limits import MAX_BATCH_CALLS
@@ -93,13 +94,13 @@ class Calls:
 
     def call(
         self, path: str, args: Sequence[Any], *, timeout: float | None, idempotency_key: str | None
-    ) -> asyncio.Future[Any]:
+    ) -> PendingResult[Any]:
         """Send one call, or put it into the batch that is being collected; return its result to come.
 
         Raises:
             TypeError: an argument has no JSON form.
         """
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future: PendingResult[Any] = PendingResult()
         if self._connection.is_over:
             future.set_exception(self._connection.end_error())
             return future
@@ -120,7 +121,7 @@ class Calls:
 
     def shared_call(
         self, path: str, args: Sequence[Any], *, timeout: float | None, idempotency_key: str | None
-    ) -> asyncio.Future[Any]:
+    ) -> PendingResult[Any]:
         """Send one call unless an equal one was sent in this turn of the loop; both then get its result."""
         if self._batch is not None or self._connection.is_over:
             return self.call(path, args, timeout=timeout, idempotency_key=idempotency_key)
@@ -132,11 +133,11 @@ class Calls:
                 asyncio.get_running_loop().call_soon(self._shared.clear)
             sent = self.call(path, args, timeout=timeout, idempotency_key=idempotency_key)
             sent.add_done_callback(lambda done: _copy_result(done, futures))
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future: PendingResult[Any] = PendingResult()
         futures.append(future)
         return future
 
-    def batch(self, collect: Callable[[], Iterable[Any]], *, sequential: bool) -> asyncio.Future[list[Any]]:
+    def batch(self, collect: Callable[[], Iterable[Any]], *, sequential: bool) -> PendingResult[list[Any]]:
         """Run `collect` and send the calls that it makes as one frame; return all results to come, in order.
 
         Raises:
@@ -326,9 +327,9 @@ def _copy_result(done: asyncio.Future[Any], futures: Iterable[asyncio.Future[Any
             future.set_result(done.result())
 
 
-def _gather(futures: Sequence[asyncio.Future[Any]]) -> asyncio.Future[list[Any]]:
+def _gather(futures: Sequence[asyncio.Future[Any]]) -> PendingResult[list[Any]]:
     """Return all results in order; the first failure fails it at once, while the others go on alone."""
-    outer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+    outer: PendingResult[list[Any]] = PendingResult()
     left = len(futures)
 
     def one_done(future: asyncio.Future[Any]) -> None:

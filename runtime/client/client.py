@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from types import TracebackType
 
+    from runtime.client.pending import PendingResult
     from runtime.client.stores import Store
 
 __all__ = ["Connecting", "Realtime", "connect"]
@@ -142,10 +143,10 @@ class Realtime:
         timeout: float | None = None,
         idempotency_key: str | None = None,
         fresh: bool = True,
-    ) -> asyncio.Future[Any]:
+    ) -> PendingResult[Any]:
         """Send a call now and return its result to come: `await rt.call("todos/add", "milk")`.
 
-        Cancelling it drops the answer; the server goes on.
+        Cancelling it drops the answer; the server goes on. `create_task` takes it as well as `gather` does.
 
         Args:
             path: as in `todos/add`.
@@ -165,7 +166,7 @@ class Realtime:
 
     def batch(
         self, collect: Callable[[], Iterable[Any]], *, sequential: bool = False
-    ) -> asyncio.Future[list[Any]]:
+    ) -> PendingResult[list[Any]]:
         """Send the calls that `collect` makes and returns as one frame; return their results to come, in order.
 
         `a, b = await rt.batch(lambda: [rt.call("x/a"), rt.call("x/b")])`. Each call has its own outcome as well;

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
+
+    from runtime.client.pending import PendingResult
 
 __all__ = ["LivePath"]
 
@@ -16,7 +17,7 @@ class LivePath:
 
     __slots__ = ("_call", "_path")
 
-    def __init__(self, call: Callable[..., asyncio.Future[Any]], path: str = "") -> None:
+    def __init__(self, call: Callable[..., PendingResult[Any]], path: str = "") -> None:
         self._call = call
         self._path = path
 
@@ -34,7 +35,7 @@ class LivePath:
         timeout: float | None = None,
         idempotency_key: str | None = None,
         fresh: bool = True,
-    ) -> asyncio.Future[Any]:
+    ) -> PendingResult[Any]:
         """Call the function at this path, as `Realtime.call` does."""
         return self._call(self._path, *args, timeout=timeout, idempotency_key=idempotency_key, fresh=fresh)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.client.errors import RpcError
 from runtime.client.options import OfflineCall
+from runtime.client.pending import PendingResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,9 +73,9 @@ class OfflineQueue:
 
     def add(
         self, path: str, args: Sequence[Any], *, timeout: float | None, idempotency_key: str | None
-    ) -> asyncio.Future[Any]:
+    ) -> PendingResult[Any]:
         """Let one call wait; return its result to come."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future: PendingResult[Any] = PendingResult()
         while len(self._waiting) >= self._options.offline.max_queue:
             oldest = self._waiting.popleft()
             _fail(
@@ -138,12 +139,15 @@ class OfflineQueue:
         for entry in by_call.values():
             _fail(entry, RpcError(STALE, f"RPC {entry.call.path!r} was left out by the replay function"))
 
-    def _send(self, entry: _Waiting, offline: Offline) -> asyncio.Future[Any]:
+    def _send(self, entry: _Waiting, offline: Offline) -> asyncio.Future[None]:
+        """Send one call; return a future that is done when the answer was passed on."""
+        passed_on: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         answer = self._calls.call(
             entry.call.path, entry.call.args, timeout=entry.timeout, idempotency_key=entry.idempotency_key
         )
         answer.add_done_callback(lambda done: _pass_on(done, entry, offline))
-        return answer
+        answer.add_done_callback(lambda done: passed_on.set_result(None))
+        return passed_on
 
 
 def _pass_on(answer: asyncio.Future[Any], entry: _Waiting, offline: Offline) -> None:
