@@ -261,9 +261,11 @@ class LiveLoader:
                 continue
             for leaf, line in self._scan(name, file).names.items():
                 other = folder / f"{leaf}.py"
-                if other.is_file():
+                if not other.is_file() and live_files(folder / leaf):
+                    other = folder / leaf
+                if other.exists():
                     places = f"{module.file}:{line} and {relative(other, self.project)}"
-                    text = f"'{module.name}/{leaf}' is declared twice: {places}; the file hides the name"
+                    text = f"'{module.name}/{leaf}' is declared twice: {places}; the latter hides the name"
                     problem = LoadProblem(
                         module.file,
                         line,

@@ -242,10 +242,13 @@ async def test_middleware_of_a_helper_or_of_the_package_counts(make_app: AppFact
 BOARD = "from runtime import live\n\n@live\nasync def x(ctx): return 'x'\n@live\nasync def y(ctx): return x.__name__\n"
 
 
-async def test_a_file_in_the_folder_of_a_module_must_not_hide_its_name(make_app: AppFactory) -> None:
-    app = await make_app({"live/board.py": BOARD, "live/board/x.py": ONE}, start=False)
+@pytest.mark.parametrize(("file", "named"), [("live/board/x.py", "x.py"), ("live/board/x/deep.py", "x")])
+async def test_a_file_in_the_folder_of_a_module_must_not_hide_its_name(
+    make_app: AppFactory, file: str, named: str
+) -> None:
+    app = await make_app({"live/board.py": BOARD, file: ONE}, start=False)
     with pytest.raises(
-        StartupError, match=r"'board/x' is declared twice: live/board.py:4 and live/board/x.py"
+        StartupError, match=rf"'board/x' is declared twice: live/board.py:4 and live/board/{named};"
     ):
         await app.runtime.start()
 
