@@ -46,6 +46,7 @@ STALE_LOCK = 10.0
 LAST_WORDS = 1.0
 """Seconds that the channel of a worker that ended is listened to."""
 
+_TROUBLE = frozenset({"crash", "stuck", "wait"})
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -254,8 +255,9 @@ class DevServer:
         self._terminal.hold(active)
 
     def note(self, event: str, text: str, **fields: Any) -> None:
-        """Show a line."""
-        self._terminal.event(event, text, **fields)
+        """Show a line; ``--quiet`` does not hide that a worker is in trouble."""
+        tell = self._terminal.important if event in _TROUBLE else self._terminal.event
+        tell(event, text, **fields)
 
     def show(self, problems: list[Problem]) -> None:
         """Show mistakes that no worker can show."""

@@ -190,7 +190,8 @@ async def test_a_call_that_never_ends_does_not_keep_the_fix_away(project: Path) 
             await client.socket.send(json.dumps({"rpc": "todos/hello", "id": "h", "args": []}))
             await asyncio.to_thread(dev.wait_text, "runs")
             save(project / "live/todos.py", right)
-            await asyncio.to_thread(dev.wait_event, "stuck")
+            stuck = await asyncio.to_thread(dev.wait_event, "stuck")
+            assert "no answer from the worker for 3 s" in stuck["message"]
             await gone(pid)
         async with rpc(dev.port) as client:
             assert (await client.call("todos/hello"))["data"] == "one"
