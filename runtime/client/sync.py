@@ -177,6 +177,7 @@ class SyncStream:
     def __init__(self, thread: _LoopThread, stream: Stream) -> None:
         self._thread = thread
         self._stream = stream
+        self._is_closed = False
 
     def __enter__(self) -> SyncStream:
         return self
@@ -211,8 +212,11 @@ class SyncStream:
         return self._thread.run(self._stream.ready(timeout))
 
     def values(self) -> Iterator[Any]:
-        """Iterate over the newest value whenever it changed; ends when the stream is closed."""
-        feed = self._thread.run(_async(self._stream.values))
+        """Iterate over the newest value whenever it changed; ends when the stream is closed, also beforehand."""
+        # Asked in the client's thread: another thread may close the stream at this moment.
+        feed = self._thread.run(_async(lambda: None if self._is_closed else self._stream.values()))
+        if feed is None:
+            return
         try:
             while True:
                 try:
@@ -230,7 +234,11 @@ class SyncStream:
     def close(self) -> None:
         """End the subscription. May be called again."""
         if self._thread.is_running:
-            self._thread.run(self._stream.close())
+            self._thread.run(self._end())
+
+    async def _end(self) -> None:
+        self._is_closed = True
+        await self._stream.close()
 
 
 def connect(url: str, **options: Any) -> SyncRealtime:

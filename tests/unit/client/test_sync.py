@@ -88,6 +88,17 @@ async def test_an_iteration_ends_when_another_thread_closes_the_stream(server: R
     assert seen[-1] == "ended"
 
 
+async def test_an_iteration_over_a_closed_stream_has_nothing(server: RunningServer) -> None:
+    def use() -> list[Any]:
+        with connect(server.ws_url) as rt:
+            with rt.stream("todos/list") as todos:
+                todos.ready()
+            return list(todos.values())
+
+    async with asyncio.timeout(5):
+        assert await asyncio.to_thread(use) == []
+
+
 async def test_a_push_handler_must_not_block_on_its_own_client(server: RunningServer) -> None:
     problems: list[str] = []
 
