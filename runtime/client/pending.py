@@ -29,8 +29,7 @@ class PendingResult(asyncio.Future[T], Coroutine[Any, Any, T]):
     def throw(self, typ: Any, val: BaseException | object = None, tb: TracebackType | None = None, /) -> Any:
         """Stop waiting with this exception; cancels what is not done. Of a task's cancellation, for instance."""
         self.cancel()
-        error = typ if val is None else val
-        raise error
+        raise val if isinstance(val, BaseException) else typ
 
     def close(self) -> None:
         """Cancel it, as a task group does that takes no more tasks."""
