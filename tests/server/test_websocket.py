@@ -122,6 +122,15 @@ async def test_an_upgrade_hook_refuses(tmp_path: Path, hooks: str, status: int, 
         assert server.runtime.connections == {}
 
 
+async def test_a_refused_peer_is_no_error_of_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(project(tmp_path), settings()) as server:
+        assert (await refusal(server, origin="https://evil.example"))[0] == 403
+        await eventually(lambda: not server.server.server_state.tasks)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_other_origins_and_crowds_are_refused(tmp_path: Path) -> None:
     async with served(project(tmp_path), settings(max_connections=1)) as server:
         assert await refusal(server, origin="https://evil.example") == (403, "Origin not allowed")
