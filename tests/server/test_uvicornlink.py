@@ -175,6 +175,7 @@ def test_what_is_assumed_of_uvicorn() -> None:
     theirs = vars(WebSocketsSansIOProtocol)
     assert {
         "run_asgi",
+        "send",
         "keepalive_timeout",
         "handle_parser_exception",
         "handle_close",

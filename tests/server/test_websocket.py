@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import uuid
 from pathlib import Path
 from typing import Any
@@ -126,8 +127,10 @@ async def test_a_refused_peer_is_no_error_of_the_server(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with served(project(tmp_path), settings()) as server:
+        logging.getLogger("uvicorn.error").addHandler(caplog.handler)  # it does not propagate
         assert (await refusal(server, origin="https://evil.example"))[0] == 403
         await eventually(lambda: not server.server.server_state.tasks)
+        logging.getLogger("uvicorn.error").removeHandler(caplog.handler)
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
