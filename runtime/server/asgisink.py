@@ -42,6 +42,9 @@ class PeerLink(Protocol):
     def close_within_bound(self) -> None:
         """Drop the peer in a few seconds unless it has gone by then."""
 
+    def refused(self) -> None:
+        """Note that the peer got an HTTP answer instead of its upgrade."""
+
 
 class AsgiSink:
     """Implements `runtime.core.sink.Sink` on an accepted ASGI WebSocket."""

@@ -60,14 +60,9 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
         finally:
             self.close_within_bound()
 
-    async def send(self, message: Any) -> None:
-        """Send one ASGI message; an HTTP answer in place of the upgrade ends the handshake, as uvicorn overlooks.
-
-        Without that it logs an error for every peer that is refused.
-        """
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            self.handshake_complete = True
+    def refused(self) -> None:
+        """Note that an HTTP answer ended the handshake; uvicorn logs an error for each such peer otherwise."""
+        self.handshake_complete = True
 
     def keepalive_timeout(self) -> None:
         """Close a peer whose pong did not come."""

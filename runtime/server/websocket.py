@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import PlainTextResponse
 
-from runtime.server.asgisink import PEER_LINK, AsgiSink
+from runtime.server.asgisink import PEER_LINK, AsgiSink, PeerLink
 from runtime.server.upgrade import Accepted, Refused, decide
 from runtime.wire import closing
 
@@ -56,7 +56,7 @@ class WebSocketEndpoint:
                 "headers": accepted.headers,
             }
         )
-        link = (scope.get("extensions") or {}).get(PEER_LINK, {}).get("link")
+        link = _link(scope)
         sink = AsgiSink(send, self._runtime.sends, direct=link is not None, link=link)
         return sink, self._runtime.connect(sink, accepted.handshake)
 
@@ -110,6 +110,12 @@ def _result(decision: Accepted | Refused) -> str:
     return "accepted" if isinstance(decision, Accepted) else str(decision.status)
 
 
+def _link(scope: Scope) -> PeerLink | None:
+    """Return what the server offers beyond ASGI, or `None` under servers other than ours."""
+    link: PeerLink | None = (scope.get("extensions") or {}).get(PEER_LINK, {}).get("link")
+    return link
+
+
 async def _refuse(refused: Refused, scope: Scope, send: Send) -> None:
     """Send an HTTP answer instead of the 101 where the server can; else every refusal is its 403."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
@@ -123,3 +129,5 @@ async def _refuse(refused: Refused, scope: Scope, send: Send) -> None:
     ]
     await send({"type": "websocket.http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
+    if (link := _link(scope)) is not None:
+        link.refused()

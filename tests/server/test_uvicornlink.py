@@ -175,14 +175,15 @@ def test_what_is_assumed_of_uvicorn() -> None:
     theirs = vars(WebSocketsSansIOProtocol)
     assert {
         "run_asgi",
-        "send",
         "keepalive_timeout",
         "handle_parser_exception",
         "handle_close",
         "shutdown",
         "connection_lost",
     } == (ours & set(theirs)) - {"__init__"}
-    assert not {"abort", "close_within_bound", "is_closing", "clock", "_deadline"} & set(theirs)
+    own = {"abort", "close_within_bound", "is_closing", "refused", "clock", "_deadline"}
+    assert not own & set(theirs)
+    assert "handshake_complete" in theirs["run_asgi"].__code__.co_names
     assert "keepalive_timeout" in theirs["send_keepalive_ping"].__code__.co_names
     assert "run_asgi" in theirs["handle_connect"].__code__.co_names
     assert "handle_close" in theirs["handle_events"].__code__.co_names
