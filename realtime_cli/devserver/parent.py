@@ -156,6 +156,8 @@ class Supervision:
         match message:
             case Stopping():
                 worker.kill_at = self._clock() + STOP_LIMIT
+            case Reloaded() | Imported() if self.exit_code is not None:
+                pass  # the answer came behind Ctrl-C: it must not start anything any more
             case Released() if worker.role is Role.RETIRING:
                 worker.kill_at = self._clock() + RETIRE_LIMIT
                 self._set_debugging(worker, False)

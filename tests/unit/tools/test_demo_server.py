@@ -17,14 +17,16 @@ import pytest
 from tools import demo_server
 
 SERVER = """
-import signal, sys, time
+import os, signal
 def stop(number, frame):
-    print("stopping", flush=True)
-    sys.exit(130 if number == signal.SIGINT else 143)
+    # No print: the signal may come while the one below is still being written.
+    os.write(1, b"stopping\\n")
+    os._exit(130 if number == signal.SIGINT else 143)
 signal.signal(signal.SIGINT, stop)
 signal.signal(signal.SIGTERM, stop)
-print("serving", flush=True)
-signal.pause()
+os.write(1, b"serving\\n")
+while True:
+    signal.pause()
 """
 RUN = "import sys, pathlib, tools.demo_server as d; sys.exit(d.as_asked(d.run(sys.argv[1:], pathlib.Path())))"
 DEADLINE = 20.0
