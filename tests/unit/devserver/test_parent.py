@@ -595,13 +595,3 @@ def test_changes_after_the_end_are_ignored(world: World) -> None:
     world.parent.changed(Changes(restart={"hooks.py"}, live={"live/a.py"}))
     assert world.take_sent() == []
     assert len(world.spawned) == 1
-
-
-def test_an_answer_behind_ctrl_c_starts_nothing(world: World) -> None:
-    world.parent.changed(Changes(python={"helper.py"}))
-    world.parent.interrupt()
-    world.parent.received(1, Imported(paths=["helper.py"]))
-    assert [number for number, _, _ in world.spawned] == [1]
-    world.parent.exited(1, 0)
-    assert world.parent.is_done
-    assert world.parent.exit_code == 0

@@ -230,3 +230,17 @@ class SupervisionMachine(RuleBasedStateMachine):
 
 TestSupervision = SupervisionMachine.TestCase
 TestSupervision.settings = settings(max_examples=60, stateful_step_count=STEPS, deadline=None)
+
+
+def test_an_answer_behind_ctrl_c_starts_nothing() -> None:
+    world = Processes()
+    parent = Supervision(world, lambda: 0.0)
+    parent.start()
+    parent.received(1, READY)
+    parent.changed(Changes(python={"helper.py"}))
+    parent.interrupt()
+    parent.received(1, Imported(paths=["helper.py"]))
+    assert world.alive == {1}
+    parent.exited(1, 0)
+    assert parent.is_done
+    assert parent.exit_code == 0
