@@ -313,7 +313,7 @@ class Supervision:
             worker.answer_by = worker.note_at = None
         elif worker.role is Role.SERVING and (self._reloading or self._asked is not None):
             worker.answer_by = self._clock() + self._answer_limit
-        if worker.role is Role.RETIRING:
+        if worker.role is Role.RETIRING and self.exit_code is None:  # behind Ctrl-C its end stays due
             worker.kill_at = None if active else self._clock() + RETIRE_LIMIT
         self._share_terminal()
 

@@ -244,3 +244,18 @@ def test_an_answer_behind_ctrl_c_starts_nothing() -> None:
     parent.exited(1, 0)
     assert parent.is_done
     assert parent.exit_code == 0
+
+
+def test_a_debugger_that_opens_behind_ctrl_c_delays_nothing() -> None:
+    world = Processes()
+    now = [0.0]
+    parent = Supervision(world, lambda: now[0])
+    parent.start()
+    parent.received(1, READY)
+    parent.changed(Changes(restart={"hooks.py"}))
+    parent.received(2, READY)
+    parent.interrupt()
+    parent.received(1, Debugging(active=True))
+    now[0] = STOP_LIMIT
+    parent.tick()
+    assert 1 in world.killed
