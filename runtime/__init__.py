@@ -12,7 +12,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runtime.core.connection import Connection, SendResult, Signal
+    from runtime.core.connection import Connection, SendResult
     from runtime.core.errors import (
         CapacityExceeded,
         LiveError,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from runtime.core.platform import BatchMessage, Platform, ScopedTopic
     from runtime.core.pressure import PressureSnapshot
+    from runtime.core.signal import Signal
     from runtime.live.context import Ctx, current_ctx
     from runtime.live.declare import live as live
     from runtime.live.guards import guard
@@ -55,7 +56,7 @@ _HOMES = {
     "Rule": "runtime.live.ratelimit",
     "ScopedTopic": "runtime.core.platform",
     "SendResult": "runtime.core.connection",
-    "Signal": "runtime.core.connection",
+    "Signal": "runtime.core.signal",
     "UpgradeResponse": "runtime.server.upgrade",
     "create_app": "runtime.server.app",
     "current_ctx": "runtime.live.context",

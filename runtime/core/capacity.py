@@ -35,6 +35,7 @@ __all__ = [
     "MAX_SUBSCRIPTIONS_PER_CONNECTION",
     "MAX_TOPICS",
     "MAX_TOPIC_SEQS",
+    "MAX_TOPIC_STATS",
     "TOPIC_SEQS_WARN_THRESHOLD",
     "VOLATILE_WARN_CAP",
     "capacity_override",
@@ -55,6 +56,7 @@ MAX_RESUME_TOPICS = 1000  # entries of lastSeenSeqs; the rest is ignored
 MAX_TOPICS = 2_000_000  # topics with a subscriber; REJECT
 TOPIC_SEQS_WARN_THRESHOLD = 1_000_000  # topics ever stamped; WARN
 MAX_TOPIC_SEQS = 10_000_000  # topics ever stamped; SKIP
+MAX_TOPIC_STATS = 100_000  # topics counted in one pressure window; BYPASS
 MAX_BATCH_EVENTS = 10_000  # events per batch frame; split
 MAX_RATE_LIMIT_IDENTITIES = 5000  # rate-limit buckets; stale swept, then REJECT
 MAX_METRIC_SERIES = 10_000  # label sets per metric; SKIP
@@ -81,6 +83,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_SUBSCRIPTIONS_PER_CONNECTION": MAX_SUBSCRIPTIONS_PER_CONNECTION,
         "MAX_TOPICS": MAX_TOPICS,
         "MAX_TOPIC_SEQS": MAX_TOPIC_SEQS,
+        "MAX_TOPIC_STATS": MAX_TOPIC_STATS,
         "TOPIC_SEQS_WARN_THRESHOLD": TOPIC_SEQS_WARN_THRESHOLD,
         "VOLATILE_WARN_CAP": VOLATILE_WARN_CAP,
     }

@@ -135,7 +135,7 @@ class Membership:
         if blocked is not None:
             return blocked
         self._subscriptions.add(connection, topic)
-        connection.granted.add(topic)
+        connection.note(topic, granted=True)
         return None
 
     async def join(self, connection: Connection, topic: str) -> str | None:

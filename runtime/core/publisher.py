@@ -5,6 +5,7 @@ Spec: wire 2.1 to 2.3, platform 2.2 and 2.5.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +17,19 @@ from runtime.wire import envelope, jsoncodec, names
 if TYPE_CHECKING:
     from collections.abc import Sequence as SequenceOf
 
-    from runtime.core.connection import Connection
     from runtime.core.metrics import Metrics
+    from runtime.core.outbox import TurnOutbox
     from runtime.core.sequence import Sequence
     from runtime.core.subscriptions import Subscriptions
 
-__all__ = ["Event", "Publisher", "make_event"]
+__all__ = ["OTHER_TOPICS", "Event", "Publisher", "Recorder", "make_event"]
 
-# More distinct slices than this are not worth a frame each. Spec: platform 2.5 step 4.
-MAX_BATCH_GROUPS = 32
 # A number is at most 16 digits; with `,"seq":` and the closing brace that is what stamping adds to an envelope.
 SEQ_MARGIN = 24
-# What a batch frame adds around its envelopes; commas come on top.
-BATCH_MARGIN = len(envelope.encode_batch(()))
+#: What is counted of topics beyond `MAX_TOPIC_STATS` in one pressure window.
+OTHER_TOPICS = "__other__"
+
+Recorder = Callable[[str, bytes, int], None]
 
 
 @dataclass(slots=True, frozen=True)
@@ -66,97 +67,103 @@ def make_event(topic: str, event: str, data: Any, seq: bool | int, max_frame: in
 class Publisher:
     """Deliver events to the local subscribers of their topics."""
 
-    __slots__ = ("_metrics", "_sequence", "_subscriptions", "max_frame")
+    __slots__ = ("_metrics", "_outbox", "_sequence", "_subscriptions", "_window", "max_frame", "recorders")
 
     def __init__(
-        self, subscriptions: Subscriptions, sequence: Sequence, metrics: Metrics, max_frame: int
+        self,
+        subscriptions: Subscriptions,
+        outbox: TurnOutbox,
+        sequence: Sequence,
+        metrics: Metrics,
+        max_frame: int,
     ) -> None:
         self._subscriptions = subscriptions
+        self._outbox = outbox
         self._sequence = sequence
         self._metrics = metrics
+        self._window: dict[str, list[int]] = {}
         self.max_frame = max_frame
+        #: Who keeps the numbered events of a topic: topic -> record(event, encoded data, number). Spec: wire 8.2.
+        self.recorders: dict[str, Recorder] = {}
 
     def publish(self, event: Event) -> bool:
-        """Stamp and deliver one event; return whether anybody was subscribed."""
-        return self._deliver(event.topic, Frame(self._stamp(event)))
+        """Stamp and deliver one event; return whether anybody was subscribed.
+
+        Raises:
+            ValueError: an event without a number on a topic whose events are kept.
+        """
+        self.check(event)
+        return self._deliver(event, 0)
 
     def publish_many(self, events: SequenceOf[Event]) -> None:
         """Stamp several events and deliver them in order: a peer that gets two or more of them and understands batch
         frames gets one frame, every other peer the single envelopes. Spec: wire 2.3.
+
+        Raises:
+            ValueError: as `publish`, before anything is sent.
         """
+        for event in events:
+            self.check(event)
+        if len(events) == 1:
+            self._deliver(events[0], 0)
+            return
         limit = capacity.get("MAX_BATCH_EVENTS")
         for start in range(0, len(events), limit):
-            part = events[start : start + limit]
-            if len(part) == 1:
-                self.publish(part[0])
-            else:
-                self._publish_group(part)
+            group = self._outbox.new_group()
+            for event in events[start : start + limit]:
+                self._deliver(event, group)
 
-    def _publish_group(self, events: SequenceOf[Event]) -> None:
-        frames = [Frame(self._stamp(event)) for event in events]
-        subscriptions = self._subscriptions
-        wanted: dict[Connection, list[int]] = {}
-        for index, event in enumerate(events):
-            for connection in subscriptions.of(event.topic):
-                wanted.setdefault(connection, []).append(index)
-            held = subscriptions.held(event.topic)
-            if held:
-                for hold in held.values():
-                    hold.keep(frames[index])
-        joined: dict[tuple[int, ...], list[Frame]] = {}
-        for connection, indices in wanted.items():
-            if len(indices) == 1 or "batch" not in connection.caps:
-                slices = [frames[index] for index in indices]
-            else:
-                key = tuple(indices)
-                known = joined.get(key)
-                if known is None:
-                    slices = [frames[index] for index in indices]
-                    if len(joined) < MAX_BATCH_GROUPS:
-                        slices = joined[key] = self._join(slices)
-                else:
-                    slices = known
-            for frame in slices:
-                connection.write(frame)
+    def check(self, event: Event) -> None:
+        """Refuse what cannot be kept although its topic is. Spec: wire 8.2.
 
-    def _join(self, frames: list[Frame]) -> list[Frame]:
-        """Return batch frames over `frames`, none above the size a client accepts."""
-        result: list[Frame] = []
-        part: list[Frame] = []
-        size = BATCH_MARGIN
-        for frame in frames:
-            if part and self.max_frame and size + frame.size > self.max_frame:
-                result.append(_batch(part))
-                part, size = [], BATCH_MARGIN
-            part.append(frame)
-            size += frame.size + 1
-        result.append(_batch(part))
-        return result
+        Raises:
+            ValueError: an event without a number on a topic whose events are kept.
+        """
+        if event.seq is False and event.topic in self.recorders:
+            raise ValueError(
+                f"seq: the events of {event.topic!r} are kept for replay, so each needs a number; "
+                "publish it without seq=False and volatile, or on a topic without replay"
+            )
 
-    def _stamp(self, event: Event) -> bytes:
-        seq = event.seq
+    def take_window(self) -> dict[str, tuple[int, int]]:
+        """Return messages and bytes per topic since the last call, and begin anew. Spec: platform 2.7."""
+        window, self._window = self._window, {}
+        return {topic: (counts[0], counts[1]) for topic, counts in window.items()}
+
+    def _deliver(self, event: Event, group: int) -> bool:
+        topic, seq = event.topic, event.seq
         number: int | None = None
         if seq is True:
-            number = self._sequence.next(event.topic)
+            number = self._sequence.next(topic)
         elif seq is not False:
             number = seq
-            self._sequence.raise_to(event.topic, seq)
-        return envelope.encode_envelope(event.topic, event.event, event.data, number)
-
-    def _deliver(self, topic: str, frame: Frame) -> bool:
+            self._sequence.raise_to(topic, seq)
+        if self.recorders and number is not None:
+            record = self.recorders.get(topic)
+            if record is not None:
+                record(event.event, event.data, number)
+        frame = Frame(envelope.encode_envelope(topic, event.event, event.data, number), topic, number)
+        self._count(topic, frame.size)
         subscriptions = self._subscriptions
-        members = subscriptions.of(topic)
-        for connection in members:
-            connection.write(frame)
+        if subscriptions.of(topic):
+            self._outbox.publish(topic, frame, group)
+            reached = True
+        else:
+            reached = False
         held = subscriptions.held(topic)
         if held:
             for hold in held.values():
                 hold.keep(frame)
             return True
-        return bool(members)
+        return reached
 
-
-def _batch(frames: list[Frame]) -> Frame:
-    if len(frames) == 1:
-        return frames[0]
-    return Frame(envelope.encode_batch([frame.payload for frame in frames]))
+    def _count(self, topic: str, size: int) -> None:
+        counts = self._window.get(topic)
+        if counts is None:
+            if len(self._window) >= capacity.get("MAX_TOPIC_STATS"):
+                if OTHER_TOPICS not in self._window:
+                    capacity.record("MAX_TOPIC_STATS", "bypass", hint="further topics are counted together")
+                topic = OTHER_TOPICS
+            counts = self._window.setdefault(topic, [0, 0])
+        counts[0] += 1
+        counts[1] += size

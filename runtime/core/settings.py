@@ -30,6 +30,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "UpgradeAdmissionSettings",
     "WebSocketSettings",
     "capacity_key",
     "keys_of",
@@ -172,6 +173,22 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     ] = "auto"
 
 
+class UpgradeAdmissionSettings(_Section, frozen=True, kw_only=True):
+    """`[websocket.upgrade_admission]`: how many peers are let in at a time; start with 1,000 and 64."""
+
+    max_concurrent: Annotated[
+        int | None,
+        Key(kinds.integer(1, off=True), "Upgrade requests in progress; further ones get 503. 0 is no limit."),
+    ] = None
+    per_tick_budget: Annotated[
+        int | None,
+        Key(
+            kinds.integer(1, off=True),
+            "Upgrades completed in one turn of the event loop; the rest waits for the next. 0 is no limit.",
+        ),
+    ] = None
+
+
 class WebSocketSettings(_Section, frozen=True, kw_only=True):
     """`[websocket]`: the endpoint and its limits. `None` where the file says 0: no limit, or off."""
 
@@ -185,6 +202,10 @@ class WebSocketSettings(_Section, frozen=True, kw_only=True):
     max_outbound_frame: Annotated[
         int | None, _size("Largest envelope that may be published; 0 is no limit.", 1024, 1024**3, off=True)
     ] = 1024**2
+    close_on_backpressure_for: Annotated[
+        float | None,
+        _limit("A peer whose buffer has been full for so long is closed with 1013; 0 is never.", 0.001),
+    ] = None
     text_keepalive: Annotated[
         float | None,
         _limit("A text ping is sent after so long without outbound text; 0 switches it off.", 1.0),
@@ -206,6 +227,7 @@ class WebSocketSettings(_Section, frozen=True, kw_only=True):
         int | None,
         Key(kinds.integer(1, off=True), "Connections of one process; further ones get 503. 0 is no limit."),
     ] = None
+    upgrade_admission: UpgradeAdmissionSettings = msgspec.field(default_factory=UpgradeAdmissionSettings)
 
 
 class SecuritySettings(_Section, frozen=True, kw_only=True):
@@ -299,11 +321,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             taken[path] = key
 
 
-#: The sections with keys of their own, by name; `[capacity]` has the names of its bounds instead.
+#: The sections with keys of their own, by name; `a.b` is the field `b` of `a` and stands behind it.
+#: `[capacity]` has the names of its bounds instead.
 SECTIONS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
     {
         "server": ServerSettings,
         "websocket": WebSocketSettings,
+        "websocket.upgrade_admission": UpgradeAdmissionSettings,
         "security": SecuritySettings,
         "rate_limits": RateLimitSettings,
         "dev": DevSettings,

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING
 from runtime.core import capacity
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from runtime.core.connection import Connection
+    from runtime.core.outbox import Entry
     from runtime.core.sink import Frame
 
 __all__ = ["Hold", "Subscriptions"]
 
 _NOBODY: dict[Connection, None] = {}
+
+
+def _nothing() -> None:
+    """Do nothing: there is no outbox yet."""
 
 
 class Hold:
@@ -52,11 +57,18 @@ class Hold:
 
 
 class Subscriptions:
-    """The index from topic to connections; each connection carries the other direction in `all_topics`."""
+    """The index from topic to connections; each connection carries the other direction in `all_topics`.
 
-    __slots__ = ("_held", "_topics", "_total")
+    What was published on a topic in this turn of the loop goes to those who were on it then: before a topic in `busy`
+    changes hands, `settle` writes it.
+    """
+
+    __slots__ = ("_held", "_topics", "_total", "busy", "settle")
 
     def __init__(self) -> None:
+        #: Topics with publishes that the turn outbox has not written yet; it fills and empties this.
+        self.busy: dict[str, list[Entry]] = {}
+        self.settle: Callable[[], None] = _nothing
         self._topics: dict[str, dict[Connection, None]] = {}
         self._held: dict[str, dict[Connection, Hold]] = {}
         self._total = 0
@@ -98,6 +110,8 @@ class Subscriptions:
         """Put `connection` on `topic`; return `False` if it was already."""
         if topic in connection.all_topics:
             return False
+        if topic in self.busy:
+            self.settle()
         connection.all_topics.add(topic)
         self._topics.setdefault(topic, {})[connection] = None
         self._total += 1
@@ -107,6 +121,8 @@ class Subscriptions:
         """Take `connection` off `topic`; return `False` if it was not on it."""
         if topic not in connection.all_topics:
             return False
+        if topic in self.busy:
+            self.settle()
         connection.all_topics.discard(topic)
         self._total -= 1
         if self._held:
@@ -126,6 +142,8 @@ class Subscriptions:
 
     def hold(self, connection: Connection, topic: str) -> Hold:
         """Keep frames of `topic` back from `connection`, which is on it, until `release`."""
+        if topic in self.busy:
+            self.settle()
         hold = Hold()
         self._drop(self._topics, topic, connection)
         self._held.setdefault(topic, {})[connection] = hold
@@ -138,10 +156,12 @@ class Subscriptions:
         """
         if self.held_by(connection, topic) is not hold:
             return
+        if topic in self.busy:
+            self.settle()
         self._drop(self._held, topic, connection)
         self._topics.setdefault(topic, {})[connection] = None
         for frame in hold.frames:
-            connection.write(frame)
+            connection.queue(frame)
 
     @staticmethod
     def _drop(

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-    from runtime.core.connection import Connection, Signal
+    from runtime.core.connection import Connection
     from runtime.core.platform import BatchMessage, Platform
     from runtime.core.publisher import Event
+    from runtime.core.signal import Signal
     from runtime.live.scope import LiveScope
 
 __all__ = ["Ctx", "ThreadCtx", "current_ctx"]

@@ -172,7 +172,7 @@ class StreamRunner:
             raise denial_error(reason)
         held = None
         if joined:
-            connection.stream_topics.add(topic)
+            connection.note(topic, stream=True)
         if joined and self._subscriptions.held_by(connection, topic) is None:
             # From here to the reply the client does not listen yet: keep the frames for it.
             held = self._subscriptions.hold(connection, topic)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Send
 
+    from runtime.core.connection import Connection
     from runtime.core.tasks import TaskOwner
 
 __all__ = ["PEER_LINK", "AsgiSink", "PeerLink"]
@@ -51,6 +52,7 @@ class AsgiSink:
 
     __slots__ = (
         "_buffered",
+        "_connection",
         "_current",
         "_dead",
         "_direct",
@@ -59,8 +61,13 @@ class AsgiSink:
         "_send",
         "_sending",
         "_tasks",
+        "_watched",
         "closing",
     )
+
+    #: ASGI takes messages and makes its own frames of them.
+    transmit = None
+    deflates = False
 
     def __init__(self, send: Send, tasks: TaskOwner, *, direct: bool, link: PeerLink | None = None) -> None:
         """Write through `send`; `direct` when its coroutine may be driven outside of a task (uvicorn)."""
@@ -75,6 +82,26 @@ class AsgiSink:
         self._buffered = 0
         self._sending = False
         self._dead = False
+        self._connection: Connection | None = None
+        self._watched = False
+
+    def attach(self, connection: Connection) -> None:
+        """Note who is to be told when everything has gone out."""
+        self._connection = connection
+
+    def watch(self) -> None:
+        """Tell the connection once every frame has been taken."""
+        self._watched = True
+        if not self._buffered:
+            asyncio.get_running_loop().call_soon(self._emptied)
+
+    def ping(self, payload: bytes) -> None:
+        """Do nothing: ASGI has no pings, the server sends its own."""
+
+    def _emptied(self) -> None:
+        if self._watched and not self._buffered and self._connection is not None:
+            self._watched = False
+            self._connection.drained()
 
     @property
     def buffered(self) -> int:
@@ -176,6 +203,8 @@ class AsgiSink:
             self.lost()
         elif sent is not None and not self._dead:
             self._buffered -= sent.size
+            if self._watched and not self._buffered:
+                asyncio.get_running_loop().call_soon(self._emptied)
 
     def _failed(self, error: Exception) -> None:
         # The server says so when the peer left first; the receive side reports the close.

@@ -82,8 +82,14 @@ class Runtime:
         self.is_dev = settings.server.env == "dev"
         self.metrics = Metrics()
         self.events = EventBus()
-        self.outbox = TurnOutbox()
         self.subscriptions = Subscriptions()
+        self.outbox = TurnOutbox(
+            self.subscriptions,
+            self.metrics,
+            clock,
+            max_frame=settings.websocket.max_outbound_frame or 0,
+            stall_limit=settings.websocket.close_on_backpressure_for or 0,
+        )
         self.hooks = HookSet()
         self.hooks_problem: LoadProblem | None = None
         #: Markup that goes into the head of every HTML page, behind the import map.
@@ -101,7 +107,7 @@ class Runtime:
         base = 0 if websocket.seq_base == 0 or settings.server.env == "test" else clock_base(clock.now())
         max_frame = websocket.max_outbound_frame or 0
         self.sequence = Sequence(base)
-        self.publisher = Publisher(self.subscriptions, self.sequence, self.metrics, max_frame)
+        self.publisher = Publisher(self.subscriptions, self.outbox, self.sequence, self.metrics, max_frame)
         self.turn = TurnBatch(self.publisher)
         self.membership = Membership(self.subscriptions, Gate(self.metrics))
         self._core = PlatformCore(

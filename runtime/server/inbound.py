@@ -251,7 +251,7 @@ class Inbound:
             held = topic in self.connection.granted
             reason = self._runtime.membership.grant(self.connection, topic, reasons.get(topic))
             if reason is None:
-                self.connection.wire_topics.add(topic)
+                self.connection.note(topic, wire=True)
                 if ref is not None:
                     self.connection.write_control(control.encode_subscribed(topic, ref))
                 continue

@@ -42,8 +42,8 @@ class Keepalive:
 
     def _sweep(self) -> None:
         for connection in self._connections.values():
-            if connection.frames_out != connection.last_out:
-                connection.last_out = connection.frames_out
+            if connection.spoke:
+                connection.spoke = False
                 connection.quiet_sweeps = 0
                 continue
             connection.quiet_sweeps += 1

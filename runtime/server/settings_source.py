@@ -140,7 +140,12 @@ def _all_keys() -> Iterator[str]:
 
 
 def _build(values: Mapping[str, Mapping[str, Any]], origins: Mapping[str, str]) -> Settings:
-    sections: dict[str, Any] = {name: struct(**values.get(name, {})) for name, struct in SECTIONS.items()}
+    fields = {name: dict(values.get(name, {})) for name in SECTIONS}
+    sections: dict[str, Any] = {}
+    for name, struct in reversed(SECTIONS.items()):  # what lies in a section is made before it
+        made = struct(**fields[name])
+        above, _, own = name.rpartition(".")
+        (fields[above] if above else sections)[own] = made
     try:
         return Settings(capacity=values.get("capacity", {}), **sections)
     except SettingsError as error:
@@ -184,8 +189,22 @@ def _from_tables(
             message = f"{section!r} stands outside of its section; write it {where} ({origin})"
             raise SettingsError(message, key=section, origin=origin)
         _check_section(section, origin)
-        for name, raw in table.items():
-            yield _entry(section, name, raw, file.origin(*above, section, name), is_text=False)
+        yield from _from_table(file, section, table, above)
+
+
+def _from_table(
+    file: SettingsFile, section: str, table: Mapping[str, Any], above: tuple[str, ...]
+) -> Iterator[_Entry]:
+    for name, raw in table.items():
+        origin = file.origin(*above, *section.split("."), name)
+        inner = f"{section}.{name}"
+        if inner not in SECTIONS:
+            yield _entry(section, name, raw, origin, is_text=False)
+        elif isinstance(raw, Mapping):
+            yield from _from_table(file, inner, raw, above)
+        else:
+            message = f"[{section}] {name} is a table: write its keys below the line [{inner}] ({origin})"
+            raise SettingsError(message, key=inner, origin=origin)
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[_Entry]:
@@ -193,9 +212,10 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[_Entry]:
         if environ.get(variable):
             yield _entry(section, name, environ[variable], variable, is_text=True)
     for variable in sorted(environ):
-        section, separator, name = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        path, separator, name = variable.removeprefix(ENVIRONMENT_PREFIX).lower().rpartition("__")
         if not variable.startswith(ENVIRONMENT_PREFIX) or not separator:
             continue
+        section = path.replace("__", ".")
         _check_section(section, variable)
         yield _entry(section, name, environ[variable], variable, is_text=True)
 
@@ -204,7 +224,7 @@ def _from_flags(flags: Mapping[str, Any]) -> Iterator[_Entry]:
     for path, raw in flags.items():
         if raw is None:
             continue
-        section, _, name = path.partition(".")
+        section, _, name = path.rpartition(".")
         _check_section(section, COMMAND_LINE)
         yield _entry(section, name, raw, COMMAND_LINE, is_text=True)
 
@@ -232,6 +252,7 @@ def _entry(section: str, name: str, raw: object, origin: str, *, is_text: bool) 
 
 def _key_hint(section: str, name: str) -> str:
     known = list(capacity.DEFAULTS) if section == "capacity" else list(keys_of(SECTIONS[section]))
+    known += [inner.rpartition(".")[2] for inner in SECTIONS if inner.rpartition(".")[0] == section]
     hint = _nearest(name, known)
     if hint:
         return f"; {hint}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runtime.core.connection import Signal
 from runtime.core.errors import LiveError
+from runtime.core.signal import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable

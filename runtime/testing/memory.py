@@ -11,6 +11,7 @@ from runtime.wire.closing import ABNORMAL
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from runtime.core.connection import Connection
     from runtime.core.sink import Frame, Sink
     from runtime.server.inbound import Inbound
 
@@ -29,6 +30,24 @@ class MemorySink:
     def buffered(self) -> int:
         """Nothing ever waits for an operating system here."""
         return 0
+
+    @property
+    def transmit(self) -> None:
+        """Frames stay what they are."""
+
+    @property
+    def deflates(self) -> bool:
+        """Nothing is compressed."""
+        return False
+
+    def attach(self, connection: Connection) -> None:
+        """Nothing ever stalls, so nobody has to be told."""
+
+    def watch(self) -> None:
+        """Nothing ever waits."""
+
+    def ping(self, payload: bytes) -> None:
+        """No peer of the same process needs a ping."""
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Hand frames to the peer."""

@@ -17,6 +17,7 @@ __all__ = [
     "SERVICE_RESTART",
     "SHUTDOWN_REASON",
     "TOO_BIG",
+    "TRY_AGAIN_LATER",
     "UNAUTHORIZED",
     "CloseClass",
     "close_class",
@@ -29,6 +30,7 @@ POLICY_VIOLATION: Final = 1008
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 SERVICE_RESTART: Final = 1012
+TRY_AGAIN_LATER: Final = 1013
 UNAUTHORIZED: Final = 4401
 FORBIDDEN: Final = 4403
 RATE_LIMITED: Final = 4429

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "BATCH_FRAME_WARNING",
     "CONTROL_FRAME_CEILING",
     "MAX_BATCH_CALLS",
     "MAX_BATCH_TOPICS",
@@ -36,6 +37,7 @@ MAX_BATCH_TOPICS: Final = 256
 MAX_DENIAL_REASON: Final = 128
 #: UTF-16 code units of a text frame; the client drops a longer one without a trace. Spec: wire 1.10.
 MAX_OUTBOUND_CHARS: Final = 1_048_576
+BATCH_FRAME_WARNING: Final = 262_144  # bytes of a batch frame that are worth a warning
 #: Pre-encoded (topic, event) prefixes that are kept. Spec: platform 6.2.
 MAX_ENVELOPE_PREFIXES: Final = 256
 #: Characters at the start of a frame too deep to parse in which its ids are looked for. Spec: wire 4.8.

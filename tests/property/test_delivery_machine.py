@@ -18,7 +18,7 @@ from runtime.core import capacity
 from runtime.core.publisher import make_event
 from tests.unit.core.parts import Core
 
-PEERS = st.integers(0, 1)
+PEERS = st.integers(0, 5)
 TOPICS = st.sampled_from("ab")
 HELD_AT_MOST = 3
 MAX_FRAME = 400
@@ -49,8 +49,12 @@ class Delivery(RuleBasedStateMachine):
         capacity.configure({"MAX_HELD_FRAMES": HELD_AT_MOST, "MAX_BATCH_EVENTS": 4})
         self.runner = asyncio.Runner()
         self.core = Core(max_frame=MAX_FRAME)
-        self.models = [Model(), Model()]
-        self.connections = [self.core.connect(caps=caps) for caps in ([], ["batch"])]
+        self.connections = [
+            self.core.connect(caps=caps, joins=joins, deflates=deflates)
+            for caps in ([], ["batch"])
+            for joins, deflates in ((False, False), (True, False), (True, True))
+        ]
+        self.models = [Model() for _ in self.connections]
         self.holds: dict[tuple[int, str], Any] = {}
         self.queued: list[tuple[str, int]] = []
         self.operations: list[Callable[[], object]] = []
@@ -154,7 +158,8 @@ class Delivery(RuleBasedStateMachine):
         connection.close_soon(1000, "")
         self.core.subscriptions.remove_all(connection)
         assert connection.all_topics == set()
-        self.connections[peer] = self.core.connect(caps=["batch"] if able else [])
+        caps = ["batch"] if able else []
+        self.connections[peer] = self.core.connect(caps=caps, joins=peer % 3 > 0, deflates=peer % 3 == 2)
         self.models[peer] = Model()
 
     @rule()

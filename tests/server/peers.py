@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.core.clock import Clock
+from runtime.core.connection import Connection
 from runtime.core.settings import ServerSettings, Settings
 from runtime.core.sink import Frame
 from runtime.server.assembly import Handshake, Runtime, assemble
@@ -28,6 +29,17 @@ class MemorySink:
         self.closed: tuple[int, str] | None = None
         self.buffered = 0
         self.changed = asyncio.Event()
+        self.transmit = None
+        self.deflates = False
+
+    def attach(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def watch(self) -> None:
+        """A test calls `connection.drained()` itself."""
+
+    def ping(self, payload: bytes) -> None:
+        """There is nobody to answer it."""
 
     def write(self, frames: Sequence[Frame]) -> None:
         self.writes.append(len(frames))

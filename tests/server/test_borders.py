@@ -188,6 +188,7 @@ async def test_a_burst_in_one_turn_is_not_held_against_a_peer_that_reads(make_ap
     assert app.runtime.metrics.total("ws_frames_dropped_total") == 0
     peer.sink.buffered = app.runtime.settings.websocket.max_backpressure
     app.runtime.platform.publish("t", "e", "lost")
+    app.runtime.outbox.flush()
     assert app.runtime.metrics.get("ws_frames_dropped_total", "publish") == 1
 
 

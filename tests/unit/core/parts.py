@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,11 +28,27 @@ MIB = 1024 * 1024
 class KeepingSink:
     """Keeps every write; a test raises `buffered`, or sets `is_stuck`, to play a peer that does not read."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, joins: bool = False, deflates: bool = False) -> None:
+        """`joins`: take finished WebSocket frames, as our own protocol does."""
         self.writes: list[list[str]] = []
         self.buffered = 0
         self.is_stuck = False
         self.ended: list[Any] = []
+        self.watches = 0
+        self.pings: list[bytes] = []
+        self.transmit: Callable[[bytes], object] | None = self._take if joins else None
+        self.deflates = deflates
+        #: The objects that were transmitted: equal ones are shared.
+        self.transmitted: list[bytes] = []
+
+    def attach(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def watch(self) -> None:
+        self.watches += 1
+
+    def ping(self, payload: bytes) -> None:
+        self.pings.append(payload)
 
     @property
     def frames(self) -> list[str]:
@@ -42,11 +59,33 @@ class KeepingSink:
         if self.is_stuck:
             self.buffered += sum(frame.size for frame in frames)
 
+    def _take(self, data: bytes) -> None:
+        self.transmitted.append(data)
+        self.writes.append(messages(data))
+        if self.is_stuck:
+            self.buffered += len(data)
+
     def close(self, code: int, reason: str) -> None:
         self.ended.append((code, reason))
 
     def terminate(self) -> None:
         self.ended.append("terminated")
+
+
+def messages(data: bytes) -> list[str]:
+    """Return the messages in `data`, which holds whole text frames of a server."""
+    found = []
+    while data:
+        first, size, start = data[0], data[1], 2
+        if size >= 126:
+            start = 4 if size == 126 else 10
+            size = int.from_bytes(data[2:start], "big")
+        payload, data = data[start : start + size], data[start + size :]
+        if first & 0x40:
+            payload = zlib.decompressobj(-15).decompress(payload + b"\x00\x00\xff\xff")
+        assert first & ~0x40 == 0x81
+        found.append(payload.decode())
+    return found
 
 
 @dataclass
@@ -56,14 +95,23 @@ class Core:
     base: int = 0
     max_frame: int = 0
     max_backpressure: int = MIB
+    stall_limit: float = 0
     clock: FakeClock = field(default_factory=FakeClock)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
-        self.outbox = TurnOutbox()
         self.subscriptions = Subscriptions()
+        self.outbox = TurnOutbox(
+            self.subscriptions,
+            self.metrics,
+            self.clock,
+            max_frame=self.max_frame,
+            stall_limit=self.stall_limit,
+        )
         self.sequence = Numbers(self.base)
-        self.publisher = Publisher(self.subscriptions, self.sequence, self.metrics, self.max_frame)
+        self.publisher = Publisher(
+            self.subscriptions, self.outbox, self.sequence, self.metrics, self.max_frame
+        )
         self.turn = TurnBatch(self.publisher)
         self.membership = Membership(self.subscriptions, Gate(self.metrics))
         self.unsubscribed: list[tuple[Connection, str]] = []
@@ -84,9 +132,17 @@ class Core:
         self.membership.gate = Gate(self.metrics, **hooks)
         return self.membership.gate
 
-    def connect(self, *topics: str, caps: Sequence[str] = (), user: Any = None, **fields: Any) -> Connection:
+    def connect(
+        self,
+        *topics: str,
+        caps: Sequence[str] = (),
+        user: Any = None,
+        joins: bool = False,
+        deflates: bool = False,
+        **fields: Any,
+    ) -> Connection:
         """Make a connection that is on `topics`."""
-        sink = KeepingSink()
+        sink = KeepingSink(joins=joins, deflates=deflates)
         connection = Connection(
             id=f"c{len(self.sinks)}",
             sink=sink,

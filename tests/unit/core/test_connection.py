@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from runtime.core import capacity
-from runtime.core.connection import MAX_CLOSE_REASON_BYTES, SendResult, Signal, clip_reason
+from runtime.core.connection import MAX_CLOSE_REASON_BYTES, SendResult, clip_reason
+from runtime.core.signal import Signal
 from runtime.core.sink import Frame
 from tests.unit.core.parts import Core
 
@@ -35,10 +36,13 @@ async def test_what_waits_for_this_turn_counts_as_buffered() -> None:
     peer = core.connect()
     core.sink(peer).is_stuck = True
     results = [peer.write(FRAME) for _ in range(4)]
-    assert results == [SendResult.SENT, SendResult.QUEUED, SendResult.QUEUED, SendResult.DROPPED]
+    assert results == [SendResult.SENT, SendResult.SENT, SendResult.SENT, SendResult.DROPPED]
     assert peer.buffered_amount == 30
     peer.flush()
     assert peer.buffered_amount == 30
+    core.sink(peer).buffered = 5
+    assert peer.write(FRAME) is SendResult.QUEUED
+    peer.flush()
     core.sink(peer).buffered = 5
     assert peer.buffered_amount == 5
 

@@ -35,7 +35,7 @@ async def test_the_next_turn_is_the_next_write() -> None:
         peer.send(text)
         await turns(1)
     assert core.sink(peer).writes == [["1"], ["2"]]
-    assert peer.frames_out == 2
+    assert peer.messages_out == 2
 
 
 async def test_flushing_in_the_middle_of_a_turn_keeps_the_order() -> None:

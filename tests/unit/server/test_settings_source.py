@@ -394,14 +394,14 @@ def test_any_value_is_taken_or_refused_with_key_and_line(tmp_path_factory, place
     section, name, key = place
     project = tmp_path_factory.mktemp("project")
     text = f"[{section}]\n{name} = {json.dumps(value)}\n"
-    assert tomllib.loads(text)[section][name] == value
+    assert functools.reduce(operator.getitem, [*section.split("."), name], tomllib.loads(text)) == value
     (project / "realtime.toml").write_text(text, encoding="utf-8")
     outcome = load_or_error(project)
     if isinstance(outcome, SettingsError):
         assert "(realtime.toml:2)" in str(outcome)
         assert outcome.key == f"{section}.{name}"
     else:
-        taken = getattr(getattr(outcome.settings, section), name)
+        taken = operator.attrgetter(f"{section}.{name}")(outcome.settings)
         assert key.kind.parse(taken) == taken
         assert outcome.origins[f"{section}.{name}"] == "realtime.toml:2"
 
