@@ -142,8 +142,8 @@ def _all_keys() -> Iterator[str]:
 def _build(values: Mapping[str, Mapping[str, Any]], origins: Mapping[str, str]) -> Settings:
     fields = {name: dict(values.get(name, {})) for name in SECTIONS}
     sections: dict[str, Any] = {}
-    for name, struct in reversed(SECTIONS.items()):  # what lies in a section is made before it
-        made = struct(**fields[name])
+    for name in reversed(list(SECTIONS)):  # what lies in a section is made before it
+        made = SECTIONS[name](**fields[name])
         above, _, own = name.rpartition(".")
         (fields[above] if above else sections)[own] = made
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 import tomllib
 from pathlib import Path
 
@@ -116,6 +118,41 @@ server = { port = 3, host = "p" }
     assert load(text, {"REALTIME_ENV": "dev"}).settings.server.port == 2
     assert load(text, {"REALTIME_ENV": "dev", "REALTIME_SERVER__PORT": "4"}).settings.server.port == 4
     assert load(text, env_default="other").settings.server.port == 1
+
+
+@pytest.mark.spec("PLAT-97")
+def test_a_section_inside_a_section_is_set_from_everywhere(load):
+    text = """
+[websocket]
+path = "/socket"
+upgrade_admission = { per_tick_budget = 9 }
+[env.dev.websocket.upgrade_admission]
+per_tick_budget = 8
+"""
+    variable = "REALTIME_WEBSOCKET__UPGRADE_ADMISSION__PER_TICK_BUDGET"
+    path = "websocket.upgrade_admission.per_tick_budget"
+
+    def value(loaded: LoadedSettings) -> tuple[object, str]:
+        return loaded.settings.websocket.upgrade_admission.per_tick_budget, loaded.origins[path]
+
+    assert value(load(text)) == (9, "realtime.toml:4")
+    assert load(text).settings.websocket.path == "/socket"
+    assert value(load(text, env_default="dev")) == (8, "realtime.toml:6")
+    assert value(load(text, {variable: "7"}, env_default="dev")) == (7, variable)
+    assert value(load(text, {variable: "7"}, flags={path: 6})) == (6, "command line")
+
+
+def test_mistakes_in_a_section_inside_a_section_are_placed(load):
+    text = "[websocket.upgrade_admission]\nmax_concurent = 5\n"
+    assert refusal(load, text) == (
+        "unknown key 'max_concurent' in [websocket.upgrade_admission]; did you mean 'max_concurrent'?"
+        " (realtime.toml:2)"
+    )
+    assert refusal(load, "[websocket]\nupgrade_admission = 5\n") == (
+        "[websocket] upgrade_admission is a table: write its keys below the line [websocket.upgrade_admission]"
+        " (realtime.toml:2)"
+    )
+    assert "did you mean 'upgrade_admission'?" in refusal(load, "[websocket]\nupgrade_admision = {}\n")
 
 
 def test_name_of_the_environment_follows_the_same_order(load):
@@ -240,8 +277,8 @@ def test_wrong_value_outside_the_file_names_its_source(load):
     assert refusal(load, "", {"REALTIME_SERVRE__PORT": "1"}) == (
         "unknown section [servre]; did you mean 'server'? (REALTIME_SERVRE__PORT)"
     )
-    message = refusal(load, "", {"REALTIME_WEBSOCKET__PRESSURE__RATIO": "1"})
-    assert message.startswith("unknown key 'pressure__ratio' in [websocket]")
+    message = refusal(load, "", {"REALTIME_WEBSOCKET__NOWHERE__RATIO": "1"})
+    assert message.startswith("unknown section [websocket.nowhere]; ")
 
 
 def test_a_wrong_value_is_reported_even_where_a_later_one_wins(load):
