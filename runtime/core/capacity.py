@@ -24,6 +24,7 @@ __all__ = [
     "MAX_BATCH_EVENTS",
     "MAX_CONTROL_BYTES",
     "MAX_CONTROL_QUEUE",
+    "MAX_DEFERRED_UPGRADES",
     "MAX_HELD_FRAMES",
     "MAX_INFLIGHT_CALLS",
     "MAX_LIVE_KEPT",
@@ -36,6 +37,7 @@ __all__ = [
     "MAX_TOPICS",
     "MAX_TOPIC_SEQS",
     "MAX_TOPIC_STATS",
+    "MAX_UPGRADE_RATE_ENTRIES",
     "TOPIC_SEQS_WARN_THRESHOLD",
     "VOLATILE_WARN_CAP",
     "capacity_override",
@@ -59,6 +61,8 @@ MAX_TOPIC_SEQS = 10_000_000  # topics ever stamped; SKIP
 MAX_TOPIC_STATS = 100_000  # topics counted in one pressure window; BYPASS
 MAX_BATCH_EVENTS = 10_000  # events per batch frame; split
 MAX_RATE_LIMIT_IDENTITIES = 5000  # rate-limit buckets; stale swept, then REJECT
+MAX_UPGRADE_RATE_ENTRIES = 10_000  # addresses in one rate window; EVICT the least active of 16
+MAX_DEFERRED_UPGRADES = 10_000  # upgrades waiting for a later turn of the loop; REJECT
 MAX_METRIC_SERIES = 10_000  # label sets per metric; SKIP
 MAX_PRESENCE_REF = 1_000_000  # users in rooms of one worker; those in their grace leave, then SKIP
 VOLATILE_WARN_CAP = 256  # dev warnings remembered; further paths may warn again
@@ -72,6 +76,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_BATCH_EVENTS": MAX_BATCH_EVENTS,
         "MAX_CONTROL_BYTES": MAX_CONTROL_BYTES,
         "MAX_CONTROL_QUEUE": MAX_CONTROL_QUEUE,
+        "MAX_DEFERRED_UPGRADES": MAX_DEFERRED_UPGRADES,
         "MAX_HELD_FRAMES": MAX_HELD_FRAMES,
         "MAX_INFLIGHT_CALLS": MAX_INFLIGHT_CALLS,
         "MAX_LIVE_KEPT": MAX_LIVE_KEPT,
@@ -84,6 +89,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_TOPICS": MAX_TOPICS,
         "MAX_TOPIC_SEQS": MAX_TOPIC_SEQS,
         "MAX_TOPIC_STATS": MAX_TOPIC_STATS,
+        "MAX_UPGRADE_RATE_ENTRIES": MAX_UPGRADE_RATE_ENTRIES,
         "TOPIC_SEQS_WARN_THRESHOLD": TOPIC_SEQS_WARN_THRESHOLD,
         "VOLATILE_WARN_CAP": VOLATILE_WARN_CAP,
     }

@@ -28,13 +28,15 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "rpc_calls_dropped_total": ("reason",),
         "rpc_errors_total": ("path", "code"),
         "rpc_total": ("path", "status"),
+        "security_optouts": ("name",),
+        "security_refusals_total": ("rule",),
         "stream_subscriptions": (),
         "ws_bytes_out_total": (),
         "ws_control_dropped_total": ("reason",),
         "ws_deliveries_total": (),
         "ws_frames_dropped_total": ("kind",),
         "ws_frames_unhandled_total": (),
-        "ws_upgrades_total": ("result",),
+        "ws_upgrades_total": ("outcome",),
     }
 )
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
+from runtime.core import addresskinds
 from runtime.core import settingkinds as kinds
 from runtime.core.errors import RealtimeError
 from runtime.core.settingkinds import Kind, RateRule
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 RESERVED_PREFIXES = ("/__ws", "/__realtime", "/live/")
+AUTH_PREFIX = "/__ws/"  # only the auth path may begin with it
 
 
 class SettingsError(RealtimeError, ValueError):
@@ -100,6 +102,21 @@ def _flag(doc: str) -> Key:
     return Key(kinds.boolean(), doc)
 
 
+def _header(doc: str) -> Key:
+    return Key(addresskinds.header_name(), doc)
+
+
+def _rate(what: str) -> Key:
+    return Key(
+        kinds.integer(1, off=True),
+        f"{what} per client address and window, in dev and test not of this machine; 0 is no limit.",
+    )
+
+
+def _window(what: str) -> Key:
+    return Key(kinds.duration(0.1, 3600.0), f"Length of the window of `{what}`.")
+
+
 class ServerSettings(_Section, frozen=True, kw_only=True):
     """`[server]`: the process, its folders and the HTTP side. Durations in seconds, sizes in bytes."""
 
@@ -113,6 +130,45 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     ] = "production"
     host: Annotated[str, Key(kinds.text_line(), "Address to listen on.")] = "0.0.0.0"  # noqa: S104 - platform 4 fixes this default
     port: Annotated[int, Key(kinds.integer(0, 65535), "TCP port to listen on; 0 takes any free one.")] = 3000
+    origin: Annotated[
+        str | None,
+        Key(
+            addresskinds.web_origin(),
+            "The address that people type; pages of it may connect, whatever `Host` says.",
+        ),
+    ] = None
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Key(
+            addresskinds.hosts(),
+            "Names under which the app answers, others get 400; in dev and test also this machine's own.",
+        ),
+    ] = ()
+    protocol_header: Annotated[
+        str | None, _header("Header in which the proxy says `http` or `https`, such as `x-forwarded-proto`.")
+    ] = None
+    host_header: Annotated[
+        str | None, _header("Header in which the proxy says the host, such as `x-forwarded-host`.")
+    ] = None
+    port_header: Annotated[
+        str | None, _header("Header in which the proxy says the port, such as `x-forwarded-port`.")
+    ] = None
+    address_header: Annotated[
+        str | None,
+        _header("Header in which the proxy says the client's address, such as `x-forwarded-for`."),
+    ] = None
+    xff_depth: Annotated[
+        int,
+        Key(kinds.integer(1), "Which entry of `x-forwarded-for` is the client, counted from the right."),
+    ] = 1
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Key(
+            addresskinds.networks(),
+            "Peers whose proxy headers are believed; `private` is this machine and private networks.",
+        ),
+    ] = ("private",)
+    emit_request_id: Annotated[bool, _flag("Send the id of each request as `x-request-id`.")] = False
     hooks: Annotated[str, Key(kinds.project_path(), "File with the hooks; it may be missing.")] = "hooks.py"
     live: Annotated[str, Key(kinds.project_path(), "Folder with the live modules.")] = "live"
     web: Annotated[
@@ -192,7 +248,12 @@ class UpgradeAdmissionSettings(_Section, frozen=True, kw_only=True):
 class WebSocketSettings(_Section, frozen=True, kw_only=True):
     """`[websocket]`: the endpoint and its limits. `None` where the file says 0: no limit, or off."""
 
+    enabled: Annotated[bool, _flag("Take WebSocket connections.")] = True
     path: Annotated[str, Key(kinds.url_path(), "Path of the WebSocket endpoint.")] = "/ws"
+    auth_path: Annotated[
+        str,
+        Key(kinds.url_path(), "Path of the request before each connect; it needs the `authenticate` hook."),
+    ] = "/__ws/auth"
     max_payload_length: Annotated[
         int, _size("Largest inbound message; a larger one closes the connection with 1009.", 1024, 1024**3)
     ] = 1024**2
@@ -219,9 +280,19 @@ class WebSocketSettings(_Section, frozen=True, kw_only=True):
         Literal["clock", 0], Key(kinds.seq_base(), "Where the numbers of published envelopes start.")
     ] = "clock"
     upgrade_timeout: Annotated[float | None, _limit("Longest time the `upgrade` hook may take.")] = 10.0
+    auth_timeout: Annotated[
+        float | None, _limit("Longest time the `authenticate` hook may take, with the body it reads.")
+    ] = 10.0
     hook_timeout: Annotated[float | None, _limit("Longest time any other connection hook may take.")] = 30.0
     allowed_origins: Annotated[str | tuple[str, ...], Key(kinds.origins(), "Pages that may connect.")] = (
         "same-origin"
+    )
+    upgrade_rate_limit: Annotated[int | None, _rate("Connects")] = 10
+    upgrade_rate_limit_window: Annotated[float, _window("upgrade_rate_limit")] = 10.0
+    auth_rate_limit: Annotated[int | None, _rate("Requests to `auth_path`")] = 30
+    auth_rate_limit_window: Annotated[float, _window("auth_rate_limit")] = 10.0
+    auth_body_limit: Annotated[int, _size("Largest body of a request to `auth_path`.", 1024, 1024**3)] = (
+        64 * 1024
     )
     max_connections: Annotated[
         int | None,
@@ -237,6 +308,22 @@ class SecuritySettings(_Section, frozen=True, kw_only=True):
         bool, _flag("Let clients subscribe to topics that begin with `__`, through the subscribe hook.")
     ] = False
     allow_non_ascii_topics: Annotated[bool, _flag("Let clients use topics beyond printable ASCII.")] = False
+    auth_require_origin: Annotated[
+        bool, _flag("Refuse requests to `auth_path` that a foreign page may have sent.")
+    ] = True
+    unsafe_same_origin_without_host_pin: Annotated[
+        bool, _flag("Start although nothing says which host is the app's own.")
+    ] = False
+    cookie_attribute_check: Annotated[
+        bool, _flag("Refuse cookie paths and domains that smuggle in other attributes.")
+    ] = True
+    acknowledge: Annotated[
+        tuple[str, ...],
+        Key(
+            kinds.text_list(kinds.text_line(), "names of settings"),
+            "Dangerous opt-outs of this section that production accepts, by name.",
+        ),
+    ] = ()
     max_envelope_depth: Annotated[
         int,
         Key(
@@ -308,11 +395,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "server.health_path": self.server.health_path,
             "server.ready_path": self.server.ready_path,
             "websocket.path": self.websocket.path,
+            "websocket.auth_path": self.websocket.auth_path,
         }
         for key, path in paths.items():
             if path is None:
                 continue
-            if path.startswith(RESERVED_PREFIXES):
+            own = key == "websocket.auth_path" and path.startswith(AUTH_PREFIX)
+            if path.startswith(RESERVED_PREFIXES) and not own:
                 message = f"{key} = {path!r} is reserved for Realtime Toolkit; choose a path of your own"
                 raise SettingsError(message, key=key)
             if path in taken:
