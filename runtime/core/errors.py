@@ -17,6 +17,7 @@ __all__ = [
     "CapacityExceeded",
     "ConnectionBusy",
     "ConnectionClosed",
+    "HookTimeout",
     "Issue",
     "LiveError",
     "PayloadTooLarge",
@@ -46,6 +47,10 @@ class Issue(TypedDict):
 
 class RealtimeError(Exception):
     """Base of every exception that Realtime Toolkit raises on purpose."""
+
+
+class HookTimeout(RealtimeError, TimeoutError):
+    """A hook took longer than it may. A `TimeoutError` that the hook itself raises is none."""
 
 
 class LiveError(RealtimeError):
