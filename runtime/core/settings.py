@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
-from runtime.core import addresskinds
+from runtime.core import addresskinds, filekinds
 from runtime.core import settingkinds as kinds
 from runtime.core.errors import RealtimeError
 from runtime.core.settingkinds import Kind, RateRule
@@ -130,6 +130,22 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     ] = "production"
     host: Annotated[str, Key(kinds.text_line(), "Address to listen on.")] = "0.0.0.0"  # noqa: S104 - platform 4 fixes this default
     port: Annotated[int, Key(kinds.integer(0, 65535), "TCP port to listen on; 0 takes any free one.")] = 3000
+    uds: Annotated[
+        str | None, Key(filekinds.file_path(), "Unix socket to listen on, instead of `host` and `port`.")
+    ] = None
+    uds_mode: Annotated[
+        int, Key(filekinds.file_mode(), "Permissions of the Unix socket: who may connect.")
+    ] = 0o660
+    tls_cert: Annotated[
+        str | None,
+        Key(filekinds.file_path(), "Certificate chain in PEM form; with it the server speaks https and wss."),
+    ] = None
+    tls_key: Annotated[
+        str | None, Key(filekinds.file_path(), "Private key of `tls_cert` in PEM form, without a password.")
+    ] = None
+    tls_min_version: Annotated[
+        str, Key(kinds.choice("1.2", "1.3"), "Oldest version of TLS that clients may speak.")
+    ] = "1.2"
     origin: Annotated[
         str | None,
         Key(
@@ -174,6 +190,24 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     web: Annotated[
         str, Key(kinds.project_path(), "Folder with static files and pages; it may be missing.")
     ] = "web"
+    header_timeout: Annotated[
+        float | None,
+        _limit("Longest time for the head of a request to arrive, and for its first byte after connecting."),
+    ] = 10.0
+    keepalive_timeout: Annotated[
+        float | None, _limit("A connection without a new request for so long after an answer is closed.")
+    ] = 10.0
+    request_timeout: Annotated[
+        float | None, _limit("Longest time until the answer to a request begins; then 503. 0 is no limit.")
+    ] = None
+    stream_write_timeout: Annotated[
+        float | None,
+        _limit("An answer of which the client takes no byte for so long is cut off."),
+    ] = 30.0
+    min_body_rate: Annotated[
+        int | None,
+        _size("Bytes per second that a request body must come with, over 10 seconds.", 1, 1024**3, off=True),
+    ] = 1024
     init_timeout: Annotated[float | None, _limit("Longest time the `init` hook may take.")] = 60.0
     shutdown_hook_timeout: Annotated[float | None, _limit("Longest time the `shutdown` hook may take.")] = (
         10.0
@@ -182,6 +216,17 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
         float,
         Key(kinds.duration(0.0, 3600.0), "Longest wait for running requests and `close` hooks at shutdown."),
     ] = 30.0
+    shutdown_delay: Annotated[
+        float,
+        Key(
+            kinds.duration(0.0, 3600.0),
+            "Time at shutdown in which `ready_path` says 503 and everything else still works.",
+        ),
+    ] = 0.0
+    shutdown_spread: Annotated[
+        float,
+        Key(kinds.duration(0.0, 3600.0), "Time over which the connections are closed at shutdown."),
+    ] = 0.0
     health_path: Annotated[
         str | None,
         Key(kinds.url_path(off=True), "Answers 200 as soon as the process runs; `false` switches it off."),
@@ -213,6 +258,13 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
             default_text="CPUs + 4, at most 32",
         ),
     ] = msgspec.field(default_factory=_default_threads)
+    access_log: Annotated[
+        str,
+        Key(
+            kinds.choice("off", "text", "json"),
+            "A line per request and per WebSocket, without queries, header values and bodies.",
+        ),
+    ] = "off"
     log_level: Annotated[
         str,
         Key(
@@ -220,6 +272,9 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
             "Least severe log record that is shown.",
         ),
     ] = "info"
+    log_format: Annotated[
+        str, Key(kinds.choice("text", "json"), "Form of the log records of `realtime serve`.")
+    ] = "text"
     loop: Annotated[
         str,
         Key(
@@ -263,6 +318,13 @@ class WebSocketSettings(_Section, frozen=True, kw_only=True):
     max_outbound_frame: Annotated[
         int | None, _size("Largest envelope that may be published; 0 is no limit.", 1024, 1024**3, off=True)
     ] = 1024**2
+    fast_path: Annotated[
+        str,
+        Key(
+            kinds.choice("auto", "on", "off"),
+            "Write to the transport without ASGI in between: where the server allows it, always, or never.",
+        ),
+    ] = "auto"
     close_on_backpressure_for: Annotated[
         float | None,
         _limit("A peer whose buffer has been full for so long is closed with 1013; 0 is never.", 0.001),
@@ -388,6 +450,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if not self.is_dev and self.dev != DevSettings():
             msgspec.structs.force_setattr(self, "dev", DevSettings())
         self._check_paths()
+        self._check_tls()
+
+    def _check_tls(self) -> None:
+        for given, missing in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+            if getattr(self.server, given) is not None and getattr(self.server, missing) is None:
+                message = f"server.{given} is set and server.{missing} is not; TLS needs both, or neither"
+                raise SettingsError(message, key=f"server.{given}")
 
     def _check_paths(self) -> None:
         taken: dict[str, str] = {}
