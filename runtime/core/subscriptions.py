@@ -1,8 +1,9 @@
 """Which connections get which topic, in both directions, and the subscriptions whose frames are held back.
 
 While a stream loads, its connection is kept apart from the topic's other subscribers: what is published meanwhile is
-held and written behind the stream's reply. A publish pays one dict look-up for that, not one per subscriber.
-Spec: wire 5.1.
+held and written behind the stream's reply. A publish pays one dict look-up for that, not one per subscriber. A replay
+reserves the topic in the same way, also for a connection that gets on it only while the replay is written.
+Spec: wire 5.1 and 6.4.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def _nothing() -> None:
 
 
 class Hold:
-    """Frames of one topic kept back from one connection until its stream has answered."""
+    """Frames of one topic kept back from one connection until its stream has answered or its replay has ended."""
 
     __slots__ = ("frames", "limit", "overflowed")
 
@@ -55,6 +56,11 @@ class Hold:
         self.frames.clear()
         self.overflowed = False
 
+    def take_over(self, other: Hold) -> None:
+        """Go on with what `other` kept."""
+        self.frames, other.frames = other.frames, []
+        self.overflowed = self.overflowed or other.overflowed
+
 
 class Subscriptions:
     """The index from topic to connections; each connection carries the other direction in `all_topics`.
@@ -63,7 +69,7 @@ class Subscriptions:
     changes hands, `settle` writes it.
     """
 
-    __slots__ = ("_held", "_topics", "_total", "busy", "settle")
+    __slots__ = ("_held", "_reserved", "_topics", "_total", "busy", "settle")
 
     def __init__(self) -> None:
         #: Topics with publishes that the turn outbox has not written yet; it fills and empties this.
@@ -71,6 +77,8 @@ class Subscriptions:
         self.settle: Callable[[], None] = _nothing
         self._topics: dict[str, dict[Connection, None]] = {}
         self._held: dict[str, dict[Connection, Hold]] = {}
+        #: Holds of replays that are being written, members of the topic or not.
+        self._reserved: dict[str, dict[Connection, Hold]] = {}
         self._total = 0
 
     @property
@@ -113,7 +121,12 @@ class Subscriptions:
         if topic in self.busy:
             self.settle()
         connection.all_topics.add(topic)
-        self._topics.setdefault(topic, {})[connection] = None
+        reserved = self._reserved.get(topic, {}).get(connection) if self._reserved else None
+        if reserved is None:
+            self._topics.setdefault(topic, {})[connection] = None
+        else:
+            reserved.restart()  # what was published before is not owed
+            self._held.setdefault(topic, {})[connection] = reserved
         self._total += 1
         return True
 
@@ -140,11 +153,19 @@ class Subscriptions:
         holds = self._held.get(topic)
         return holds.get(connection) if holds else None
 
+    def is_loading(self, connection: Connection, topic: str) -> bool:
+        """Return whether frames are held back for a request other than a replay."""
+        hold = self.held_by(connection, topic)
+        return hold is not None and hold is not self._reserved.get(topic, {}).get(connection)
+
     def hold(self, connection: Connection, topic: str) -> Hold:
         """Keep frames of `topic` back from `connection`, which is on it, until `release`."""
         if topic in self.busy:
             self.settle()
         hold = Hold()
+        reserved = self.held_by(connection, topic)
+        if reserved is not None:  # of a replay: the request that comes now ends later, or hands back
+            hold.take_over(reserved)
         self._drop(self._topics, topic, connection)
         self._held.setdefault(topic, {})[connection] = hold
         return hold
@@ -152,16 +173,39 @@ class Subscriptions:
     def release(self, connection: Connection, topic: str, hold: Hold) -> None:
         """Write what was held for `connection`, in order, and deliver to it directly from now on.
 
-        Does nothing when `hold` ended meanwhile: the connection left the topic, and perhaps took it anew.
+        Does nothing when `hold` ended meanwhile: the connection left the topic, and perhaps took it anew. While a
+        replay of the topic is written, it is that one which keeps the frames from here on.
         """
         if self.held_by(connection, topic) is not hold:
             return
         if topic in self.busy:
             self.settle()
+        reserved = self._reserved.get(topic, {}).get(connection) if self._reserved else None
+        if reserved is not None and reserved is not hold:
+            reserved.take_over(hold)
+            self._held[topic][connection] = reserved
+            return
         self._drop(self._held, topic, connection)
         self._topics.setdefault(topic, {})[connection] = None
         for frame in hold.frames:
             connection.queue(frame)
+
+    def reserve(self, connection: Connection, topic: str) -> Hold | None:
+        """Keep frames of `topic` back from `connection`, on it or not, until `unreserve`: a replay is written.
+
+        Returns `None` when another replay of the topic to this connection is under way.
+        """
+        if connection in self._reserved.get(topic, {}):
+            return None
+        member = topic in connection.all_topics
+        hold = self.hold(connection, topic) if member and self.held_by(connection, topic) is None else Hold()
+        self._reserved.setdefault(topic, {})[connection] = hold
+        return hold
+
+    def unreserve(self, connection: Connection, topic: str, hold: Hold) -> None:
+        """End a reservation; what it kept is written now, unless a stream of the topic is still loading."""
+        self._drop(self._reserved, topic, connection)
+        self.release(connection, topic, hold)
 
     @staticmethod
     def _drop(
