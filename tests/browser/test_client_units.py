@@ -14,9 +14,14 @@ UNIT = Path(__file__).parent / "unit"
 TIMEOUT = 120
 ITEMS = {
     "calls.test.mjs": ("LIVE-176", "LIVE-177", "LIVE-178", "LIVE-179", "LIVE-181"),
+    "catchup.test.mjs": ("LIVE-206",),
+    "devtools.test.mjs": ("LIVE-179",),
     "frames.test.mjs": ("WIRE-116", "LIVE-190", "LIVE-202"),
+    "hostile.test.mjs": ("LIVE-190",),
     "merge.test.mjs": ("WIRE-103",),
+    "network.test.mjs": ("WIRE-115",),
     "optimistic.test.mjs": ("LIVE-185", "LIVE-186", "LIVE-187"),
+    "plugins.test.mjs": ("LIVE-201",),
     "queues.test.mjs": ("WIRE-117", "LIVE-180"),
     "status.test.mjs": ("WIRE-115",),
     "stores.test.mjs": ("LIVE-175", "LIVE-188"),

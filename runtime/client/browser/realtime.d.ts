@@ -54,6 +54,7 @@ export type FrameworkErrorCode =
   | "RATE_LIMITED"
   | "SERVICE_UNAVAILABLE"
   | "STALE"
+  | "STREAM_ERROR"
   | "TIMEOUT"
   | "UNAUTHENTICATED"
   | "UNKNOWN"
@@ -119,7 +120,7 @@ export interface ConnectOptions {
 export interface ConfigureOptions extends Omit<ConnectOptions, "path"> {
   /** The connection is back; not called for the first one. */
   onConnect?: () => void;
-  /** An open connection was lost. */
+  /** An open connection was lost, for a while or for good; not called after `close()`. */
   onDisconnect?: () => void;
   /** Awaited before each attempt after the first, at most 30 s. */
   beforeReconnect?: () => unknown;
@@ -157,6 +158,8 @@ export interface TopicEvent<T = any> {
   topic: string;
   event: string;
   data: T;
+  /** The number of the event; only from `onReplay`. */
+  seq?: number;
 }
 
 /** One WebSocket after the other to one address, until it fails for good. */
@@ -169,7 +172,7 @@ export interface Connection {
   readonly isFailed: boolean;
   /** Bytes that wait in the socket. */
   readonly bufferedAmount: number;
-  /** Settles when the connection is open; rejects when it fails for good. */
+  /** Settles when the connection is open or suspended; rejects when it fails for good. */
   ready(): Promise<void>;
   /** Send a frame now or drop it; tells whether it was sent. */
   send(frame: unknown): boolean;
@@ -316,12 +319,78 @@ export function combine<A, B, C, D, R>(
 ): Store<R>;
 export function combine(...parts: [StoreLike<any>, StoreLike<any>, ...any[]]): Store<any>;
 
+// ---------------------------------------------------------------- plugins of the server
+
+/** Options of a store that forgets. */
+export interface AgeOptions {
+  /** Milliseconds after which an entry goes that was not heard of. Default 0: never. */
+  maxAge?: number;
+}
+export interface Cursor<Data = any, User = any> {
+  user: User;
+  data: Data;
+}
+/** The last event of a group. */
+export interface GroupStore extends Store<TopicEvent | null> {
+  readonly members: Store<Array<{ role: string }>>;
+}
+export interface Channel<Events extends string = string> {
+  readonly topic: string;
+  /** The last event of this name, or of any. */
+  on(event?: Events): Store<TopicEvent | null>;
+}
+
+/** The data of those present on a topic. */
+export function presence<Data = any>(topic: string, options?: AgeOptions): Store<Data[]>;
+/** The cursors on a topic by key; a new `Map` at each change. */
+export function cursor<Data = any, User = any>(topic: string, options?: AgeOptions): Store<Map<string, Cursor<Data, User>>>;
+/** The last event of a group and its members. */
+export function group(name: string): GroupStore;
+/** A topic whose events have names; with `events`, a name that is not among them is an error. */
+export function channel<Events extends string = string>(topic: string, events?: readonly Events[]): Channel<Events>;
+/** The events of a topic after number `since` that the server keeps, then the live ones; `truncated` if not all were kept. */
+export function onReplay(topic: string, options?: { since?: number }): Store<TopicEvent | null>;
+
 // ---------------------------------------------------------------- pushes and signals
 
 /** Answer requests of the server; the newest handler of an event counts. */
 export function onPush(event: string, handler: (data: any) => unknown): Unsubscribe;
 /** Listen to the signals of a user. */
 export function onSignal(userId: string, handler: (event: string, data: any) => void): Unsubscribe;
+
+// ---------------------------------------------------------------- assertions and devtools
+
+/** Count and log that something is not as it must be; never throws. */
+export function assert(condition: unknown, category: string, context?: Record<string, unknown>): void;
+/** How often each category of `assert` failed. */
+export function getAssertionCounters(): Record<string, number>;
+
+/** What happened lately; values under keys that look like secrets are left out. */
+export interface Devtools {
+  /** Keys, in lower case, whose values are not kept. */
+  readonly redactKeys: Set<string>;
+  isPaused: boolean;
+  /** Calls without an answer, by id. */
+  readonly pending: Map<string, { path: string; args: any; startedAt: number }>;
+  /** The last 50 answers; durations in milliseconds. */
+  readonly calls: Array<{ path: string; args: any; ok: boolean; result: any; duration: number }>;
+  /** The last 100 calls of `fireAndForget`. */
+  readonly volatile: Array<{ path: string; args: any; at: number; isDropped: boolean }>;
+  readonly volatileDropped: number;
+  /** The last 20 events of each stream, by path. */
+  readonly events: Map<string, Array<{ event: string; data: any; at: number }>>;
+  /** The streams in use. */
+  readonly streams: Array<{
+    path: string;
+    args: unknown[];
+    topic: string | null;
+    status: StreamStatus;
+    error: RpcError | null;
+  }>;
+  clear(): void;
+}
+/** `null` unless the page runs under the dev server. */
+export const __devtools: Devtools | null;
 
 // ---------------------------------------------------------------- what generated modules use
 

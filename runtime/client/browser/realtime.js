@@ -17,7 +17,8 @@
  *
  * Sections: 1 numbers, 2 surroundings, 3 errors, 4 stores, 5 configuration, 6 topics, 7 connection, 8 the current
  * connection, 9 calls, 10 offline queue, 11 RPC stubs and batches, 12 merge rules, 13 stream requests,
- * 14 stream stores, 15 derived stores, 16 pushes, signals, system events.
+ * 14 stream stores, 15 derived stores, 16 stores of plugins, 17 pushes, signals, system events, 18 assertions and
+ * devtools.
  *
  * @module
  */
@@ -30,8 +31,10 @@
 const MAX_INBOUND_CHARS = 1_048_576;
 /** Frames kept while there is no connection; the oldest goes when it is full (wire 7.3). */
 const MAX_QUEUED_FRAMES = 1000;
-/** Topics whose highest `seq` is remembered for resume; the oldest is forgotten beyond it (wire 7.4). */
+/** Topics whose highest `seq` is remembered for resume; the one that was silent longest goes first (wire 7.4). */
 const MAX_SEEN_TOPICS = 10_000;
+/** Topics that a resume frame names: the server looks at no more (wire 8.4). */
+const MAX_RESUME_TOPICS = 1000;
 /** Topics of one `subscribe-batch` frame (wire 7.3). */
 const MAX_BATCH_TOPICS = 200;
 /** Bytes of one `subscribe-batch` frame, and what the frame itself needs of them (wire 7.3). */
@@ -62,6 +65,10 @@ const ZOMBIE_LIMIT_MS = 150_000;
 const SHORT_LIFE_MS = 1000;
 /** Longest wait for the auth preflight and for `beforeReconnect`. */
 const PREPARATION_TIMEOUT_MS = 30_000;
+/** Longest wait for a socket to open; browsers themselves wait up to four minutes. */
+const OPEN_TIMEOUT_MS = 30_000;
+/** Requests of the server that are answered at the same time; further ones are refused. */
+const MAX_RUNNING_ANSWERS = 1000;
 
 const CLOSE_ABNORMAL = 1006;
 const CLOSE_TOO_BIG = 1009;
@@ -71,7 +78,7 @@ const CLOSE_THROTTLED = 4429;
 /** Close codes after which the client never tries again (wire 1.9). */
 const TERMINAL_CLOSE_CODES = new Set([1008, 4401, 4403]);
 
-/** Time limit of a request, and of when a late timer means a sleeping device (wire 4.8). */
+/** Time limit of a request, and when a timer is so late that the device must have slept (wire 4.8, live 27.2). */
 const REQUEST_TIMEOUT_MS = 30_000;
 const SLEEP_THRESHOLD_MS = 90_000;
 const SLEEP_FACTOR = 3;
@@ -103,12 +110,32 @@ const MAX_HISTORY_ITEMS = 200;
 /** Most changes of one stream that may wait for their operation; one more is refused (wire 5.7). */
 export const MAX_OPTIMISTIC_QUEUE_DEPTH = 1000;
 
+/** Stores of presence, cursors, groups and replays that are kept by their arguments, and entries of one of them. */
+const MAX_PLUGIN_STORES = 1000;
+const MAX_PLUGIN_ENTRIES = 100_000;
+/** A store with a `maxAge` looks this many times in it for what is too old. */
+const AGE_CHECKS = 4;
+
+/** What the devtools keep, under the dev server only (live 21.2 and 27.1). */
+const DEVTOOLS_CALLS = 50;
+const DEVTOOLS_PENDING = 1000;
+const DEVTOOLS_EVENTS = 20;
+const DEVTOOLS_VOLATILE = 100;
+const DEVTOOLS_DEPTH = 5;
+const DEVTOOLS_ITEMS = 50;
+/** Categories of assertions that are counted; the counts of further ones are put together. */
+const MAX_ASSERTION_CATEGORIES = 1000;
+
 /** Where the session id is kept, followed by the WebSocket path (wire 7.4). */
 const SESSION_KEY_PREFIX = "svelte-adapter-uws.session.";
 const RPC_TOPIC = "__rpc";
 const BATCH_EVENT = "__batch";
 const REALTIME_TOPIC = "__realtime";
 const SIGNAL_PREFIX = "__signal:";
+const PRESENCE_PREFIX = "__presence:";
+const CURSOR_PREFIX = "__cursor:";
+const GROUP_PREFIX = "__group:";
+const REPLAY_PREFIX = "__replay:";
 const SYSTEM_PREFIX = "__";
 const DEV_FLAG = Symbol.for("realtime.dev");
 
@@ -148,9 +175,12 @@ const counters = {
   volatileDropped: 0,
   oversizedFramesDropped: 0,
   unreadableFramesDropped: 0,
+  /** Frames in whose handling something threw; it was reported. */
+  failedFrames: 0,
   seenTopicsForgotten: 0,
   earlyEventsDropped: 0,
   streamsEvicted: 0,
+  pluginEntriesDropped: 0,
 };
 
 /**
@@ -285,6 +315,12 @@ function announceTraceback(detail) {
   window.dispatchEvent(new CustomEvent("realtime:error", { detail }));
 }
 
+/** What an exception says, whatever was thrown. @param {any} error @returns {string} */
+function messageOf(error) {
+  const message = isObject(error) ? error.message : error;
+  return typeof message === "string" && message !== "" ? message : "the handler failed";
+}
+
 /** @param {any} [failure] why the connection was lost @returns {RpcError} */
 function connectionLost(failure) {
   const why = failure?.code === CLOSE_TOO_BIG ? `: ${TOO_BIG_TEXT}` : " before the answer came";
@@ -375,16 +411,21 @@ class LazyStore {
     this.#read = read;
   }
 
+  /** @returns {boolean} whether anybody listens */
+  get isActive() {
+    return this.#listeners > 0;
+  }
+
   /** @returns {T} */
   get() {
-    if (this.#listeners > 0 || !this.#read) return this.#store.get();
+    if (this.isActive || !this.#read) return this.#store.get();
     return this.#read();
   }
 
   /** @param {(value: T) => void} fn @returns {() => void} */
   subscribe(fn) {
     if (typeof fn !== "function") throw new TypeError("subscribe needs a function that takes the value");
-    if (this.#listeners === 0) this.#stop = this.#start((value) => this.#store.set(value));
+    if (!this.isActive) this.#stop = this.#start((value) => this.#store.set(value));
     this.#listeners++;
     const off = this.#store.subscribe(fn);
     let done = false;
@@ -471,6 +512,8 @@ let socketPath = "/ws";
 export function configure(options = {}) {
   checkOptions("configure", options, DEFAULT_CONFIGURATION);
   checkOptions("configure: offline", options.offline ?? {}, DEFAULT_OFFLINE);
+  checkValues("configure", options);
+  checkValues("configure: offline", options.offline ?? {});
   const before = config;
   config = /** @type {typeof config} */ ({
     ...DEFAULT_CONFIGURATION,
@@ -505,6 +548,34 @@ function checkOptions(where, options, known) {
   for (const name of Object.keys(options)) {
     if (!(name in known)) {
       throw new TypeError(`${where}: unknown option '${name}'; the options are ${Object.keys(known).join(", ")}`);
+    }
+  }
+}
+
+/** The lowest value of each option that is a number. */
+const LEAST_VALUES = new Map(
+  Object.entries({
+    timeout: 1,
+    resumeGraceMs: 0,
+    volatileBackpressureBytes: 0,
+    reconnectInterval: 0,
+    maxReconnectInterval: 0,
+    maxReconnectAttempts: 0,
+    maxQueue: 1,
+    maxAge: 0,
+  })
+);
+const REPLAY_MODES = ["sequential", "concurrent", "batch"];
+
+/** @param {string} where @param {Record<string, any>} options whose names are known */
+function checkValues(where, options) {
+  for (const [name, value] of Object.entries(options)) {
+    const least = LEAST_VALUES.get(name);
+    if (least !== undefined && value !== undefined && !(typeof value === "number" && value >= least)) {
+      throw new RangeError(`${where}: ${name} must be a number from ${least} on, not ${value}`);
+    }
+    if (name === "replay" && value !== undefined && typeof value !== "function" && !REPLAY_MODES.includes(value)) {
+      throw new RangeError(`${where}: replay must be one of ${REPLAY_MODES.join(", ")}, or a function, not ${value}`);
     }
   }
 }
@@ -556,15 +627,15 @@ function preflightAddress(socketUrl, isDefault, auth) {
 // ====================================================================================================
 
 /**
- * @typedef {{topic: string, event: string, data: any}} TopicEvent
- * @typedef {{onEvent: (event: string, data: any) => void, onDenied?: (reason: string) => void}} TopicListener
+ * @typedef {{topic: string, event: string, data: any, seq?: number}} TopicEvent
+ * @typedef {{onEvent: (event: string, data: any, seq?: number) => void, onDenied?: (reason: string) => void}} TopicListener
  */
 
 /** Topics outlive a connection: the next one takes them over. */
 class Topics {
   /** @type {Map<string, Set<TopicListener>>} */
   #listeners = new Map();
-  /** @type {Set<(topic: string, event: string, data: any) => void>} */
+  /** @type {Set<(topic: string, event: string, data: any, seq?: number) => void>} */
   #taps = new Set();
   /** @type {Map<string, number>} */
   #seen = new Map();
@@ -591,7 +662,7 @@ class Topics {
     this.onChange(topic);
   }
 
-  /** See every event of every topic. @param {(topic: string, event: string, data: any) => void} fn */
+  /** See every event of every topic. @param {(topic: string, event: string, data: any, seq?: number) => void} fn */
   tap(fn) {
     this.#taps.add(fn);
     return () => {
@@ -609,13 +680,13 @@ class Topics {
     return [...this.#listeners.keys()].filter((topic) => !isSystemTopic(topic));
   }
 
-  /** @param {string} topic @param {string} event @param {any} data */
-  deliver(topic, event, data) {
-    for (const tap of this.#taps) tap(topic, event, data);
+  /** @param {string} topic @param {string} event @param {any} data @param {number} [seq] */
+  deliver(topic, event, data, seq) {
+    for (const tap of this.#taps) tap(topic, event, data, seq);
     const listeners = this.#listeners.get(topic);
     if (!listeners) return;
     for (const listener of [...listeners]) {
-      if (listeners.has(listener)) callSafely(listener.onEvent, event, data);
+      if (listeners.has(listener)) callSafely(listener.onEvent, event, data, seq);
     }
   }
 
@@ -626,9 +697,9 @@ class Topics {
 
   /** Remember the highest number of a topic; never lower it (wire 7.4). @param {string} topic @param {number} seq */
   see(topic, seq) {
-    const highest = this.#seen.get(topic);
-    if (highest !== undefined && highest >= seq) return;
-    this.#seen.set(topic, seq);
+    const highest = this.#seen.get(topic) ?? seq;
+    this.#seen.delete(topic); // put in again behind the others, so that the first one is the one silent longest
+    this.#seen.set(topic, Math.max(highest, seq));
     if (this.#seen.size <= MAX_SEEN_TOPICS) return;
     for (const oldest of this.#seen.keys()) {
       this.#seen.delete(oldest);
@@ -637,9 +708,12 @@ class Topics {
     }
   }
 
-  /** @returns {Record<string, number> | null} what to put into a resume frame */
+  /** @returns {Record<string, number> | null} for a resume frame: topics in use first, then those heard of last */
   seenNumbers() {
-    return this.#seen.size > 0 ? Object.fromEntries(this.#seen) : null;
+    if (this.#seen.size === 0) return null;
+    const latest = [...this.#seen].reverse();
+    if (latest.length > MAX_RESUME_TOPICS) latest.sort(([a], [b]) => Number(this.isWanted(b)) - Number(this.isWanted(a)));
+    return Object.fromEntries(latest.slice(0, MAX_RESUME_TOPICS));
   }
 }
 
@@ -671,12 +745,20 @@ function topicChunks(topics) {
 /** What is said once per microtask: first changes of topics, then stream requests, in this order (wire 7.5). */
 const turn = {
   isScheduled: false,
+  /** What is to be sent behind the changes of topics. @type {Array<() => void>} */
+  waiting: [],
+  /** @param {() => void} fn */
+  afterTopics(fn) {
+    turn.waiting.push(fn);
+    turn.schedule();
+  },
   schedule() {
     if (turn.isScheduled) return;
     turn.isScheduled = true;
     queueMicrotask(() => {
       turn.isScheduled = false;
       currentConnection?.flushTopics();
+      for (const fn of turn.waiting.splice(0)) callSafely(fn);
       streamRequests.flush();
     });
   },
@@ -742,7 +824,10 @@ class Connection {
   #socket = null;
   #isOpen = false;
   #hasFailed = false;
+  /** How far the backoff has come; a throttling server moves it (wire 7.2). */
   #attempt = 0;
+  /** Attempts since the connection was open. */
+  #tries = 0;
   #quickRetries = 0;
   /** Changes with every attempt; an answer that belongs to an earlier one is ignored. */
   #generation = 0;
@@ -750,11 +835,17 @@ class Connection {
   /** @type {unknown} */
   #retryTimer = null;
   /** @type {unknown} */
+  #openTimer = null;
+  /** @type {unknown} */
   #zombieTimer = null;
   #openedAt = 0;
   #lastMessageAt = 0;
   #shortLives = 0;
   #ref = 0;
+  /** Requests of the server whose handler still runs. */
+  #answers = 0;
+  /** The server refused a frame for its size: it may have been the resume frame. */
+  #wasTooBig = false;
   /** Topics whose listeners changed since the last flush. @type {Set<string>} */
   #changedTopics = new Set();
   /** Topics this socket was told about. @type {Set<string>} */
@@ -919,20 +1010,32 @@ class Connection {
     try {
       socket = new WebSocket(this.#settings.url.href);
     } catch (error) {
-      console.error("[realtime] the socket could not be made:", error);
-      this.#scheduleRetry(this.#nextDelay());
+      this.#socketNotMade(error);
       return;
     }
     this.#socket = socket;
+    this.#openTimer = __environment.setTimeout(() => this.#giveUp("the server does not answer"), OPEN_TIMEOUT_MS);
     socket.onopen = () => this.#opened();
     socket.onmessage = (message) => this.#received(message.data);
     socket.onclose = (close) => this.#lost(close.code, close.reason ?? "");
     socket.onerror = () => {}; // a close event follows and says more
   }
 
+  /** The browser does not let us: the status stays `connecting`, and it is tried again (wire 7.1). @param {unknown} error */
+  #socketNotMade(error) {
+    console.error("[realtime] the socket could not be made:", error);
+    if (this.#isExhausted()) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#fail({ kind: "ws-close", class: "EXHAUSTED", code: CLOSE_ABNORMAL, reason });
+      return;
+    }
+    this.#scheduleRetry(this.#nextDelay());
+  }
+
   #opened() {
     this.#isOpen = true;
-    this.#attempt = 0;
+    this.#attempt = this.#tries = 0;
+    this.#clearOpenTimer();
     this.#openedAt = this.#lastMessageAt = __environment.now();
     this.#zombieTimer = __environment.setInterval(() => this.#checkZombie(), ZOMBIE_CHECK_MS);
     this.#writeOpeningBlock();
@@ -944,7 +1047,8 @@ class Connection {
   #writeOpeningBlock() {
     this.#write('{"type":"hello","caps":["batch"]}');
     const sessionId = this.#readSession();
-    const lastSeenSeqs = this.#topics.seenNumbers();
+    const lastSeenSeqs = this.#wasTooBig ? null : this.#topics.seenNumbers();
+    this.#wasTooBig = false;
     if (sessionId && lastSeenSeqs) this.#write(JSON.stringify({ type: "resume", sessionId, lastSeenSeqs }));
     this.#subscribeBatch(this.#topics.wireTopics());
     const queue = this.#queue;
@@ -963,7 +1067,8 @@ class Connection {
       this.#fail(failure);
       return;
     }
-    if (code === CLOSE_TOO_BIG) console.warn(`[realtime] the server closed the connection: ${TOO_BIG_TEXT}`);
+    this.#wasTooBig = code === CLOSE_TOO_BIG;
+    if (this.#wasTooBig) console.warn(`[realtime] the server closed the connection: ${TOO_BIG_TEXT}`);
     if (kind === "THROTTLE") this.#attempt = Math.max(this.#attempt, THROTTLE_FLOOR_ATTEMPT);
     this.#retryLater(failure, code === CLOSE_SERVICE_RESTART);
   }
@@ -987,7 +1092,7 @@ class Connection {
     this.failure.set(failure);
     this.#setStatus("disconnected");
     if (generation !== this.#generation) return;
-    if (this.#attempt >= this.#settings.maxReconnectAttempts) {
+    if (this.#isExhausted()) {
       this.#fail({ ...failure, class: "EXHAUSTED" });
       return;
     }
@@ -997,6 +1102,11 @@ class Connection {
       return;
     }
     this.#scheduleRetry(this.#nextDelay());
+  }
+
+  /** @returns {boolean} whether no further attempt is allowed */
+  #isExhausted() {
+    return this.#tries >= this.#settings.maxReconnectAttempts;
   }
 
   /** @returns {number} the wait before the next attempt, which it counts (wire 7.2) */
@@ -1010,6 +1120,7 @@ class Connection {
   /** @param {number} delay */
   #scheduleRetry(delay) {
     this.#cancelRetry();
+    this.#tries++;
     this.#retryTimer = __environment.setTimeout(() => this.#beginAttempt(), delay);
   }
 
@@ -1039,9 +1150,15 @@ class Connection {
     this.#socket = null;
     this.#isOpen = false;
     this.#subscribed.clear();
+    this.#clearOpenTimer();
     if (this.#zombieTimer !== null) __environment.clearInterval(this.#zombieTimer);
     this.#zombieTimer = null;
     if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
+  }
+
+  #clearOpenTimer() {
+    if (this.#openTimer !== null) __environment.clearTimeout(this.#openTimer);
+    this.#openTimer = null;
   }
 
   /** @param {Status} status */
@@ -1058,7 +1175,7 @@ class Connection {
     const status = this.status.get();
     if (isPageHidden()) {
       if (status === "open") this.#setStatus("suspended");
-    } else if (this.#isOpen) {
+    } else if (this.#isOpen && !this.#checkZombie()) {
       if (status === "suspended") this.#setStatus("open");
     } else {
       this.#connectNow();
@@ -1068,15 +1185,25 @@ class Connection {
   /** Something happened that makes waiting pointless: the page is seen again, the device has a network again. */
   #connectNow() {
     if (this.#isOpen || this.isFailed) return;
-    this.#attempt = 0;
+    this.#attempt = this.#tries = 0;
     if (this.#retryTimer !== null) this.#beginAttempt();
   }
 
-  /** A line that is silent for too long is dead, whatever the socket says (wire 1.8). */
+  /**
+   * A line that is silent for too long is dead, whatever the socket says (wire 1.8). Asked regularly, and when the
+   * page is seen again: the device may have slept.
+   * @returns {boolean} whether it was dead
+   */
   #checkZombie() {
-    if (__environment.now() - this.#lastMessageAt <= ZOMBIE_LIMIT_MS) return;
+    const isDead = __environment.now() - this.#lastMessageAt > ZOMBIE_LIMIT_MS;
+    if (isDead) this.#giveUp("no message for too long");
+    return isDead;
+  }
+
+  /** Take a socket for lost that does not say so itself. @param {string} reason */
+  #giveUp(reason) {
     const socket = this.#socket;
-    this.#lost(CLOSE_ABNORMAL, "no message for too long");
+    this.#lost(CLOSE_ABNORMAL, reason);
     socket?.close();
   }
 
@@ -1147,7 +1274,12 @@ class Connection {
       counters.unreadableFramesDropped++;
       return;
     }
-    if (isObject(frame)) this.#dispatch(frame);
+    try {
+      if (isObject(frame)) this.#dispatch(frame);
+    } catch (error) {
+      counters.failedFrames++; // whatever a server sends, the next frame is handled
+      reportException(error);
+    }
   }
 
   /** @param {Record<string, any>} frame */
@@ -1187,9 +1319,10 @@ class Connection {
   /** @param {Record<string, any>} envelope */
   #dispatchEnvelope({ topic, event, data, seq }) {
     if (typeof topic !== "string") return;
-    if (typeof seq === "number") this.#topics.see(topic, seq);
+    const number = Number.isSafeInteger(seq) && seq >= 0 ? seq : undefined;
+    if (number !== undefined) this.#topics.see(topic, number);
     this.#handlers.onEnvelope(topic, event, data);
-    this.#topics.deliver(topic, event, data);
+    this.#topics.deliver(topic, event, data, number);
   }
 
   /** @param {Record<string, any>} frame */
@@ -1205,10 +1338,17 @@ class Connection {
     const reply = (/** @type {object} */ body) => {
       if (this.#socket === socket) this.send({ type: "reply", ref, ...body });
     };
-    this.#handlers.onRequest(event, data).then(
-      (result) => reply({ data: result === undefined ? null : result }),
-      (error) => reply({ error: String(error?.message ?? error) })
-    );
+    if (this.#answers >= MAX_RUNNING_ANSWERS) {
+      reply({ error: "too many requests are being answered" });
+      return;
+    }
+    this.#answers++;
+    this.#handlers
+      .onRequest(event, data)
+      .then((result) => reply({ data: result === undefined ? null : result })) // throws for what has no JSON form
+      .catch((error) => reply({ error: messageOf(error) }))
+      .catch(reportException)
+      .finally(() => this.#answers--);
   }
 
   // ---------------------------------------------------------------- session
@@ -1304,6 +1444,7 @@ export function connect(options) {
   if (options !== undefined) {
     const { url, auth, reconnectInterval, maxReconnectInterval, maxReconnectAttempts } = DEFAULT_CONFIGURATION;
     checkOptions("connect", options, { url, auth, reconnectInterval, maxReconnectInterval, maxReconnectAttempts, path: 0 });
+    checkValues("connect", options);
     connectOptions = options;
   }
   if (currentConnection && !currentConnection.isFailed) return currentConnection;
@@ -1366,8 +1507,8 @@ function mirror(connection, name, target) {
 function replaceConnection() {
   const old = currentConnection;
   currentConnection = null;
-  old?.close();
   calls.rejectAll(connectionLost());
+  old?.close();
   statusStore.set("disconnected");
   tryToConnect();
 }
@@ -1388,13 +1529,16 @@ function usableConnection() {
 
 /** @param {Status} next @param {Status} previous */
 function connectionChanged(next, previous) {
+  const wasOpen = previous === "open" || previous === "suspended";
+  const why = currentConnection?.failure.get() ?? null;
   if (next === "failed") {
     connectionEnded();
+    if (wasOpen && why !== null) callSafely(config.onDisconnect); // not when the app itself closed it
   } else if (next === "disconnected") {
     offlineQueue.connectionLost();
     streamRegistry.connectionLost();
-    calls.rejectAll(connectionLost(currentConnection?.failure.get()));
-    if (previous === "open" || previous === "suspended") callSafely(config.onDisconnect);
+    calls.rejectAll(connectionLost(why));
+    if (wasOpen) callSafely(config.onDisconnect);
   } else if (next === "open" || (next === "suspended" && previous === "connecting")) {
     connectionOpened(previous);
   }
@@ -1451,7 +1595,9 @@ export function onDerived(topicOf, store) {
       if (next === topic) return;
       leave();
       topic = next;
-      leave = next === null ? () => {} : on(next).subscribe(set);
+      leave = () => {};
+      if (next === null) set(null);
+      else leave = on(next).subscribe(set);
     });
     return () => {
       endSubscription(offStore);
@@ -1478,10 +1624,12 @@ class Calls {
   /**
    * Make a place for a reply. Whoever calls it sends the frame.
    * @param {string} path
+   * @param {string} [args] encoded, for the devtools
    * @returns {{id: string, promise: Promise<any>}} the promise gives the whole reply
    */
-  open(path) {
+  open(path, args = "[]") {
     const id = this.#nextId();
+    __devtools?.callSent(id, path, JSON.parse(args));
     const promise = new Promise((resolve, reject) => {
       this.#pending.set(id, { id, path, resolve, reject, timer: null });
     });
@@ -1498,13 +1646,15 @@ class Calls {
    * Start one timer for one or several calls.
    * @param {string[]} ids
    * @param {number} timeoutMs
-   * @param {string} what the start of the message: "RPC 'todos/add'"
+   * @param {string} text the message of the error
+   * @param {number} sleepMs how late the timer may fire at most; later than that the device slept (live 27.2)
    */
-  startTimer(ids, timeoutMs, what) {
+  startTimer(ids, timeoutMs, text, sleepMs) {
     const startedAt = __environment.now();
     const timer = { handle: /** @type {unknown} */ (null), waiting: ids.length };
     timer.handle = __environment.setTimeout(() => {
-      const error = timeoutError(what, timeoutMs, __environment.now() - startedAt);
+      const hasSlept = __environment.now() - startedAt > sleepMs;
+      const error = hasSlept ? connectionLost() : new RpcError("TIMEOUT", text);
       for (const id of ids) this.fail(id, error);
     }, timeoutMs);
     for (const id of ids) {
@@ -1517,13 +1667,17 @@ class Calls {
   settle(id, reply) {
     const call = this.#take(id);
     if (!call) return;
+    __devtools?.callSettled(id, reply?.ok === true, reply?.ok === true ? reply.data : reply);
     if (reply?.ok === true) call.resolve(reply);
     else call.reject(errorFromReply(call.path, reply));
   }
 
   /** @param {string} id @param {Error} error */
   fail(id, error) {
-    this.#take(id)?.reject(error);
+    const call = this.#take(id);
+    if (!call) return;
+    __devtools?.callSettled(id, false, { error: error.message });
+    call.reject(error);
   }
 
   /** Forget a call: its reply will be ignored and its promise never settles. @param {string} id */
@@ -1549,15 +1703,21 @@ class Calls {
 const calls = new Calls();
 
 /**
- * A timer that fires far too late means that the device slept, and the answer is lost (wire 7.5).
- * @param {string} what
+ * How long after its start the timer of a single call is still believed: three times its limit, at least 90 s.
  * @param {number} timeoutMs
- * @param {number} elapsed
- * @returns {RpcError}
+ * @returns {number}
  */
-function timeoutError(what, timeoutMs, elapsed) {
-  if (elapsed > Math.max(SLEEP_FACTOR * timeoutMs, SLEEP_THRESHOLD_MS)) return connectionLost();
-  return new RpcError("TIMEOUT", `${what} timed out after ${timeoutMs / 1000}s`);
+function callSleepLimit(timeoutMs) {
+  return Math.max(SLEEP_FACTOR * timeoutMs, SLEEP_THRESHOLD_MS);
+}
+
+/**
+ * The same for batches and streams: 90 s, unless the limit itself is as long.
+ * @param {number} timeoutMs
+ * @returns {number}
+ */
+function sleepLimit(timeoutMs) {
+  return timeoutMs < SLEEP_THRESHOLD_MS ? SLEEP_THRESHOLD_MS : SLEEP_FACTOR * timeoutMs;
 }
 
 /** @param {string} event @param {any} data */
@@ -1609,8 +1769,9 @@ function encodeCall({ rpc, id, ...rest }, args) {
  */
 function sendCall(path, args, { idempotencyKey, timeout }) {
   const connection = usableConnection();
-  const { id, promise } = calls.open(path);
-  calls.startTimer([id], timeout ?? config.timeout, `RPC '${path}'`);
+  const { id, promise } = calls.open(path, args);
+  const limit = timeout ?? config.timeout;
+  calls.startTimer([id], limit, `RPC '${path}' timed out after ${limit / 1000}s`, callSleepLimit(limit));
   const frame = encodeCall({ rpc: path, id, idempotencyKey }, args);
   connection.sendQueued(frame, () => calls.fail(id, queueFull()));
   return promise.then((reply) => reply.data);
@@ -1633,6 +1794,7 @@ function queueFull() {
 class OfflineQueue {
   enabled = false;
   #isLost = false;
+  #isRunning = false;
   /** @type {OfflineCall[]} */
   #waiting = [];
 
@@ -1653,7 +1815,7 @@ class OfflineQueue {
    * @returns {Promise<any>}
    */
   add(path, args, encodedArgs, options) {
-    if (this.#waiting.length >= Math.max(1, config.offline.maxQueue)) {
+    while (this.#waiting.length >= config.offline.maxQueue) {
       this.#waiting.shift()?.reject(new RpcError("QUEUE_FULL", "Too many calls were made offline; this was the oldest"));
     }
     return new Promise((resolve, reject) => {
@@ -1672,12 +1834,10 @@ class OfflineQueue {
   /** The connection is back: run what waited, as `offline.replay` says. */
   replay() {
     this.#isLost = false;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    if (waiting.length === 0) return;
-    const chosen = this.#choose(waiting.filter((call) => this.#isWelcome(call)));
-    const size = ["concurrent", "batch"].includes(/** @type {any} */ (config.offline.replay)) ? OFFLINE_CONCURRENCY : 1;
-    this.#run(chosen, size);
+    if (this.#waiting.length === 0) return;
+    this.#waiting = this.#choose(this.#waiting.filter((call) => this.#isWelcome(call)));
+    const isConcurrent = config.offline.replay === "concurrent" || config.offline.replay === "batch";
+    if (!this.#isRunning) this.#run(isConcurrent ? OFFLINE_CONCURRENCY : 1);
   }
 
   /** @param {OfflineCall} call @returns {boolean} */
@@ -1699,22 +1859,24 @@ class OfflineQueue {
     const entries = new Map(waiting.map((call) => [{ path: call.path, args: call.args, queuedAt: call.queuedAt }, call]));
     let picked = [...entries.keys()];
     try {
-      picked = strategy(picked);
+      picked = [...strategy(picked)];
     } catch (error) {
       reportException(error);
     }
-    const chosen = picked.flatMap((entry) => entries.get(entry) ?? []);
+    const chosen = new Set(picked.flatMap((entry) => entries.get(entry) ?? []));
     for (const call of waiting) {
-      if (!chosen.includes(call)) call.reject(new RpcError("STALE", `The offline call '${call.path}' was left out`));
+      if (!chosen.has(call)) call.reject(new RpcError("STALE", `The offline call '${call.path}' was left out`));
     }
-    return chosen;
+    return [...chosen];
   }
 
-  /** @param {OfflineCall[]} waiting @param {number} size how many at a time */
-  async #run(waiting, size) {
-    for (let start = 0; start < waiting.length; start += size) {
-      await Promise.all(waiting.slice(start, start + size).map((call) => this.#send(call)));
+  /** When the connection is lost in the middle, the calls that were not sent go on waiting. @param {number} size */
+  async #run(size) {
+    this.#isRunning = true;
+    while (this.#waiting.length > 0 && !this.#isLost) {
+      await Promise.all(this.#waiting.splice(0, size).map((call) => this.#send(call)));
     }
+    this.#isRunning = false;
   }
 
   /** @param {OfflineCall} call */
@@ -1854,7 +2016,9 @@ function fireAndForget(path, args) {
   tryToConnect();
   const frame = encodeCall({ rpc: path }, encodeArgs(path, args));
   const connection = currentConnection;
-  if (!connection?.isOpen || connection.bufferedAmount > config.volatileBackpressureBytes) dropVolatile(path);
+  const isDropped = !connection?.isOpen || connection.bufferedAmount > config.volatileBackpressureBytes;
+  __devtools?.volatileSent(path, args, isDropped);
+  if (isDropped) dropVolatile(path);
   else connection.send(frame);
 }
 
@@ -1909,7 +2073,7 @@ class BatchCollector {
     } catch (error) {
       return Promise.reject(error);
     }
-    const { id, promise: reply } = calls.open(path);
+    const { id, promise: reply } = calls.open(path, encoded);
     const promise = reply.then((whole) => whole.data);
     promise.catch(() => {}); // the batch's own promise reports it
     this.calls.push({ id, promise, text: encodeCall({ rpc: path, id, idempotencyKey }, encoded) });
@@ -1973,7 +2137,7 @@ function collectCalls(fn) {
 function sendBatch(collector, sequential) {
   const connection = usableConnection();
   const ids = collector.calls.map((call) => call.id);
-  calls.startTimer(ids, config.timeout, "Batch");
+  calls.startTimer(ids, config.timeout, "Batch timed out", sleepLimit(config.timeout));
   connection.sendQueued(encodeBatch(collector.calls, sequential), () => collector.rejectAll(queueFull()));
 }
 
@@ -2218,9 +2382,9 @@ class MergedValue {
 
 /**
  * Leave out events that a later one of the same frame makes pointless (wire 5.6).
- * @param {Array<{event: string, data: any}>} events
+ * @param {LiveEvent[]} events
  * @param {MergedValue} rules
- * @returns {Array<{event: string, data: any}>}
+ * @returns {LiveEvent[]}
  */
 function coalesced(events, rules) {
   if (!rules.isKeyed || events.length < 2) return events;
@@ -2292,9 +2456,10 @@ const streamRequests = {
   send(path, args, fields) {
     usableConnection();
     const { id, promise } = calls.open(path);
-    const text = encodeCall({ rpc: path, id, stream: true, ...fields }, args);
-    const entry = /** @type {StreamRequest} */ ({ id, text, unsend: null, isAlone: true });
-    calls.startTimer([id], config.timeout, `Stream '${path}'`);
+    const frame = encodeCall({ rpc: path, id, stream: true, ...fields }, args);
+    const entry = /** @type {StreamRequest} */ ({ id, text: frame, unsend: null, isAlone: true });
+    const text = `Stream '${path}' timed out after ${config.timeout / 1000}s`;
+    calls.startTimer([id], config.timeout, text, sleepLimit(config.timeout));
     streamRequests.waiting.push(entry);
     turn.schedule();
     // A request that was not sent yet is not sent later: the stream asks anew when the connection is back.
@@ -2337,6 +2502,8 @@ const streamRequests = {
  * @typedef {"loading" | "connected" | "reconnecting" | "error"} StreamStatus
  * @typedef {{event: string, data: any} | ((draft: any) => any)} Change
  * @typedef {{change: Change, confirmKey: any, isCovered: boolean}} PendingChange
+ * @typedef {{event: string, data: any, seq?: number}} LiveEvent
+ * @typedef {"nothing" | "delta" | "replay" | "whole"} ReplyKind
  */
 
 /** Which streams have subscribers: told about the connection, and counted for `quiescent`. */
@@ -2396,8 +2563,10 @@ class StreamStore {
   #server = new MergedValue();
   /** @type {PendingChange[]} */
   #pending = [];
-  /** @type {Array<{event: string, data: any}>} */
+  /** What came and was not applied yet. @type {LiveEvent[]} */
   #events = [];
+  /** From a reconnect to the answer, events wait: the answer has what was missed before them. */
+  #isHolding = false;
   #history = new History();
 
   #isActive = false;
@@ -2414,6 +2583,8 @@ class StreamStore {
   #graceTimer = null;
   /** @type {number | undefined} */
   #seq = undefined;
+  /** Every event up to this number was applied. @type {number | undefined} */
+  #applied = undefined;
   /** @type {unknown} */
   #version = undefined;
   /** @type {unknown} */
@@ -2471,6 +2642,12 @@ class StreamStore {
   /** @returns {boolean} whether anybody is subscribed */
   get isActive() {
     return this.#isActive;
+  }
+
+  /** @returns {{path: string, args: unknown[], topic: string | null, status: StreamStatus, error: RpcError | null}} */
+  get description() {
+    const [status, error] = [this.#statusStore.get(), this.#errorStore.get()];
+    return { path: this.path, args: this.#args, topic: this.#topic, status, error };
   }
 
   /** @returns {boolean} whether it is loading or reconnecting */
@@ -2535,7 +2712,7 @@ class StreamStore {
     this.#isActive = false;
     this.#stopRequest();
     this.#detach();
-    this.flushEvents();
+    this.#releaseEvents();
     streamRegistry.active.delete(this);
     streamRegistry.update();
     if (config.resumeGraceMs > 0) this.#graceTimer = __environment.setTimeout(() => this.#reset(), config.resumeGraceMs);
@@ -2552,7 +2729,7 @@ class StreamStore {
     this.#graceTimer = null;
     this.#loads++;
     this.#retries = 0;
-    this.#seq = this.#version = this.#schemaVersion = this.#cursor = undefined;
+    this.#seq = this.#applied = this.#version = this.#schemaVersion = this.#cursor = undefined;
     this.#hasMore = false;
     this.#pending = [];
     this.#history.clear();
@@ -2571,6 +2748,7 @@ class StreamStore {
 
   /** @param {RpcError} error */
   #setError(error) {
+    this.#releaseEvents();
     this.#errorStore.set(error);
     this.#setStatus("error");
   }
@@ -2580,6 +2758,8 @@ class StreamStore {
     if (this.#request) return;
     this.#setStatus("reconnecting");
     this.#cancelRetry();
+    this.flushEvents();
+    this.#isHolding = this.#leaveTopic !== null && this.#retries < STREAM_FAST_RETRIES;
     this.#retryTimer = __environment.setTimeout(() => {
       this.#retryTimer = null;
       this.#renew();
@@ -2589,6 +2769,7 @@ class StreamStore {
   /** There is nobody to ask until the connection is there again. */
   connectionLost() {
     this.#cancelRetry();
+    this.#releaseEvents();
   }
 
   /** @returns {number} */
@@ -2613,7 +2794,7 @@ class StreamStore {
   }
 
   #forgetPosition() {
-    this.#seq = this.#version = undefined;
+    this.#seq = this.#applied = this.#version = undefined;
   }
 
   #renew() {
@@ -2660,56 +2841,73 @@ class StreamStore {
       },
     };
     this.#request = current;
+    const finish = (/** @type {() => void} */ next) => {
+      early.stop();
+      if (this.#request !== current) return;
+      this.#request = null;
+      next();
+    };
     request.promise.then(
-      (reply) => {
-        early.stop();
-        if (this.#request !== current) return;
-        this.#request = null;
-        this.#accept(reply, early);
-      },
-      (error) => {
-        early.stop();
-        if (this.#request !== current) return;
-        this.#request = null;
-        this.#setError(error);
-      }
+      (reply) => finish(() => this.#acceptSafely(reply, early.events)),
+      (error) => finish(() => this.#setError(error))
     );
+  }
+
+  /** Take a reply over; one that cannot be is an error of the stream. @param {any} reply @param {TopicEvent[]} early */
+  #acceptSafely(reply, early) {
+    try {
+      this.#accept(reply, early);
+    } catch (error) {
+      reportException(error);
+      this.#setError(new RpcError("STREAM_ERROR", `The reply to stream '${this.path}' could not be used`));
+    }
   }
 
   /**
    * Take a reply over, in the order of wire 5.2.
    * @param {any} reply
-   * @param {EarlyEvents} early
+   * @param {TopicEvent[]} early
    */
   #accept(reply, early) {
     this.#retries = 0;
-    this.flushEvents();
+    const held = this.#takeHeldEvents();
     this.#topic = typeof reply.topic === "string" ? reply.topic : null;
     if (typeof reply.seq === "number") this.#seq = reply.seq;
     if (reply.version !== undefined) this.#version = reply.version;
     if (reply.merge !== undefined) this.#server.setRules(reply);
-    this.#takeData(reply);
-    this.#takePaging(reply);
+    const kind = this.#kindOf(reply);
+    const end = endOfReply(kind, reply);
+    this.#applyHeld(held, kind, end);
+    this.#takeData(kind, reply);
+    this.#takePaging(kind, reply);
     this.#isValueForced = false;
+    this.#applied = end;
+    this.#applyEarly(early, end);
     if (this.#topic !== null) this.#attach(this.#topic);
-    this.#applyEarly(early);
     this.#show();
     this.#errorStore.set(null);
     this.#setStatus("connected");
   }
 
-  /** @param {any} reply */
-  #takeData(reply) {
-    if (reply.unchanged === true) return;
-    if (reply.delta === true) this.#takeDelta(reply.data);
-    else if (reply.replay === true) this.#takeReplay(reply);
-    else if ((reply.channel === true || reply.derived === true) && this.#keepsValue()) return;
-    else this.#takeWhole(reply.data);
+  /**
+   * What the data of a reply is: nothing new, changed items, missed events, or the whole value. A channel or derived
+   * stream keeps the value it has, unless its code was reloaded.
+   * @param {any} reply
+   * @returns {ReplyKind}
+   */
+  #kindOf(reply) {
+    if (reply.unchanged === true) return "nothing";
+    if (reply.delta === true) return "delta";
+    if (reply.replay === true) return "replay";
+    const hasValue = !this.#isValueForced && this.#server.value !== undefined && this.#server.value !== null;
+    return (reply.channel === true || reply.derived === true) && hasValue ? "nothing" : "whole";
   }
 
-  /** A channel or derived stream keeps the value it has, unless its code was reloaded. */
-  #keepsValue() {
-    return !this.#isValueForced && this.#server.value !== undefined && this.#server.value !== null;
+  /** @param {ReplyKind} kind @param {any} reply */
+  #takeData(kind, reply) {
+    if (kind === "delta") this.#takeDelta(reply.data);
+    else if (kind === "replay") this.#takeReplay(reply);
+    else if (kind === "whole") this.#takeWhole(reply.data);
   }
 
   /** @param {any} items */
@@ -2721,12 +2919,13 @@ class StreamStore {
     }
   }
 
-  /** @param {any} reply */
+  /** Apply missed events. `latest` would show those twice that had come live before the line broke. @param {any} reply */
   #takeReplay(reply) {
     if (!Array.isArray(reply.data)) return;
+    const applied = this.#server.merge === "latest" ? this.#applied : undefined;
     for (const missed of reply.data) {
       if (!isObject(missed)) continue;
-      this.#server.apply(missed.event, missed.data);
+      if (applied === undefined || !(missed.seq <= applied)) this.#server.apply(missed.event, missed.data);
       if (typeof missed.seq === "number" && typeof reply.seq !== "number") this.#seq = missed.seq;
     }
   }
@@ -2738,9 +2937,9 @@ class StreamStore {
     if (!this.#server.isKeyed) this.#coverPending();
   }
 
-  /** @param {any} reply */
-  #takePaging(reply) {
-    if (reply.unchanged === true || reply.delta === true || reply.replay === true) return;
+  /** @param {ReplyKind} kind @param {any} reply */
+  #takePaging(kind, reply) {
+    if (reply.unchanged === true || kind === "delta" || kind === "replay") return;
     this.#hasMore = reply.hasMore === true;
     this.#cursor = reply.cursor;
     if (reply.schemaVersion !== undefined) this.#schemaVersion = reply.schemaVersion;
@@ -2750,28 +2949,43 @@ class StreamStore {
   #attach(topic) {
     this.#detach();
     this.#leaveTopic = topics.listen(topic, {
-      onEvent: (event, data) => this.#receive(event, data),
+      onEvent: (event, data, seq) => this.#receive(event, data, seq),
       onDenied: (reason) => this.#setError(new RpcError(reason || "FORBIDDEN", `Subscribing to '${topic}' was refused`)),
     });
   }
 
   /**
-   * Events that came between the request and its reply: the server holds them back unless another store of this page
-   * was on the topic already. They are applied in order; `latest` takes only those that the loader did not give.
-   * @param {EarlyEvents} early
+   * What came between the reconnect and the answer: a whole value has it, a replay has what is numbered up to its end.
+   * The rest is applied first, as it came first.
+   * @param {LiveEvent[]} held
+   * @param {ReplyKind} kind
+   * @param {number | undefined} end
    */
-  #applyEarly(early) {
-    for (const { topic, event, data } of early.events) {
-      if (topic !== this.#topic || isEndMarker(data)) continue;
+  #applyHeld(held, kind, end) {
+    for (const { event, data, seq } of held) {
+      this.#confirm(event, data);
+      if (kind !== "whole" && !(kind === "replay" && isUpTo(end, seq))) this.#server.apply(event, data);
+    }
+  }
+
+  /**
+   * Events that came between the request and its reply, if another store of this page is on the topic; otherwise the
+   * server holds them back. They are applied in order; `latest` takes only those that the loader did not give.
+   * @param {TopicEvent[]} early
+   * @param {number | undefined} end
+   */
+  #applyEarly(early, end) {
+    for (const { topic, event, data, seq } of early) {
+      if (topic !== this.#topic || isEndMarker(data) || isUpTo(end, seq)) continue;
       if (this.#server.merge === "latest" && hasEqualItem(this.#server.value, data)) continue;
-      this.#server.apply(event, data);
+      this.#applyEvent({ event, data, seq });
     }
   }
 
   // ---------------------------------------------------------------- live events
 
-  /** @param {string} event @param {any} data */
-  #receive(event, data) {
+  /** @param {string} event @param {any} data @param {number} [seq] */
+  #receive(event, data, seq) {
     if (isEndMarker(data)) {
       if (data.truncated === true) {
         this.#forgetPosition();
@@ -2779,22 +2993,45 @@ class StreamStore {
       }
       return;
     }
-    this.#events.push({ event, data });
-    if (this.#events.length >= MAX_FRAME_EVENTS) this.flushEvents();
-    else frames.schedule(this);
+    __devtools?.eventReceived(this.path, event, data);
+    this.#events.push({ event, data, seq });
+    if (this.#events.length >= MAX_FRAME_EVENTS) this.#releaseEvents();
+    else if (!this.#isHolding) frames.schedule(this);
   }
 
-  /** Apply the events that wait for their frame. */
+  /** Apply the events that wait for their frame; those that wait for an answer go on waiting. */
   flushEvents() {
-    if (this.#events.length === 0) return;
+    if (this.#events.length === 0 || this.#isHolding) return;
     const events = this.#events;
     this.#events = [];
     for (const { event, data } of events) this.#confirm(event, data);
     let hasChanged = false;
-    for (const { event, data } of coalesced(events, this.#server)) {
-      hasChanged = this.#server.apply(event, data) || hasChanged;
-    }
+    for (const event of coalesced(events, this.#server)) hasChanged = this.#applyEvent(event) || hasChanged;
     if (hasChanged) this.#show();
+  }
+
+  /** There is no answer to wait for any more. */
+  #releaseEvents() {
+    this.#isHolding = false;
+    this.flushEvents();
+  }
+
+  /** @returns {LiveEvent[]} what waited for the answer; whatever else was waiting is applied */
+  #takeHeldEvents() {
+    if (!this.#isHolding) {
+      this.flushEvents();
+      return [];
+    }
+    const held = this.#events;
+    this.#events = [];
+    this.#isHolding = false;
+    return held;
+  }
+
+  /** @param {LiveEvent} event @returns {boolean} whether the value changed */
+  #applyEvent({ event, data, seq }) {
+    if (seq !== undefined && this.#applied !== undefined && seq === this.#applied + 1) this.#applied = seq;
+    return this.#server.apply(event, data);
   }
 
   /** Show the server's value with the pending changes on it. */
@@ -2824,6 +3061,7 @@ class StreamStore {
     if (this.#server.apply(event, data)) this.#show();
     return () => {
       this.flushEvents();
+      this.#applied = undefined; // events that came since are undone as well
       this.#server = before.clone();
       this.#show();
     };
@@ -2996,6 +3234,7 @@ class StreamStore {
     }
     if (!this.#history.canMove(step)) return;
     const value = this.#history.move(step);
+    this.#applied = undefined;
     this.#pending = []; // the snapshot is what is to be seen, with nothing on it
     this.#server.replace(value);
     this.#shown.set(this.#server.snapshot());
@@ -3032,6 +3271,23 @@ function shallowCopy(value) {
   return isObject(value) ? { ...value } : value;
 }
 
+/** @param {number | undefined} end @param {number | undefined} seq @returns {boolean} whether an answer has this event */
+function isUpTo(end, seq) {
+  return end !== undefined && seq !== undefined && seq <= end;
+}
+
+/**
+ * The number of the last event that a reply contains, if it says so.
+ * @param {ReplyKind} kind
+ * @param {any} reply
+ * @returns {number | undefined}
+ */
+function endOfReply(kind, reply) {
+  if (typeof reply.seq === "number") return reply.seq;
+  const last = kind === "replay" && Array.isArray(reply.data) ? reply.data.at(-1)?.seq : undefined;
+  return typeof last === "number" ? last : undefined;
+}
+
 /** Event data that ends a replay instead of being merged (wire 5.6). @param {any} data @returns {boolean} */
 function isEndMarker(data) {
   return isObject(data) && !Array.isArray(data) && data.reqId !== undefined;
@@ -3043,7 +3299,10 @@ function hasEqualItem(list, item) {
   return Array.isArray(list) && list.some((known) => JSON.stringify(known) === text);
 }
 
-/** Events that arrive while a stream request is under way; its topic is known only from the reply. */
+/**
+ * Events that arrive while a stream request is under way, whose topic is known only from the reply. Of topics that no
+ * other store is on they are leftovers of an earlier subscription, older than what the reply holds.
+ */
 class EarlyEvents {
   /** @type {TopicEvent[]} */
   events = [];
@@ -3051,13 +3310,13 @@ class EarlyEvents {
   stop;
 
   constructor() {
-    this.stop = topics.tap((topic, event, data) => {
-      if (isSystemTopic(topic)) return;
+    this.stop = topics.tap((topic, event, data, seq) => {
+      if (isSystemTopic(topic) || !topics.isWanted(topic)) return;
       if (this.events.length >= MAX_EARLY_EVENTS) {
         this.events.shift();
         counters.earlyEventsDropped++;
       }
-      this.events.push({ topic, event, data });
+      this.events.push({ topic, event, data, seq });
     });
   }
 }
@@ -3258,15 +3517,406 @@ export function combine(...parts) {
         if (isReady) set(fn(...values));
       })
     );
+    const stop = () => offs.forEach(endSubscription);
     isReady = true;
-    set(fn(...values));
-    return () => offs.forEach(endSubscription);
+    try {
+      set(fn(...values));
+    } catch (error) {
+      stop();
+      throw error;
+    }
+    return stop;
   };
   return new LazyStore(undefined, start, () => fn(...parts.map(peek)));
 }
 
 // ====================================================================================================
-// 16. Pushes, signals, system events
+// 16. Stores of the server's plugins: presence, cursors, groups, channels, replays (wire 6, live 25)
+// ====================================================================================================
+
+/** Stores of plugins by what they were made from. @type {Map<string, any>} */
+const pluginStores = new Map();
+
+/**
+ * @template {object} S
+ * @param {unknown[]} key
+ * @param {() => S} make
+ * @returns {S} the one that was made for this key before, as long as it is remembered
+ */
+function pluginStore(key, make) {
+  const name = JSON.stringify(key);
+  const known = pluginStores.get(name);
+  if (known) return known;
+  for (const [other, store] of pluginStores) {
+    if (pluginStores.size < MAX_PLUGIN_STORES) break;
+    if (!store.isActive) pluginStores.delete(other);
+  }
+  const store = make();
+  if (pluginStores.size < MAX_PLUGIN_STORES) pluginStores.set(name, store);
+  return store;
+}
+
+/** @param {string} call @param {unknown} name */
+function checkName(call, name) {
+  if (typeof name !== "string" || name === "") throw new TypeError(`${call} needs a name, not ${JSON.stringify(name)}`);
+}
+
+/** @param {string} call @param {Record<string, any>} options @returns {number} `maxAge` in milliseconds, 0 for none */
+function maxAgeOf(call, options) {
+  checkOptions(call, options, { maxAge: 0 });
+  const { maxAge = 0 } = options;
+  if (!(maxAge >= 0 && Number.isFinite(maxAge))) throw new RangeError(`${call}: maxAge must be milliseconds, not ${maxAge}`);
+  return maxAge;
+}
+
+/** Values by key, with the time when each was last heard of. */
+class AgingMap {
+  /** @type {Map<string, {value: any, at: number}>} */
+  #entries = new Map();
+
+  /** @param {string} key @param {any} value */
+  set(key, value) {
+    this.#entries.set(key, { value, at: __environment.now() });
+    if (this.#entries.size <= MAX_PLUGIN_ENTRIES) return;
+    for (const oldest of this.#entries.keys()) {
+      this.#entries.delete(oldest);
+      counters.pluginEntriesDropped++;
+      return;
+    }
+  }
+
+  /** @param {string} key */
+  delete(key) {
+    this.#entries.delete(key);
+  }
+
+  clear() {
+    this.#entries.clear();
+  }
+
+  /** Note that a key is still there. @param {string} key */
+  renew(key) {
+    const entry = this.#entries.get(key);
+    if (entry) entry.at = __environment.now();
+  }
+
+  /** Forget what was not heard of for so long. @param {number} age @returns {boolean} whether there was any */
+  dropOlderThan(age) {
+    const before = this.#entries.size;
+    const oldest = __environment.now() - age;
+    for (const [key, { at }] of this.#entries) if (at < oldest) this.#entries.delete(key);
+    return this.#entries.size < before;
+  }
+
+  /** @returns {any[]} */
+  values() {
+    return [...this.#entries.values()].map(({ value }) => value);
+  }
+
+  /** @returns {Map<string, any>} */
+  toMap() {
+    return new Map([...this.#entries].map(([key, { value }]) => [key, value]));
+  }
+}
+
+/**
+ * A store that follows a system topic while somebody listens and shows what an `AgingMap` holds.
+ * @template T
+ * @param {string} topic
+ * @param {number} maxAge
+ * @param {T} idle
+ * @param {(map: AgingMap) => T} view
+ * @param {(map: AgingMap, event: string, data: any) => boolean} apply whether the event changed what is seen
+ * @param {() => () => void} [begin] called for the first listener; returns the end
+ * @returns {LazyStore<T>}
+ */
+function agingStore(topic, maxAge, idle, view, apply, begin = () => () => {}) {
+  return new LazyStore(idle, (set) => {
+    const map = new AgingMap();
+    const show = () => set(view(map));
+    const offTopic = topics.listen(topic, { onEvent: (event, data) => apply(map, event, data) && show() });
+    const look = () => map.dropOlderThan(maxAge) && show();
+    const timer = maxAge > 0 ? __environment.setInterval(look, Math.max(1, maxAge / AGE_CHECKS)) : null;
+    const end = begin();
+    tryToConnect();
+    return () => {
+      if (timer !== null) __environment.clearInterval(timer);
+      offTopic();
+      end();
+    };
+  });
+}
+
+/**
+ * Who is present on a topic: the list of their data. Being there is up to the server: subscribe to the topic itself.
+ * @param {string} topic
+ * @param {{maxAge?: number}} [options] `maxAge`: forget, after so many milliseconds, who is in no heartbeat
+ * @returns {LazyStore<any[]>}
+ */
+export function presence(topic, options = {}) {
+  checkName("presence(topic)", topic);
+  const maxAge = maxAgeOf("presence", options);
+  const make = () => agingStore(PRESENCE_PREFIX + topic, maxAge, [], (map) => map.values(), applyPresence);
+  return pluginStore(["presence", topic, maxAge], make);
+}
+
+/** @param {AgingMap} present @param {string} event @param {any} data @returns {boolean} (wire 6.1) */
+function applyPresence(present, event, data) {
+  if (event === "heartbeat") {
+    if (Array.isArray(data)) for (const key of data) present.renew(key);
+    return false;
+  }
+  if (!isObject(data)) return false;
+  if (event === "presence_state") {
+    present.clear();
+    for (const [key, value] of Object.entries(data)) present.set(key, value);
+    return true;
+  }
+  if (event !== "presence_diff") return false;
+  for (const key of Object.keys(data.leaves ?? {})) present.delete(key);
+  for (const [key, value] of Object.entries(data.joins ?? {})) present.set(key, value);
+  return true;
+}
+
+/**
+ * The cursors on a topic: a `Map` of key to `{user, data}`, a new one at each change. The server is asked for all of
+ * them whenever the connection opens.
+ * @param {string} topic
+ * @param {{maxAge?: number}} [options] `maxAge`: forget a cursor that did not move for so many milliseconds
+ * @returns {LazyStore<Map<string, {user: any, data: any}>>}
+ */
+export function cursor(topic, options = {}) {
+  checkName("cursor(topic)", topic);
+  const maxAge = maxAgeOf("cursor", options);
+  const ask = () => void currentConnection?.send({ type: "cursor-snapshot", topic });
+  const begin = () => statusStore.subscribe((status) => status === "open" && turn.afterTopics(ask));
+  const make = () => agingStore(CURSOR_PREFIX + topic, maxAge, new Map(), (map) => map.toMap(), applyCursor, begin);
+  return pluginStore(["cursor", topic, maxAge], make);
+}
+
+/** @param {AgingMap} cursors @param {string} event @param {any} data @returns {boolean} (wire 6.2) */
+function applyCursor(cursors, event, data) {
+  if (event === "update") return applyCursors(cursors, [data]);
+  if (event === "bulk") return applyCursors(cursors, data);
+  if (event === "remove") {
+    cursors.delete(data?.key);
+    return true;
+  }
+  if (event !== "snapshot" || !Array.isArray(data)) return false;
+  cursors.clear();
+  applyCursors(cursors, data);
+  return true;
+}
+
+/** @param {AgingMap} cursors @param {any} entries @returns {boolean} */
+function applyCursors(cursors, entries) {
+  if (!Array.isArray(entries)) return false;
+  for (const entry of entries) {
+    if (typeof entry?.key === "string") cursors.set(entry.key, { user: entry.user, data: entry.data });
+  }
+  return true;
+}
+
+/**
+ * A group: the store of the last event in it, and in `members` a store of the list of `{role}`.
+ * @param {string} name
+ * @returns {LazyStore<TopicEvent | null> & {members: LazyStore<any[]>}}
+ */
+export function group(name) {
+  checkName("group(name)", name);
+  return pluginStore(["group", name], () => groupStore(name));
+}
+
+/** @param {string} name (wire 6.3) */
+function groupStore(name) {
+  const topic = GROUP_PREFIX + name;
+  const members = new Store(/** @type {any[]} */ ([]));
+  const store = new LazyStore(/** @type {TopicEvent | null} */ (null), (set) => {
+    const off = topics.listen(topic, {
+      onEvent: (event, data) => {
+        members.set(membersAfter(members.get(), event, data));
+        set({ topic, event, data });
+      },
+    });
+    tryToConnect();
+    return () => {
+      off();
+      members.set([]);
+    };
+  });
+  const follow = (/** @type {(list: any[]) => void} */ set) => {
+    const off = store.subscribe(() => {});
+    const offMembers = members.subscribe(set);
+    return () => {
+      offMembers();
+      off();
+    };
+  };
+  return Object.assign(store, { members: new LazyStore(/** @type {any[]} */ ([]), follow, () => members.get()) });
+}
+
+/** @param {any[]} members @param {string} event @param {any} data @returns {any[]} */
+function membersAfter(members, event, data) {
+  if (event === "members") return Array.isArray(data) ? data : members;
+  if (event === "close") return [];
+  if (event === "join" && typeof data?.role === "string") return [...members, { role: data.role }].slice(-MAX_PLUGIN_ENTRIES);
+  if (event !== "leave") return members;
+  const position = members.findIndex((member) => member?.role === data?.role);
+  return position < 0 ? members : members.filter((_, other) => other !== position);
+}
+
+/**
+ * A topic whose events have names. `on(event)` is a store of the last such event, `on()` of the last of any name.
+ * @param {string} topic
+ * @param {string[]} [events] the names that exist; another one is an error
+ */
+export function channel(topic, events) {
+  checkName("channel(topic)", topic);
+  if (events !== undefined && !(Array.isArray(events) && events.every((name) => typeof name === "string"))) {
+    throw new TypeError("channel(topic, events): the events must be a list of names");
+  }
+  return pluginStore(["channel", topic, events], () => new Channel(topic, events?.slice()));
+}
+
+class Channel {
+  topic;
+  #events;
+
+  /** @param {string} topic @param {string[] | undefined} events */
+  constructor(topic, events) {
+    this.topic = topic;
+    this.#events = events;
+  }
+
+  /** @param {string} [event] @returns {LazyStore<TopicEvent | null>} */
+  on(event) {
+    if (event === undefined) return on(this.topic);
+    if (this.#events && !this.#events.includes(event)) {
+      throw new RangeError(`channel '${this.topic}' has no event '${event}'; it has ${this.#events.join(", ")}`);
+    }
+    const start = (/** @type {(last: TopicEvent) => void} */ set) =>
+      on(this.topic).subscribe((last) => last?.event === event && set(last));
+    return new LazyStore(/** @type {TopicEvent | null} */ (null), start);
+  }
+}
+
+/**
+ * The events of a topic that the server keeps: first those after number `since`, then the live ones, none twice, also
+ * across reconnects. When the server has not all of them, an event `truncated` says so.
+ * @param {string} topic
+ * @param {{since?: number}} [options] default: from the first one that is kept
+ * @returns {LazyStore<TopicEvent | null>}
+ */
+export function onReplay(topic, options = {}) {
+  checkName("onReplay(topic)", topic);
+  checkOptions("onReplay", options, { since: 0 });
+  const { since = 0 } = options;
+  if (!Number.isSafeInteger(since) || since < 0) {
+    throw new RangeError(`onReplay: since must be the number of an event, 0 or above, not ${since}`);
+  }
+  const start = (/** @type {(event: TopicEvent) => void} */ set) => new Replay(topic, since, set).start();
+  return pluginStore(["replay", topic, since], () => new LazyStore(/** @type {TopicEvent | null} */ (null), start));
+}
+
+let replayRequests = 0;
+
+/** One listener of a replayed topic: asks for what it missed at each open, and lets live events through after that. */
+class Replay {
+  #topic;
+  #emit;
+  /** The number of the last event that was passed on. @type {number | undefined} */
+  #last;
+  /** The number of the last event of the answer that is coming in. @type {number | undefined} */
+  #lastOfAnswer = undefined;
+  #reqId = 0;
+  #isOpen = false;
+  #isWaiting = true;
+  /** @type {unknown} */
+  #timer = null;
+
+  /** @param {string} topic @param {number} since @param {(event: TopicEvent) => void} emit */
+  constructor(topic, since, emit) {
+    this.#topic = topic;
+    this.#last = since;
+    this.#emit = emit;
+  }
+
+  /** @returns {() => void} the end */
+  start() {
+    const offs = [
+      topics.listen(this.#topic, { onEvent: (event, data, seq) => this.#live(event, data, seq) }),
+      topics.listen(REPLAY_PREFIX + this.#topic, { onEvent: (event, data) => this.#answered(event, data) }),
+      statusStore.subscribe((status) => this.#statusChanged(status)),
+    ];
+    tryToConnect();
+    return () => {
+      this.#stopTimer();
+      for (const off of offs) off();
+    };
+  }
+
+  /** @param {Status} status */
+  #statusChanged(status) {
+    const isOpen = status === "open" || status === "suspended";
+    if (isOpen === this.#isOpen) return;
+    this.#isOpen = isOpen;
+    this.#isWaiting = true;
+    this.#stopTimer();
+    if (isOpen) this.#ask();
+  }
+
+  #ask() {
+    const reqId = (this.#reqId = ++replayRequests);
+    this.#lastOfAnswer = undefined;
+    this.#timer = __environment.setTimeout(() => this.#finish(true), config.timeout);
+    turn.afterTopics(() => {
+      if (reqId !== this.#reqId) return;
+      currentConnection?.send({ type: "replay", topic: this.#topic, since: this.#last ?? 0, reqId });
+    });
+  }
+
+  /** What is live before the answer is complete is part of it (wire 6.4). @param {string} event @param {any} data @param {number} [seq] */
+  #live(event, data, seq) {
+    if (!this.#isWaiting) this.#pass(event, data, seq);
+  }
+
+  /** @param {string} event @param {any} data */
+  #answered(event, data) {
+    const isOurs = isObject(data) && data.reqId === this.#reqId;
+    if (event === "msg" && isObject(data) && typeof data.event === "string") {
+      // Without a request id it comes by itself, after a resume; its number tells whether it is new.
+      if (isOurs || (data.reqId === undefined && typeof data.seq === "number")) this.#pass(data.event, data.data, data.seq);
+      if (isOurs && Number.isSafeInteger(data.seq)) this.#lastOfAnswer = data.seq;
+    } else if (isOurs && this.#isWaiting && (event === "end" || event === "denied")) {
+      this.#finish(event === "denied" || data.truncated === true);
+    }
+  }
+
+  /** @param {boolean} isTruncated */
+  #finish(isTruncated) {
+    this.#isWaiting = false;
+    this.#stopTimer();
+    if (!isTruncated) return;
+    this.#emit({ topic: this.#topic, event: "truncated", data: null });
+    this.#last = this.#lastOfAnswer; // the numbers may have begun anew
+  }
+
+  /** @param {string} event @param {any} data @param {unknown} seq */
+  #pass(event, data, seq) {
+    const number = typeof seq === "number" && Number.isSafeInteger(seq) ? seq : undefined;
+    if (isUpTo(this.#last, number)) return;
+    if (number !== undefined) this.#last = number;
+    this.#emit({ topic: this.#topic, event, data, seq: number });
+  }
+
+  #stopTimer() {
+    if (this.#timer !== null) __environment.clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}
+
+// ====================================================================================================
+// 17. Pushes, signals, system events
 // ====================================================================================================
 
 /** @type {Map<string, (data: any) => any>} */
@@ -3329,5 +3979,131 @@ function realtimeEvent(event, data) {
   else if (event === "recovered") healthStore.set("healthy");
   else if (event === "reload") streamRegistry.reload(data);
 }
+
+// ====================================================================================================
+// 18. Assertions and devtools
+// ====================================================================================================
+
+/** @type {Map<string, number>} */
+const assertionCounts = new Map();
+const OTHER_CATEGORIES = "other";
+
+/**
+ * Count and log that something is not as it must be; never throws (live 18.3).
+ * @param {unknown} condition
+ * @param {string} category
+ * @param {Record<string, unknown>} [context]
+ */
+export function assert(condition, category, context = {}) {
+  if (condition) return;
+  const isKnown = assertionCounts.has(category) || assertionCounts.size < MAX_ASSERTION_CATEGORIES;
+  const name = isKnown ? category : OTHER_CATEGORIES;
+  assertionCounts.set(name, (assertionCounts.get(name) ?? 0) + 1);
+  console.error(`[realtime/assert] ${JSON.stringify({ category, context: redacted(context, REDACTED_KEYS) })}`);
+}
+
+/** How often each category of `assert` failed. @returns {Record<string, number>} */
+export function getAssertionCounters() {
+  return Object.fromEntries(assertionCounts);
+}
+
+/** Keys whose values are never kept or logged (live 21.2). */
+const REDACTED_KEYS = new Set(
+  "password token apikey api_key secret authorization cookie sessionid session_id csrf csrftoken csrf_token".split(" ")
+);
+
+/**
+ * A copy for people to read: without secrets, not too deep, not too long, without cycles.
+ * @param {any} value
+ * @param {Set<string>} keys in lower case
+ * @param {any[]} [parents]
+ * @returns {any}
+ */
+function redacted(value, keys, parents = []) {
+  if (typeof value === "bigint" || typeof value === "function" || typeof value === "symbol") return String(value);
+  if (!isObject(value)) return value;
+  if (parents.includes(value)) return "[cycle]";
+  if (parents.length >= DEVTOOLS_DEPTH) return "[depth-cap]";
+  const inside = [...parents, value];
+  if (Array.isArray(value)) return value.slice(0, DEVTOOLS_ITEMS).map((item) => redacted(item, keys, inside));
+  const entries = Object.entries(value).map(([key, item]) => [
+    key,
+    keys.has(key.toLowerCase()) ? "[REDACTED]" : redacted(item, keys, inside),
+  ]);
+  return Object.fromEntries(entries);
+}
+
+/** @template T @param {T[]} ring @param {T} entry @param {number} max */
+function addToRing(ring, entry, max) {
+  ring.push(entry);
+  if (ring.length > max) ring.shift();
+}
+
+/** What happened lately, for the page's developer: recorded under the dev server only. */
+class Devtools {
+  redactKeys = new Set(REDACTED_KEYS);
+  isPaused = false;
+  /** Calls without an answer, by id. @type {Map<string, {path: string, args: any, startedAt: number}>} */
+  pending = new Map();
+  /** The last answers. @type {Array<{path: string, args: any, ok: boolean, result: any, duration: number}>} */
+  calls = [];
+  /** The last `fireAndForget`s. @type {Array<{path: string, args: any, at: number, isDropped: boolean}>} */
+  volatile = [];
+  /** The last events of each stream, by path. @type {Map<string, Array<{event: string, data: any, at: number}>>} */
+  events = new Map();
+
+  /** @returns {number} calls of `fireAndForget` that were dropped */
+  get volatileDropped() {
+    return counters.volatileDropped;
+  }
+
+  /** @returns {Array<{path: string, topic: string | null, status: string, error: RpcError | null}>} streams in use */
+  get streams() {
+    return [...streamRegistry.active].map((stream) => stream.description);
+  }
+
+  clear() {
+    this.pending.clear();
+    this.events.clear();
+    this.calls.length = this.volatile.length = 0;
+  }
+
+  /** @param {string} id @param {string} path @param {unknown[]} args */
+  callSent(id, path, args) {
+    if (this.isPaused || this.pending.size >= DEVTOOLS_PENDING) return;
+    this.pending.set(id, { path, args: redacted(args, this.redactKeys), startedAt: __environment.now() });
+  }
+
+  /** @param {string} id @param {boolean} ok @param {unknown} result */
+  callSettled(id, ok, result) {
+    const call = this.pending.get(id);
+    if (!call) return;
+    this.pending.delete(id);
+    const { path, args, startedAt } = call;
+    const entry = { path, args, ok, result: redacted(result, this.redactKeys), duration: __environment.now() - startedAt };
+    addToRing(this.calls, entry, DEVTOOLS_CALLS);
+  }
+
+  /** @param {string} path @param {unknown[]} args @param {boolean} isDropped */
+  volatileSent(path, args, isDropped) {
+    if (this.isPaused) return;
+    const entry = { path, args: redacted(args, this.redactKeys), at: __environment.now(), isDropped };
+    addToRing(this.volatile, entry, DEVTOOLS_VOLATILE);
+  }
+
+  /** @param {string} path @param {string} event @param {any} data */
+  eventReceived(path, event, data) {
+    if (this.isPaused) return;
+    let ring = this.events.get(path);
+    if (!ring) {
+      if (this.events.size >= MAX_CACHED_STREAMS) return;
+      this.events.set(path, (ring = []));
+    }
+    addToRing(ring, { event, data: redacted(data, this.redactKeys), at: __environment.now() }, DEVTOOLS_EVENTS);
+  }
+}
+
+/** `null` unless the page runs under the dev server. */
+export const __devtools = isDev() ? new Devtools() : null;
 
 flushFramesWhenHidden();

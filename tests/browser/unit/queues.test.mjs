@@ -39,17 +39,53 @@ test("frames that wait when the connection ends are dropped, and whoever asked i
   assert.deepEqual(dropped, ["a", "b"]);
 });
 
-test("the numbers of 10,000 topics are remembered; beyond that the oldest is forgotten and counted", async () => {
-  const world = await startOpen();
-  const events = Array.from({ length: 10_001 }, (_, i) => ({ topic: `t${i}`, event: "x", data: null, seq: 1 }));
+const numbered = (topic, seq) => ({ topic, event: "x", data: null, seq });
+
+async function resumeAfter(world, events) {
   await world.socket.receive({ type: "batch", events });
   await world.socket.drop();
   await world.clock.advance(3000);
   await world.socket.open();
-  const { lastSeenSeqs } = world.socket.sent.find((frame) => frame.type === "resume");
-  assert.equal(Object.keys(lastSeenSeqs).length, 10_000);
-  assert.equal("t0" in lastSeenSeqs, false);
+  return world.socket.sent.find((frame) => frame.type === "resume").lastSeenSeqs;
+}
+
+test("the numbers of 10,000 topics are remembered; the one that was silent longest is forgotten and counted", async () => {
+  const world = await startOpen();
+  const events = Array.from({ length: 10_000 }, (_, i) => numbered(`t${i}`, 1));
+  const seen = await resumeAfter(world, [...events, numbered("t0", 2), numbered("new", 1)]);
+  assert.deepEqual([seen.t0, seen.new], [2, 1]);
   assert.equal(world.client.getCounters().seenTopicsForgotten, 1);
+});
+
+test("a resume names 1000 topics at most: those in use, then those heard of last", async () => {
+  const world = await startOpen();
+  world.client.on("t5").subscribe(() => {});
+  world.client.on("__presence:room").subscribe(() => {});
+  const events = Array.from({ length: 3000 }, (_, i) => numbered(`t${i}`, i));
+  const seen = await resumeAfter(world, [numbered("__presence:room", 7), ...events]);
+  assert.equal(Object.keys(seen).length, 1000);
+  assert.deepEqual([seen["__presence:room"], seen.t5, seen.t2999, seen.t2002], [7, 5, 2999, 2002]);
+  assert.equal("t2001" in seen, false);
+});
+
+test("numbers that are none are not remembered", async () => {
+  const world = await startOpen();
+  const bad = [-1, 1.5, "5", null, true].map((seq, i) => numbered(`bad${i}`, seq));
+  await world.socket.receive('{"topic":"inf","event":"x","seq":1e999}', '{"topic":"big","event":"x","seq":1e300}');
+  const seen = await resumeAfter(world, [...bad, numbered("good", 0), numbered("__proto__", 3)]);
+  assert.deepEqual(Object.entries(seen), [["__proto__", 3], ["good", 0]]);
+});
+
+test("after a close for size the next connection does without a resume, once", async () => {
+  const world = await startOpen();
+  await world.socket.receive(numbered("t", 1));
+  await consoleOf(() => world.socket.drop(1009));
+  for (const expected of [["hello"], ["hello", "resume"]]) {
+    await world.clock.advance(3000);
+    await world.socket.open();
+    assert.deepEqual(world.socket.take().map((frame) => frame.type), expected);
+    await world.socket.drop(1006);
+  }
 });
 
 /** A client with an offline queue whose connection was lost. */
@@ -175,4 +211,30 @@ test("without the option calls wait in the send queue as ever", async () => {
   world.client.__rpc("a/b")(1).catch(() => {});
   await reconnect(world);
   assert.deepEqual(world.socket.requests.map((frame) => frame.args), [[1]]);
+});
+
+test("when the line breaks in the middle of a replay, the rest waits for the next connection", async () => {
+  const world = await startOffline();
+  const call = world.client.__rpc("a/b");
+  const results = [1, 2, 3].map((n) => outcome(call(n)));
+  await reconnect(world);
+  assert.deepEqual(world.socket.requests.map((frame) => frame.args), [[1]]);
+  await world.socket.drop();
+  assert.equal(await results[0], "DISCONNECTED");
+  await world.clock.advance(world.clock.waits[0]);
+  const waiting = outcome(call(4));
+  await world.socket.open();
+  assert.deepEqual(world.socket.requests.map((frame) => frame.args), [[2]]);
+  for (const n of [2, 3, 4]) await world.socket.reply("a/b", n);
+  assert.deepEqual(await Promise.all([...results.slice(1), waiting]), [{ value: 2 }, { value: 3 }, { value: 4 }]);
+});
+
+test("a strategy that returns what it was not given, or twice, sends each call once", async () => {
+  const world = await startOffline({ replay: ([first, second]) => [second, second, { path: "x/y", args: [] }, first] });
+  const call = world.client.__rpc("a/b");
+  const results = [1, 2].map((n) => outcome(call(n)));
+  await reconnect(world);
+  for (let i = 0; i < 2; i++) await world.socket.reply("a/b", i);
+  assert.deepEqual(world.socket.requests.map((frame) => frame.args), [[2], [1]]);
+  assert.deepEqual(await Promise.all(results), [{ value: 1 }, { value: 0 }]);
 });

@@ -1,7 +1,7 @@
 // Connection status, backoff and close codes: wire 1.5, 1.8, 1.9, 7.1, 7.2.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { consoleOf, record, settle, start, startOpen } from "./harness.mjs";
+import { consoleOf, outcome, record, settle, start, startOpen } from "./harness.mjs";
 
 test("importing connects nothing; the first use does", async () => {
   const { client, sockets } = await start();
@@ -126,6 +126,18 @@ test("close 4429 throttles: the next try is far away", async () => {
   assert.ok(Math.abs(world.clock.waits[0] - 154_608.9) < 1);
 });
 
+test("a throttled connection with a limit of attempts still has its attempts", async () => {
+  const world = await startOpen({ options: { maxReconnectAttempts: 2 } });
+  await world.socket.drop(4429);
+  await world.clock.advance(world.clock.waits[0]);
+  assert.equal(world.sockets.length, 2);
+  await world.socket.drop();
+  assert.equal(world.client.status.get(), "disconnected");
+  await world.clock.advance(world.clock.waits[0]);
+  await world.socket.drop();
+  assert.deepEqual([world.client.status.get(), world.client.failure.get().class], ["failed", "EXHAUSTED"]);
+});
+
 test("attempts can be limited", async () => {
   const world = await start({ options: { maxReconnectAttempts: 2 } });
   world.client.connect();
@@ -181,6 +193,17 @@ test("a socket that cannot be made is tried again, connecting meanwhile", async 
   assert.equal(world.client.status.get(), "open");
 });
 
+test("sockets that cannot be made use up the attempts", async () => {
+  const world = await start({ options: { maxReconnectAttempts: 1 } });
+  world.Socket.refuse = true;
+  await consoleOf(async () => {
+    world.client.connect();
+    await world.clock.advance(3000);
+  });
+  assert.equal(world.client.status.get(), "failed");
+  assert.deepEqual(world.client.failure.get(), { kind: "ws-close", class: "EXHAUSTED", code: 1006, reason: "no socket" });
+});
+
 test("a hidden page suspends; seen again it is open, and streams ask anew", async () => {
   const world = await startOpen({ page: true });
   world.client.__stream("t/list", {}, false).subscribe(() => {});
@@ -213,7 +236,7 @@ test("a page that becomes visible reconnects at once and counts from the start",
   await world.document.setVisible(false);
   await world.document.setVisible(true);
   assert.equal(world.client.status.get(), "connecting");
-  assert.deepEqual(world.clock.waits, []);
+  assert.deepEqual(world.clock.waits, [30_000], "only for the socket to open");
   assert.equal(world.sockets.length, 5);
   await world.socket.drop();
   assert.equal(world.clock.waits[0], 3000);
@@ -291,6 +314,15 @@ test("onConnect and onDisconnect follow the transitions, not the first connect",
   await world.clock.advance(6600);
   await world.socket.open();
   assert.deepEqual(calls, ["disconnect", "connect"]);
+  await world.socket.drop(4401);
+  assert.deepEqual(calls, ["disconnect", "connect", "disconnect"]);
+});
+
+test("an end that the app wanted is no onDisconnect", async () => {
+  const calls = [];
+  const world = await startOpen({ options: { onDisconnect: () => calls.push("disconnect") } });
+  world.client.connect().close();
+  assert.deepEqual(calls, []);
 });
 
 test("beforeReconnect is awaited before each attempt but the first", async () => {
@@ -401,6 +433,16 @@ test("unknown options are errors that name the known ones", async () => {
   assert.throws(() => client.connect({ uri: "x" }), /unknown option 'uri'.*url/);
 });
 
+test("values out of range are errors that name the option and its bound", async () => {
+  const { client } = await start();
+  assert.throws(() => client.configure({ timeout: 0 }), /timeout must be a number from 1 on, not 0/);
+  assert.throws(() => client.configure({ resumeGraceMs: "soon" }), /resumeGraceMs must be a number from 0 on, not soon/);
+  assert.throws(() => client.configure({ offline: { maxQueue: 0 } }), /maxQueue/);
+  assert.throws(() => client.configure({ offline: { replay: "backwards" } }), /replay must be one of sequential/);
+  assert.throws(() => client.connect({ reconnectInterval: NaN }), /reconnectInterval/);
+  client.configure({ timeout: undefined, maxReconnectAttempts: Infinity, url: "ws://app.test/ws" });
+});
+
 test("another address moves the connection, with its topics", async () => {
   const world = await startOpen();
   world.client.on("news").subscribe(() => {});
@@ -411,6 +453,13 @@ test("another address moves the connection, with its topics", async () => {
   await world.socket.open();
   assert.deepEqual(world.socket.sent[1].topics, ["news"]);
   assert.equal(world.client.status.get(), "open");
+});
+
+test("calls that wait when the address changes are told that their connection was lost", async () => {
+  const world = await start();
+  const result = outcome(world.client.__rpc("a/b")(1));
+  world.client.configure({ url: "ws://second.test/ws" });
+  assert.equal(await result, "DISCONNECTED");
 });
 
 test("what the server sends that makes no sense is ignored", async () => {

@@ -1,0 +1,157 @@
+// A stream across a reconnect: nothing twice, nothing out of order, nothing empty in between: wire 5.4, 7.5, 8.4.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { openStream, record, settle, startOpen } from "./harness.mjs";
+
+const item = (id, text = `t${id}`) => ({ id, text });
+const CRUD = { topic: "todos", merge: "crud", key: "id" };
+const missed = (seq, event, data) => ({ seq, topic: "todos", event, data });
+
+async function reopen(world) {
+  await world.socket.drop();
+  await world.clock.advance(world.clock.waits[0]);
+  await world.socket.open();
+}
+
+async function reconnect(world) {
+  await reopen(world);
+  await world.clock.advance(99);
+}
+
+test("events between the reconnect and the answer wait, so that missed ones come before them", async () => {
+  const world = await startOpen();
+  const { seen } = await openStream(world, { data: [item(1)], seq: 40 });
+  await reopen(world);
+  await world.socket.event("todos", "created", item(3), 42);
+  assert.deepEqual(seen.last, [item(1)]);
+  await world.clock.advance(99);
+  const list = [missed(41, "created", item(2)), missed(42, "created", item(3))];
+  await world.socket.reply("todos/list", list, { ...CRUD, seq: 42, replay: true });
+  assert.deepEqual([...seen], [undefined, [item(1)], [item(1), item(2), item(3)]]);
+  await world.socket.event("todos", "created", item(4), 43);
+  assert.deepEqual(seen.last.map(({ id }) => id), [1, 2, 3, 4]);
+});
+
+test("a whole value contains what waited; a channel, a delta and an unchanged value do not", async () => {
+  for (const [reply, data, expected] of [
+    [{}, [item(2)], [2]],
+    [{ seq: 42, replay: false }, [item(2)], [2]],
+    [{ channel: true }, [], [1, 3]],
+    [{ unchanged: true, version: 1 }, [], [1, 3]],
+    [{ delta: true, version: 2 }, [item(2)], [1, 3, 2]],
+  ]) {
+    const world = await startOpen();
+    const { seen } = await openStream(world, { data: [item(1)], version: 1 });
+    await reopen(world);
+    await world.socket.event("todos", "created", item(3), 42);
+    await world.clock.advance(99);
+    await world.socket.reply("todos/list", data, { ...CRUD, ...reply });
+    assert.deepEqual(seen.last.map(({ id }) => id), expected, JSON.stringify(reply));
+  }
+});
+
+test("a replay without a number contains what its last event does; unnumbered events are applied before it", async () => {
+  const world = await startOpen();
+  const { seen } = await openStream(world, { data: [item(1)], seq: 40 });
+  await reopen(world);
+  await world.socket.event("todos", "updated", item(1, "volatile"));
+  await world.socket.event("todos", "created", item(3), 42);
+  await world.clock.advance(99);
+  const list = [missed(41, "created", item(2)), missed(42, "created", item(3))];
+  await world.socket.reply("todos/list", list, { ...CRUD, replay: true });
+  assert.deepEqual(seen.last, [item(1, "volatile"), item(2), item(3)]);
+});
+
+for (const [name, act] of [
+  ["an error", (world) => world.socket.answer(world.socket.request("todos/list").id, { ok: false, code: "X", error: "x" })],
+  ["a denial", (world) => world.socket.receive({ type: "subscribe-denied", topic: "todos", ref: 2, reason: "X" })],
+  ["another loss", (world) => world.socket.drop()],
+]) {
+  test(`what waited is applied after ${name} instead of an answer`, async () => {
+    const world = await startOpen();
+    const { seen } = await openStream(world, { data: [item(1)] });
+    await reopen(world);
+    await world.socket.event("todos", "created", item(2));
+    if (name === "an error") await world.clock.advance(99);
+    await act(world);
+    assert.deepEqual(seen.last.map(({ id }) => id), [1, 2]);
+  });
+}
+
+test("when the answer is long in coming because of backoff, events apply at once", async () => {
+  const world = await startOpen();
+  const { seen } = await openStream(world, { data: [item(1)] });
+  for (let i = 0; i < 3; i++) await reopen(world);
+  await world.socket.event("todos", "created", item(2));
+  assert.deepEqual(seen.last.map(({ id }) => id), [1, 2]);
+});
+
+test("10,000 waiting events are applied at once; the answer still counts", async () => {
+  const world = await startOpen();
+  const { seen } = await openStream(world, { merge: "set", data: 0 });
+  await reopen(world);
+  const events = Array.from({ length: 10_001 }, (_, i) => ({ topic: "todos", event: "set", data: i + 1, seq: i + 1 }));
+  await world.socket.receive({ type: "batch", events });
+  assert.equal(seen.last, 10_001);
+  await world.clock.advance(99);
+  await world.socket.reply("todos/list", "new", { topic: "todos", merge: "set" });
+  assert.equal(seen.last, "new");
+});
+
+test("a pending change is confirmed by an event that waited", async () => {
+  const world = await startOpen();
+  const { stream, seen } = await openStream(world, { data: [] });
+  let finish;
+  const done = stream.mutate(() => new Promise((resolve) => (finish = resolve)), { event: "created", data: item(1, "mine") });
+  await reopen(world);
+  await world.socket.event("todos", "created", item(1, "theirs"), 5);
+  await world.clock.advance(99);
+  await world.socket.reply("todos/list", [item(1, "theirs")], CRUD);
+  finish();
+  await done;
+  assert.deepEqual(seen.last, [item(1, "theirs")]);
+});
+
+test("latest: a replay does not repeat what had come live before the line broke", async () => {
+  const world = await startOpen();
+  const { seen } = await openStream(world, { merge: "latest", data: [1], seq: 40 });
+  await world.socket.event("todos", "x", 2, 41);
+  await world.socket.event("todos", "x", 3, 42);
+  await reconnect(world);
+  const list = [missed(41, "x", 2), missed(42, "x", 3), missed(43, "x", 4)];
+  await world.socket.reply("todos/list", list, { topic: "todos", merge: "latest", seq: 43, replay: true });
+  assert.deepEqual(seen.last, [1, 2, 3, 4]);
+  await world.socket.event("todos", "x", 5, 44);
+  await reconnect(world);
+  await world.socket.reply("todos/list", [missed(44, "x", 5)], { topic: "todos", merge: "latest", seq: 44, replay: true });
+  assert.deepEqual(seen.last, [1, 2, 3, 4, 5]);
+});
+
+test("latest: behind a hole in the numbers a replay is taken as it is", async () => {
+  const world = await startOpen();
+  const { seen } = await openStream(world, { merge: "latest", data: [], seq: 40 });
+  await world.socket.event("todos", "x", "b", 42); // 41 was dropped on the way
+  await reconnect(world);
+  await world.socket.reply("todos/list", [missed(41, "x", "a")], { topic: "todos", merge: "latest", seq: 42, replay: true });
+  assert.deepEqual(seen.last, ["b", "a"]);
+});
+
+test("leftovers of the subscription before are not applied over a newer answer", async () => {
+  const world = await startOpen();
+  const { seen } = await openStream(world, { data: [item(1, "old")] });
+  await reconnect(world); // unsubscribe and request have just gone out
+  await world.socket.event("todos", "updated", item(1, "older than the answer"), 41);
+  await world.socket.reply("todos/list", [item(1, "newest")], CRUD);
+  assert.deepEqual([...seen], [undefined, [item(1, "old")], [item(1, "newest")]]);
+});
+
+test("events while another store is on the topic are applied behind the answer, but for those it contains", async () => {
+  const world = await startOpen();
+  await openStream(world, { data: [] });
+  const other = record(world.client.__stream("todos/open", {}, false));
+  await settle();
+  await world.socket.event("todos", "created", item(1, "in the answer"), 41);
+  await world.socket.event("todos", "created", item(2), 42);
+  await world.socket.reply("todos/open", [item(1, "newer")], { ...CRUD, seq: 41 });
+  assert.deepEqual(other.last, [item(1, "newer"), item(2)]);
+});
