@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,11 +19,13 @@ import msgspec
 __all__ = [
     "Kind",
     "RateRule",
+    "alternative",
     "boolean",
     "choice",
     "duration",
     "integer",
     "name_word",
+    "number",
     "origins",
     "path_prefixes",
     "project_path",
@@ -43,6 +45,7 @@ _SIZE = re.compile(r"(\d{1,15})\s*([KMG]?)B?", re.IGNORECASE | re.ASCII)
 _SIZE_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ms|s|m|h|d)?", re.ASCII)
 _DURATION_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,9})?", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,16}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 # Compared with the decoded path of a request: no query, no doubled slash.
@@ -217,6 +220,50 @@ def duration(minimum: float, maximum: float, *, off: bool = False) -> Kind:
     bounds = f"{minimum:g} to {maximum:g} seconds{', or 0 for none' if off else ''}"
     expected = f'a duration, as seconds or as text like "500ms" or "2m", {bounds}'
     return Kind("duration", expected, parse, parse_text, lambda value: f"{value or 0:g}", bounds)
+
+
+def number(minimum: float, maximum: float) -> Kind:
+    """Return the kind of a number within bounds, whole or not."""
+
+    def parse(value: object) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not minimum <= value <= maximum:
+            raise _Unfit
+        return float(value)
+
+    def parse_text(text: str) -> float:
+        if not _NUMBER.fullmatch(text):
+            raise _Unfit
+        return parse(float(text))
+
+    bounds = f"{minimum:g} to {maximum:g}"
+    return Kind("number", f"a number, {bounds}", parse, parse_text, lambda value: f"{value:g}", bounds)
+
+
+def alternative(kind: Kind, word: Literal["auto", False]) -> Kind:
+    """Return the kind of values of `kind`, or `word` in their place, which becomes `None`."""
+    written = "false" if word is False else json.dumps(word)
+    plain = "false" if word is False else word
+
+    def parse(value: object) -> Any:
+        # `is`: 0 equals False and may be a value of the kind.
+        is_word = value is None or value is word or (word is not False and value == word)
+        return None if is_word else kind.parse(value)
+
+    def parse_text(text: str) -> Any:
+        is_word = text.lower() in _FALSE - {"0"} if word is False else text == word
+        return None if is_word else kind.parse_text(text)
+
+    def to_toml(value: Any) -> str:
+        return written if value is None else kind.to_toml(value)
+
+    return Kind(
+        f"{kind.type_name} or {plain}",
+        f"{kind.expected}, or {plain}",
+        parse,
+        parse_text,
+        to_toml,
+        kind.bounds,
+    )
 
 
 def boolean() -> Kind:

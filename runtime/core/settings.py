@@ -7,24 +7,24 @@ and the reference page are made from that. A struct made in code is checked and 
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from runtime.core import addresskinds, filekinds
 from runtime.core import settingkinds as kinds
-from runtime.core.errors import RealtimeError
-from runtime.core.settingkinds import Kind, RateRule
+from runtime.core.pressuresettings import PressureSettings
+from runtime.core.settingkinds import RateRule
+from runtime.core.settingsection import Key, Section, SettingsError, keys_of
 
 __all__ = [
     "SECTIONS",
     "DevSettings",
     "Key",
+    "PressureSettings",
     "RateLimitSettings",
     "RateRule",
     "SecuritySettings",
@@ -39,49 +39,6 @@ __all__ = [
 
 RESERVED_PREFIXES = ("/__ws", "/__realtime", "/live/")
 AUTH_PREFIX = "/__ws/"  # only the auth path may begin with it
-
-
-class SettingsError(RealtimeError, ValueError):
-    """A setting cannot be used. `key` is `section.name`, `origin` where the value stood, if known."""
-
-    def __init__(self, message: str, *, key: str | None = None, origin: str | None = None) -> None:
-        super().__init__(message)
-        self.key = key
-        self.origin = origin
-
-
-@dataclass(frozen=True)
-class Key:
-    """What is known of one setting besides its default: the kind of value and one sentence for people."""
-
-    kind: Kind
-    doc: str
-    default_text: str | None = None
-
-
-class _Section(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of the sections: converts and checks every field when it is made."""
-
-    def __post_init__(self) -> None:
-        for name, key in keys_of(type(self)).items():
-            value = getattr(self, name)
-            try:
-                parsed = key.kind.parse(value)
-            except ValueError:
-                message = f"{name}: expected {key.kind.expected}, not {value!r}"
-                raise SettingsError(message, key=name) from None
-            msgspec.structs.force_setattr(self, name, parsed)
-
-
-@functools.cache
-def keys_of(section: type[msgspec.Struct]) -> Mapping[str, Key]:
-    """Return the keys of a section by name, in the order in which they are declared."""
-    keys: dict[str, Key] = {}
-    for name, hint in get_type_hints(section, include_extras=True).items():
-        for note in get_args(hint)[1:]:
-            if isinstance(note, Key):
-                keys[name] = note
-    return MappingProxyType(keys)
 
 
 def _default_threads() -> int:
@@ -117,7 +74,7 @@ def _window(what: str) -> Key:
     return Key(kinds.duration(0.1, 3600.0), f"Length of the window of `{what}`.")
 
 
-class ServerSettings(_Section, frozen=True, kw_only=True):
+class ServerSettings(Section, frozen=True, kw_only=True):
     """`[server]`: the process, its folders and the HTTP side. Durations in seconds, sizes in bytes."""
 
     env: Annotated[
@@ -250,6 +207,13 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
         bool,
         _flag("Send `x.br`, `x.gz` or `x.zst` beside a static file `x` when it is smaller and accepted."),
     ] = True
+    memory_limit: Annotated[
+        int | None,
+        Key(
+            kinds.alternative(kinds.size(1024**2, 2**50), "auto"),
+            "Memory of all workers together; `auto` is that of the container, else of the machine.",
+        ),
+    ] = None
     threads: Annotated[
         int,
         Key(
@@ -284,7 +248,7 @@ class ServerSettings(_Section, frozen=True, kw_only=True):
     ] = "auto"
 
 
-class UpgradeAdmissionSettings(_Section, frozen=True, kw_only=True):
+class UpgradeAdmissionSettings(Section, frozen=True, kw_only=True):
     """`[websocket.upgrade_admission]`: how many peers are let in at a time; start with 1,000 and 64."""
 
     max_concurrent: Annotated[
@@ -300,7 +264,7 @@ class UpgradeAdmissionSettings(_Section, frozen=True, kw_only=True):
     ] = None
 
 
-class WebSocketSettings(_Section, frozen=True, kw_only=True):
+class WebSocketSettings(Section, frozen=True, kw_only=True):
     """`[websocket]`: the endpoint and its limits. `None` where the file says 0: no limit, or off."""
 
     enabled: Annotated[bool, _flag("Take WebSocket connections.")] = True
@@ -361,9 +325,10 @@ class WebSocketSettings(_Section, frozen=True, kw_only=True):
         Key(kinds.integer(1, off=True), "Connections of one process; further ones get 503. 0 is no limit."),
     ] = None
     upgrade_admission: UpgradeAdmissionSettings = msgspec.field(default_factory=UpgradeAdmissionSettings)
+    pressure: PressureSettings = msgspec.field(default_factory=PressureSettings)
 
 
-class SecuritySettings(_Section, frozen=True, kw_only=True):
+class SecuritySettings(Section, frozen=True, kw_only=True):
     """`[security]`: opt-outs of the defaults of platform chapter 5."""
 
     allow_system_topic_subscribe: Annotated[
@@ -394,7 +359,7 @@ class SecuritySettings(_Section, frozen=True, kw_only=True):
     ] = 64
 
 
-class RateLimitSettings(_Section, frozen=True, kw_only=True):
+class RateLimitSettings(Section, frozen=True, kw_only=True):
     """`[rate_limits]`: limits of RPC calls per caller. Spec: live-api 5.3."""
 
     default: Annotated[
@@ -408,7 +373,7 @@ class RateLimitSettings(_Section, frozen=True, kw_only=True):
     ] = ()
 
 
-class DevSettings(_Section, frozen=True, kw_only=True):
+class DevSettings(Section, frozen=True, kw_only=True):
     """`[dev]`: read when `env` is `"dev"`; everywhere else the defaults stand."""
 
     reload: Annotated[bool, _flag("Take changed code without a restart.")] = True
@@ -486,6 +451,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
         "server": ServerSettings,
         "websocket": WebSocketSettings,
         "websocket.upgrade_admission": UpgradeAdmissionSettings,
+        "websocket.pressure": PressureSettings,
         "security": SecuritySettings,
         "rate_limits": RateLimitSettings,
         "dev": DevSettings,
