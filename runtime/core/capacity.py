@@ -28,6 +28,7 @@ __all__ = [
     "MAX_DEFERRED_UPGRADES",
     "MAX_DEGRADED_CAUSES",
     "MAX_HELD_FRAMES",
+    "MAX_INFLIGHT_BYTES",
     "MAX_INFLIGHT_CALLS",
     "MAX_LIVE_KEPT",
     "MAX_METRIC_SERIES",
@@ -59,6 +60,7 @@ logger = logging.getLogger("realtime.capacity")
 MAX_SUBSCRIPTIONS_PER_CONNECTION = 1_000_000  # topics of one connection; REJECT
 MAX_CONTROL_QUEUE = 1024  # control frames waiting on one connection; REJECT
 MAX_CONTROL_BYTES = 4 * 1024 * 1024  # bytes of the frames waiting on one connection; REJECT
+MAX_INFLIGHT_BYTES = 16 * 1024 * 1024  # bytes of the large frames whose calls run on one connection; REJECT
 MAX_INFLIGHT_CALLS = 1000  # running calls of one connection; REJECT
 MAX_HELD_FRAMES = 1000  # frames held while one subscription loads; the loader runs again
 MAX_RESUME_TOPICS = 1000  # entries of lastSeenSeqs; the rest is ignored
@@ -94,6 +96,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_DEFERRED_UPGRADES": MAX_DEFERRED_UPGRADES,
         "MAX_DEGRADED_CAUSES": MAX_DEGRADED_CAUSES,
         "MAX_HELD_FRAMES": MAX_HELD_FRAMES,
+        "MAX_INFLIGHT_BYTES": MAX_INFLIGHT_BYTES,
         "MAX_INFLIGHT_CALLS": MAX_INFLIGHT_CALLS,
         "MAX_LIVE_KEPT": MAX_LIVE_KEPT,
         "MAX_METRIC_SERIES": MAX_METRIC_SERIES,
