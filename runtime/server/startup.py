@@ -1,0 +1,131 @@
+"""What keeps an app from starting, and what is said at its start. Spec: platform 1.9, 5.0 and 5.8."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from runtime.core.errors import RealtimeError
+from runtime.core.settings import SecuritySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runtime.core.metrics import Metrics
+    from runtime.core.settings import Settings
+    from runtime.live.problems import LoadProblem
+
+__all__ = ["StartupError", "StartupRefused", "active_optouts", "announce", "refuse_unsafe"]
+
+logger = logging.getLogger("realtime.startup")
+
+# Where the developer alone connects: nothing is refused at the start there.
+OWN_ENVIRONMENTS: Final = ("dev", "test")
+# Opt-outs that re-open a known hole; production starts with one only if it is acknowledged.
+DANGEROUS: Final = frozenset(
+    {
+        "async_predicates",
+        "cookie_attribute_check",
+        "dedup_include_origin",
+        "redact_logs",
+        "redact_urls",
+        "replay_authorize",
+    }
+)
+
+NO_HOST_PIN: Final = (
+    'nothing says which host is the app\'s own, so [websocket] allowed_origins = "same-origin" proves nothing'
+)
+HOST_PIN_REMEDY: Final = """\
+set [server] allowed_hosts or origin in realtime.toml:
+  [server]
+  allowed_hosts = ["localhost", "127.0.0.1"]   # the names under which the app is reached; these to try it here
+  origin = "https://app.example.com"           # or the address that people type, also behind a proxy
+  host_header = "x-forwarded-host"             # or the header in which your proxy passes the host on
+Or list the pages that may connect in [websocket] allowed_origins, or decide in an upgrade hook in hooks.py.
+[security] unsafe_same_origin_without_host_pin = true starts without any of them."""
+
+
+class StartupError(RealtimeError):
+    """The app cannot start. `problems` say what is wrong where."""
+
+    def __init__(self, message: str, problems: Sequence[LoadProblem] = ()) -> None:
+        super().__init__("\n".join([message, *(str(problem) for problem in problems)]))
+        self.problems = list(problems)
+
+
+class StartupRefused(StartupError):
+    """The settings are not safe to start with: only an edit helps. `reason` is what is wrong, `remedy` what to do."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}; {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+def refuse_unsafe(settings: Settings, *, has_upgrade_hook: bool) -> None:
+    """Refuse settings that leave a known hole open, outside of dev and test; in dev say what production would do.
+
+    Raises:
+        StartupRefused: a same-origin policy without a host pin, or a dangerous opt-out that is not acknowledged.
+    """
+    refusals = [*_unpinned(settings, has_upgrade_hook), *_unacknowledged(settings)]
+    if not refusals:
+        return
+    if settings.server.env not in OWN_ENVIRONMENTS:
+        raise refusals[0]
+    if settings.server.env == "dev":
+        for refusal in refusals:
+            logger.warning(
+                "realtime serve will refuse to start: %s; %s",
+                refusal.reason,
+                refusal.remedy.partition(":\n")[0],
+            )
+
+
+def active_optouts(settings: Settings) -> list[str]:
+    """Return the switches of `[security]` that are not at their safe default, by name."""
+    defaults = SecuritySettings()
+    return [
+        name
+        for name in SecuritySettings.__struct_fields__
+        if isinstance(getattr(defaults, name), bool)
+        and getattr(settings.security, name) != getattr(defaults, name)
+    ]
+
+
+def announce(settings: Settings, metrics: Metrics) -> None:
+    """Say once, at the start, what is switched off and what a proxy would need; count each opt-out."""
+    for name in active_optouts(settings):
+        metrics.add("security_optouts", name)
+        value = msgspec.json.encode(getattr(settings.security, name)).decode()
+        logger.warning("security.%s = %s: a default that protects the app is off", name, value)
+    server = settings.server
+    if server.env in OWN_ENVIRONMENTS or not settings.websocket.enabled:
+        return
+    if not (server.origin or server.host_header or server.protocol_header):
+        logger.warning(
+            "nothing says whether people reach the app by https: behind a proxy that ends TLS, set [server] origin or "
+            "protocol_header; without it the browser's pages are refused"
+        )
+
+
+def _unpinned(settings: Settings, has_upgrade_hook: bool) -> Iterator[StartupRefused]:
+    server, websocket = settings.server, settings.websocket
+    pinned = server.origin or server.host_header or server.allowed_hosts or has_upgrade_hook
+    if pinned or not websocket.enabled or websocket.allowed_origins != "same-origin":
+        return
+    if not settings.security.unsafe_same_origin_without_host_pin:
+        yield StartupRefused(NO_HOST_PIN, HOST_PIN_REMEDY)
+
+
+def _unacknowledged(settings: Settings) -> Iterator[StartupRefused]:
+    for name in active_optouts(settings):
+        if name in DANGEROUS and name not in settings.security.acknowledge:
+            value = msgspec.json.encode(getattr(settings.security, name)).decode()
+            yield StartupRefused(
+                f"security.{name} = {value} re-opens a known hole",
+                f'add "{name}" to security.acknowledge or remove it',
+            )
