@@ -58,7 +58,7 @@ def serve(
 
     from realtime_cli.production import configure_logging, run_server
     from runtime.server.app import create_app
-    from runtime.server.assembly import StartupError
+    from runtime.server.startup import StartupError, StartupRefused
 
     configure_logging(settings.server.log_level)
 
@@ -71,6 +71,10 @@ def serve(
 
     try:
         run_server(create_app(project, settings=settings, lifespan="manual"), listening, announce)
+    except StartupRefused as refused:
+        raise CommandFailed(
+            f"refused to start: {refused.reason}", hint=refused.remedy, code=USAGE
+        ) from refused
     except StartupError as problem:
         print_problems(console, problem.problems)
         raise CommandFailed(
