@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import uuid
+from collections.abc import MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from runtime.core import capacity
 from runtime.core.clock import Clock, SystemClock
 from runtime.core.connection import Connection
-from runtime.core.errors import RealtimeError
 from runtime.core.events import ConnectionOpened, EventBus
 from runtime.core.gate import Gate, Membership
 from runtime.core.metrics import Metrics
@@ -27,35 +25,26 @@ from runtime.core.turnbatch import TurnBatch
 from runtime.live.app import LiveApp
 from runtime.live.problems import LoadProblem, problem_from
 from runtime.live.ratelimit import RateLimits, Rule
-from runtime.server.current import forget_platform, set_platform
+from runtime.server.edge import Edge
 from runtime.server.hooks import HookSet, load_hooks
+from runtime.server.hookwatch import HookWatch
 from runtime.server.inbound import Inbound
 from runtime.server.keepalive import Keepalive
+from runtime.server.lifecycle import Lifecycle
+from runtime.server.startup import StartupError, StartupRefused
 from runtime.wire import closing, control
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence as SequenceOf
     from pathlib import Path
 
     from runtime.core.settings import Settings
     from runtime.core.sink import Sink
     from runtime.server.static import StaticIndex
 
-__all__ = ["Handshake", "Runtime", "StartupError", "assemble"]
-
-logger = logging.getLogger("realtime")
+__all__ = ["Handshake", "Runtime", "StartupError", "StartupRefused", "assemble"]
 
 SHARED_REQUEST_ID = "worker-0"
 SAMPLE_INTERVAL = 1.0  # seconds between pressure samples
-FAREWELL_TIMEOUT = 0.5  # seconds that peers have at the end to take what was sent to them
-
-
-class StartupError(RealtimeError):
-    """The app cannot start. `problems` say what is wrong where."""
-
-    def __init__(self, message: str, problems: SequenceOf[LoadProblem] = ()) -> None:
-        super().__init__("\n".join([message, *(str(problem) for problem in problems)]))
-        self.problems = list(problems)
 
 
 @dataclass(slots=True)
@@ -90,6 +79,8 @@ class Runtime:
             max_frame=settings.websocket.max_outbound_frame or 0,
             stall_limit=settings.websocket.close_on_backpressure_for or 0,
         )
+        #: The rules that a request passes before anything of the app sees it.
+        self.edge = Edge(settings, clock)
         self.hooks = HookSet()
         self.hooks_problem: LoadProblem | None = None
         #: Markup that goes into the head of every HTML page, behind the import map.
@@ -134,14 +125,10 @@ class Runtime:
             max_frame=max_frame,
             dev=self.is_dev,
         )
-        self._keepalive = Keepalive(self.connections, websocket.text_keepalive or 0, clock)
-        self._started = False
-        self._stopped = False
-        self._failure: BaseException | None = None
-        self._hook_ran = False
-        #: When the shutdown is to be over, on the monotonic clock; known from its beginning on.
-        self._over_at: float | None = None
-        self._app: Any = None
+        self.keepalive = Keepalive(self.connections, websocket.text_keepalive or 0, clock)
+        self._inbounds: set[Inbound] = set()
+        self._hook_watch = HookWatch(self.metrics, clock, dev=self.is_dev)
+        self._lifecycle = Lifecycle(self)
 
     @property
     def connections(self) -> dict[str, Connection]:
@@ -195,67 +182,33 @@ class Runtime:
     def set_hooks(self, hooks: HookSet) -> None:
         """Put `hooks` in force; also used by tests that have no hooks file."""
         self.hooks = hooks
-        single, batch = hooks.get("subscribe"), hooks.get("subscribe_batch")
+        hooks.watch = self._hook_watch
+        limit = self.settings.websocket.hook_timeout
+
+        async def subscribe(ws: Connection, topic: str) -> Any:
+            return await hooks.run("subscribe", limit, ws=ws, topic=topic, platform=ws.platform)
+
+        async def subscribe_batch(ws: Connection, topics: list[str]) -> Any:
+            return await hooks.run("subscribe_batch", limit, ws=ws, topics=topics, platform=ws.platform)
+
         self.membership.gate = Gate(
             self.metrics,
-            subscribe=None
-            if single is None
-            else lambda ws, topic: single(ws=ws, topic=topic, platform=ws.platform),
-            subscribe_batch=None
-            if batch is None
-            else lambda ws, topics: batch(ws=ws, topics=topics, platform=ws.platform),
-            timeout=self.settings.websocket.hook_timeout or 0,
+            subscribe=subscribe if hooks.get("subscribe") is not None else None,
+            subscribe_batch=subscribe_batch if hooks.get("subscribe_batch") is not None else None,
         )
 
     async def start(self, app: Any = None) -> None:
         """Load the project's code unless that was done, run the `init` hook, and be ready.
 
-        A second call does nothing.
+        What fails closes whatever was opened before it; the `shutdown` hook does not run then. A second call does
+        nothing.
 
         Raises:
             StartupError: something does not load, or `init` raised or took too long; also each further time, and
                 when the runtime was stopped: what a start needs is gone by then.
+            StartupRefused: the settings are not safe to start with.
         """
-        if self._failure is not None:
-            raise StartupError(
-                "this app could not start before; make a new one with create_app()",
-                self._failure.problems if isinstance(self._failure, StartupError) else (),
-            ) from self._failure
-        if self._stopped:
-            raise StartupError("this app was stopped; make a new one with create_app()")
-        if self._started:
-            return
-        self._started = True
-        self._app = app
-        set_platform(self.platform, self.settings)
-        try:
-            if self.live.loader is None:
-                self.load()
-            await self._init()
-        except BaseException as failure:
-            self._failure = failure
-            self._stopped = True
-            await self._teardown(self.settings.server.shutdown_timeout)
-            raise
-        self._keepalive.start()
-        self._schedule_sample()
-        self.is_ready = True
-
-    async def _init(self) -> None:
-        try:
-            await self.hooks.run(
-                "init",
-                self.settings.server.init_timeout,
-                platform=self.platform,
-                settings=self.settings,
-                app=self._app,
-                worker=0,
-            )
-        except Exception as error:
-            problems = []
-            if self.project is not None:
-                problems = [problem_from(error, self.project, self.project / self.settings.server.hooks)]
-            raise StartupError("the init hook failed", problems) from error
+        await self._lifecycle.start(app)
 
     async def open(self, sink: Sink, handshake: Handshake) -> Inbound:
         """Make the connection of an accepted peer: welcome, `open` hook, then its frames. Spec: wire 1.6.
@@ -271,8 +224,10 @@ class Runtime:
         user_data, has_user = handshake.user_data, handshake.has_user and handshake.user_data is not None
         if user_data is None:
             user_data = {}
-        if isinstance(user_data, dict):
-            user_data.setdefault("remote_address", handshake.remote_address)
+        if isinstance(user_data, MutableMapping) and "remote_address" not in user_data:
+            if type(user_data) is dict:
+                user_data = dict(user_data)  # the hook may return one for all connections of a user
+            user_data["remote_address"] = handshake.remote_address
         connection = Connection(
             id=str(uuid.uuid4()),
             sink=sink,
@@ -296,107 +251,91 @@ class Runtime:
         connection.subscribe("__realtime")
         if self.events.listeners:
             self.events.emit(ConnectionOpened(connection.id, connection.user, connection.remote_address))
-        return Inbound(self, connection)
+        if self.hooks.get("drain") is not None:
+            connection.on_drain = self._drained
+        inbound = Inbound(self, connection)
+        self._inbounds.add(inbound)
+        return inbound
 
     async def opened(self, inbound: Inbound) -> None:
         """Run the `open` hook and let the peer's frames through. A hook that fails closes with 1011."""
         connection = inbound.connection
-        if self.hooks.get("open") is not None:
-            try:
-                await self.hooks.run(
-                    "open", self.settings.websocket.hook_timeout, ws=connection, platform=connection.platform
-                )
-            except Exception:
-                logger.exception("hook open failed")
-                self.metrics.add("hook_errors_total", "open")
+        try:
+            if not await self.attempt("open", connection):
                 connection.close_soon(closing.INTERNAL_ERROR, "open failed")
-        inbound.opened()
+        finally:
+            inbound.opened()
 
-    def forget(self, connection: Connection) -> None:
-        """Drop what is kept of a connection that is gone."""
+    async def attempt(self, name: str, connection: Connection, **values: Any) -> bool:
+        """Run a hook of one connection, if there is one, within `hook_timeout`; return whether it went well.
+
+        A failure is logged and counted, and ends nothing else.
+        """
+        limit = self.settings.websocket.hook_timeout
+        return await self.hooks.attempt(name, limit, ws=connection, platform=connection.platform, **values)
+
+    def forget(self, inbound: Inbound, code: int, duration: float) -> None:
+        """Drop what is kept of a connection that is gone, and note how long it lived and what it moved."""
+        connection, metrics = inbound.connection, self.metrics
         self.subscriptions.remove_all(connection)
-        if self.connections.pop(connection.id, None) is not None:
-            self.metrics.add("connections", amount=-1)
+        self._inbounds.discard(inbound)
+        if self.connections.pop(connection.id, None) is None:
+            return
+        metrics.add("connections", amount=-1)
+        metrics.add("ws_connection_close_total", str(code))
+        metrics.add("ws_bytes_in_total", amount=connection.bytes_in)
+        metrics.observe("ws_connection_duration_seconds", duration)
+        metrics.observe("ws_connection_messages_in", connection.messages_in)
+        metrics.observe("ws_connection_messages_out", connection.messages_out)
+        metrics.observe("ws_connection_bytes_in", connection.bytes_in)
+        metrics.observe("ws_connection_bytes_out", connection.bytes_out)
+        self._lifecycle.left()
 
     async def drain(self, reason: str) -> None:
-        """Stop being ready and run the `shutdown` hook, once, while everything still works. Spec: platform 1.3."""
-        self.is_ready = False
-        self.is_draining = True
-        if self._hook_ran:
-            return
-        self._hook_ran = True
-        try:
-            await self.hooks.run(
-                "shutdown",
-                self.settings.server.shutdown_hook_timeout,
-                platform=self.platform,
-                reason=reason,
-                worker=0,
-            )
-        except Exception:
-            logger.exception("hook shutdown failed")
-            self.metrics.add("hook_errors_total", "shutdown")
-        self._over_at = self.clock.monotonic() + self.settings.server.shutdown_timeout
+        """Begin to stop, once: not ready from now on; the `shutdown` hook, while everything else still works.
+
+        After a signal (`reason` is its name) `[server] shutdown_delay` passes first, in which everything is accepted
+        as before. Spec: platform 1.3 and 1.9.
+        """
+        await self._lifecycle.drain(reason)
 
     def close_connections(self, code: int, reason: str) -> None:
-        """Say goodbye to every peer."""
-        self.turn.flush()
-        for connection in list(self.connections.values()):
-            connection.close_soon(code, reason)
+        """Say goodbye to every peer at once."""
+        self._lifecycle.close_connections(code, reason)
+
+    async def farewell(self, code: int, reason: str) -> None:
+        """Stop the pressure sampler and say goodbye to every peer; with 1001 over `[server] shutdown_spread`."""
+        await self._lifecycle.farewell(code, reason)
 
     async def stop(self, reason: str = "shutdown", *, timeout: float | None = None) -> None:
         """Run the shutdown in order: hook, goodbye to those still there, running calls, resources. Once.
 
-        Running calls have `timeout` seconds; without it, what is left of `[server] shutdown_timeout` since the
-        shutdown hook. They are cancelled then, and what does not end for that is named in a warning.
+        Running calls and `close` hooks have `timeout` seconds; without it, what is left of `[server]
+        shutdown_timeout` since the shutdown hook. They are cancelled then, and their number is logged.
         """
-        if self._stopped or not self._started:
-            return
-        self._stopped = True
-        await self.drain(reason)
-        self.close_connections(closing.GOING_AWAY, closing.SHUTDOWN_REASON)
-        if timeout is None:
-            now = self.clock.monotonic()
-            timeout = max(0.0, (self._over_at or now) - now)
-        await self._teardown(timeout)
+        await self._lifecycle.stop(reason, timeout)
 
-    async def _teardown(self, timeout: float) -> None:
-        self.is_ready = False
-        self._keepalive.stop()
-        ended = await self.live.close(timeout=timeout)
-        if ended:
-            logger.warning("%d calls were still running at the shutdown timeout and were cancelled", ended)
-        await self.sends.wait_idle(timeout=FAREWELL_TIMEOUT)
-        await self.sends.close()
-        await self.tasks.close()
-        self.executor.shutdown(wait=False, cancel_futures=True)
-        self.hooks.forget()
-        forget_platform(self.platform)
+    def end_connections(self, code: int, reason: str) -> None:
+        """Run the end of every connection whose peer has not gone by itself; for the shutdown."""
+        for inbound in list(self._inbounds):
+            self.tasks.start(inbound.closed(code, reason), name="close")
 
-    def _schedule_sample(self) -> None:
-        async def sample() -> None:
-            while True:
-                await self.clock.sleep(SAMPLE_INTERVAL)
-                self._core.sampler.sample(
-                    connections=len(self.connections), subscriptions=self.subscriptions.total
-                )
-
-        self.tasks.start(sample(), name="pressure")
+    async def sample_pressure(self) -> None:
+        """Look at the load of this worker once a second, without end."""
+        while True:
+            await self.clock.sleep(SAMPLE_INTERVAL)
+            self._core.sampler.sample(
+                connections=len(self.connections), subscriptions=self.subscriptions.total
+            )
 
     def _unsubscribed(self, connection: Connection, topic: str) -> None:
         self.live.left_topic(connection, topic)
         if self.hooks.get("unsubscribe") is not None:
-            self.tasks.start(self._unsubscribe_hook(connection, topic), name="unsubscribe")
+            self.tasks.start(self.attempt("unsubscribe", connection, topic=topic), name="unsubscribe")
 
-    async def _unsubscribe_hook(self, connection: Connection, topic: str) -> None:
-        try:
-            async with asyncio.timeout(self.settings.websocket.hook_timeout):
-                await self.hooks.run(
-                    "unsubscribe", None, ws=connection, topic=topic, platform=connection.platform
-                )
-        except Exception:
-            logger.exception("hook unsubscribe failed")
-            self.metrics.add("hook_errors_total", "unsubscribe")
+    def _drained(self, connection: Connection) -> None:
+        if not self.tasks.closed:
+            self.tasks.start(self.attempt("drain", connection), name="drain")
 
 
 def assemble(project: Path | None, settings: Settings, *, clock: Clock | None = None) -> Runtime:

@@ -6,10 +6,12 @@ import asyncio
 import inspect
 import logging
 import sys
-from types import MappingProxyType, ModuleType, SimpleNamespace
+from functools import partial
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from runtime.core.errors import RealtimeError
+from runtime.core.errors import HookTimeout, RealtimeError
+from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.apppackage import load_private
 from runtime.live.callables import call
 from runtime.live.collector import Collector, collecting
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["HOOKS", "Hook", "HookSet", "HookSignatureError", "load_hooks"]
+    from runtime.server.hookwatch import HookWatch
+
+__all__ = ["HOOKS", "Hook", "HookContext", "HookSet", "HookSignatureError", "load_hooks"]
 
 logger = logging.getLogger("realtime.hooks")
 
@@ -27,6 +31,16 @@ HOOKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "init": ("platform", "settings", "app", "worker"),
         "shutdown": ("platform", "reason", "worker"),
+        "authenticate": (
+            "request",
+            "headers",
+            "cookies",
+            "url",
+            "remote_address",
+            "get_client_address",
+            "platform",
+            "request_id",
+        ),
         "upgrade": ("headers", "cookies", "url", "query", "remote_address", "request_id", "platform"),
         "open": ("ws", "platform"),
         "message": ("ws", "data", "is_binary", "msg", "platform"),
@@ -34,18 +48,49 @@ HOOKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "subscribe_batch": ("ws", "topics", "platform"),
         "unsubscribe": ("ws", "topic", "platform"),
         "resume": ("ws", "session_id", "last_seen_seqs", "platform"),
-        "close": ("ws", "code", "reason", "platform", "subscriptions", "id", "duration"),
+        "drain": ("ws", "platform"),
+        "close": (
+            "ws",
+            "code",
+            "reason",
+            "platform",
+            "subscriptions",
+            "id",
+            "duration",
+            "messages_in",
+            "messages_out",
+            "bytes_in",
+            "bytes_out",
+        ),
     }
 )
 
-#: Hooks of the reference that this version does not run: refused loudly, since one of them guards a door.
-UNSUPPORTED = frozenset({"authenticate", "drain"})
-
-NEAR = 2  # edit distance at which another name is taken for a misspelt hook
+NEAR = 2  # edit distance at which the name of a function is taken for a misspelt hook
 
 
 class HookSignatureError(RealtimeError, TypeError):
     """A hook asks for a parameter that it cannot be given."""
+
+
+class HookContext:
+    """What a hook gets for a parameter `ctx`: one attribute per name of its row in `HOOKS`, always `platform` too.
+
+    Raises:
+        AttributeError: a name that this hook is not given; the message lists those it is.
+    """
+
+    def __init__(self, hook: str, values: Mapping[str, Any]) -> None:
+        self.__dict__.update(dict.fromkeys(HOOKS[hook]))
+        self.__dict__.update(values)
+        self.__dict__["_hook"] = hook
+
+    def __getattr__(self, name: str) -> Any:
+        hook = self.__dict__.get("_hook", "")
+        known = ", ".join(HOOKS.get(hook, ()))
+        raise AttributeError(f"ctx of hook {hook} has no {name!r}; it has {known}")
+
+    def __repr__(self) -> str:
+        return f"<HookContext of {self.__dict__.get('_hook')}>"
 
 
 class Hook:
@@ -58,7 +103,7 @@ class Hook:
 
         Raises:
             HookSignatureError: a parameter that is neither known for this hook nor defaulted, or that cannot be
-                given by its name.
+                given by its name; a callable whose parameters cannot be read.
         """
         self.name = name
         self._function = function
@@ -66,7 +111,13 @@ class Hook:
         self._names: list[str] = []
         self._all = False
         self._wants_context = False
-        for parameter in inspect.signature(function).parameters.values():
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError) as error:
+            raise HookSignatureError(
+                f"hook {name}: the parameters of {function!r} cannot be read; wrap it in a def"
+            ) from error
+        for parameter in parameters:
             if parameter.kind is parameter.VAR_KEYWORD:
                 self._all = True
             elif parameter.kind is parameter.VAR_POSITIONAL:
@@ -78,7 +129,7 @@ class Hook:
                 )
             elif parameter.name == "ctx":
                 self._wants_context = True
-            elif parameter.name in known or parameter.name == "platform":
+            elif parameter.name in known:
                 self._names.append(parameter.name)
             elif parameter.default is parameter.empty:
                 raise HookSignatureError(
@@ -87,12 +138,28 @@ class Hook:
 
     async def __call__(self, **values: Any) -> Any:
         """Call the hook with those of `values` it asks for, and await its answer."""
+        return await call(partial(self._function, **self._wanted(values)))
+
+    async def timed(self, watch: HookWatch, values: Mapping[str, Any]) -> Any:
+        """Do what a call does; `watch` is told how long the part that cannot be awaited took."""
+        wanted = self._wanted(values)
+
+        def begin() -> Any:
+            started = watch.now()
+            try:
+                return self._function(**wanted)
+            finally:
+                watch.returned(self.name, started)
+
+        return await call(begin)
+
+    def _wanted(self, values: Mapping[str, Any]) -> dict[str, Any]:
         wanted = {name: values.get(name) for name in self._names}
         if self._all:
             wanted = {**values, **wanted}
         if self._wants_context:
-            wanted["ctx"] = SimpleNamespace(**values)
-        return await call(lambda: self._function(**wanted))
+            wanted["ctx"] = HookContext(self.name, values)
+        return wanted
 
 
 class HookSet:
@@ -109,22 +176,60 @@ class HookSet:
         self._module = module
         #: Starlette routes that hooks.py names in its variable `routes`.
         self.routes = routes
+        #: Who measures and counts; set by the runtime that the hooks belong to.
+        self.watch: HookWatch | None = None
 
     def get(self, name: str) -> Hook | None:
         """Return the hook called `name`, or `None`."""
         return self._hooks.get(name)
 
     async def run(self, name: str, timeout: float | None, **values: Any) -> Any:
-        """Run a hook within `timeout` seconds (`None`: no limit); `None` when there is no such hook.
+        """Run a hook within `timeout` seconds (`None` or 0: no limit); `None` when there is no such hook.
+
+        How long it took is measured; a failure is for the caller to count, see `attempt`.
 
         Raises:
-            TimeoutError: it took longer; an exception of the hook passes.
+            HookTimeout: it took longer; an exception of the hook passes.
         """
         hook = self._hooks.get(name)
         if hook is None:
             return None
-        async with asyncio.timeout(timeout):
-            return await hook(**values)
+        watch = self.watch
+        started = watch.now() if watch is not None else 0.0
+        limit = asyncio.timeout(timeout or None)
+        try:
+            async with limit:
+                answer = await (hook(**values) if watch is None else hook.timed(watch, values))
+        except Exception as error:
+            if limit.expired():
+                raise self._late(name, timeout) from error
+            raise
+        finally:
+            if watch is not None:
+                watch.ran(name, started)
+        if limit.expired():  # it swallowed its cancellation; what it says now comes too late
+            raise self._late(name, timeout)
+        return answer
+
+    def _late(self, name: str, timeout: float | None) -> HookTimeout:
+        if self.watch is not None:
+            self.watch.count("hook_timeouts_total", name)
+        return HookTimeout(f"hook {name} took longer than {timeout:g} s and was ended")
+
+    async def attempt(self, name: str, timeout: float | None, **values: Any) -> bool:
+        """Run a hook whose failure is logged and counted and ends nothing else; return whether it went well."""
+        try:
+            await self.run(name, timeout, **values)
+        except HookTimeout as late:
+            logger.error("%s; look for what it waits for", late)
+            return False
+        except (Exception, asyncio.CancelledError):
+            reraise_own_cancellation()
+            logger.exception("hook %s failed", name)
+            if self.watch is not None:
+                self.watch.count("hook_errors_total", name)
+            return False
+        return True
 
     @classmethod
     def from_module(cls, module: ModuleType) -> HookSet:
@@ -137,14 +242,10 @@ class HookSet:
         for name, value in vars(module).items():
             if name.startswith("_") or not callable(value):
                 continue
-            if name in UNSUPPORTED:
-                raise HookSignatureError(
-                    f"hook {name} is not supported by this version; take it out of hooks.py"
-                )
             if name in HOOKS:
                 found[name] = Hook(name, value)
             elif getattr(value, "__module__", None) == module.__name__:
-                _report_near(name)
+                _report_near(name, is_function=inspect.isroutine(value))
         routes = getattr(module, "routes", ())
         routes = tuple(routes) if isinstance(routes, list | tuple) else ()
         return cls(found, routes, module=module.__name__)
@@ -172,14 +273,18 @@ def load_hooks(file: Path, collector: Collector) -> HookSet:
         raise
 
 
-def _report_near(name: str) -> None:
+def _report_near(name: str, *, is_function: bool) -> None:
+    """Warn of a public name that is the camelCase form of a hook's or, for a function, nearly a hook's name."""
     plain = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
-    for hook in HOOKS:
-        if plain == hook or (abs(len(name) - len(hook)) <= NEAR and _distance(name, hook) <= NEAR):
-            logger.warning(
-                "hooks.py: %s is no hook; did you mean %s? Hooks are: %s", name, hook, ", ".join(HOOKS)
-            )
+    if plain in HOOKS:
+        meant = plain
+    elif is_function:
+        meant = min(HOOKS, key=lambda hook: _distance(name, hook))
+        if _distance(name, meant) > NEAR:
             return
+    else:
+        return
+    logger.warning("hooks.py: %s is no hook; did you mean %s? Hooks are: %s", name, meant, ", ".join(HOOKS))
 
 
 def _distance(one: str, other: str) -> int:

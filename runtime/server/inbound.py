@@ -1,7 +1,8 @@
 """The frames of one connection: classified, kept in order where order matters, and handed on.
 
-Control frames run strictly one after another, each to the end of its hooks; calls run beside them and beside each
-other. Frames that arrive while the `open` hook runs wait for it. What waits is bounded in frames and in bytes.
+Control frames run strictly one after another, each to the end of its hooks; a reply waits for none of them, since one
+of their hooks may be waiting for it. Calls run beside them and beside each other. Frames that arrive while the `open`
+hook runs wait for it. What waits and what runs is bounded in frames and in bytes.
 Spec: wire 3.2, 3.4 and 10; platform 1.7 and 1.8.
 """
 
@@ -34,6 +35,54 @@ RATE_LIMITED = "RATE_LIMITED"
 
 Step = Coroutine[Any, Any, None]
 T = TypeVar("T")
+
+
+# A frame of up to this many bytes counts as a call only: `MAX_INFLIGHT_CALLS` of them are no more than
+# `MAX_INFLIGHT_BYTES` of larger ones.
+LIGHT = 16 * 1024
+
+
+class _Slots(CallSlots):
+    """The calls of one connection that run, and how many bytes the large ones among them came in."""
+
+    __slots__ = ("weight",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = 0
+
+
+class _Weighed(CallSlots):
+    """Slots for the calls of one large frame; its bytes count from the first of them to the end of the last."""
+
+    __slots__ = ("_held", "_size", "_slots")
+
+    def __init__(self, slots: _Slots, size: int) -> None:
+        self._slots = slots
+        self._size = size
+        self._held = 0
+
+    def take(self) -> bool:
+        """Take a slot; return whether there was one. A frame that is alone is never too large."""
+        slots = self._slots
+        if not self._held:
+            if slots.weight and slots.weight + self._size > capacity.get("MAX_INFLIGHT_BYTES"):
+                capacity.record("MAX_INFLIGHT_BYTES", "reject", hint="large calls of one connection are slow")
+                return False
+            if not slots.take():
+                return False
+            slots.weight += self._size
+        elif not slots.take():
+            return False
+        self._held += 1
+        return True
+
+    def give_back(self) -> None:
+        """Return a slot."""
+        self._slots.give_back()
+        self._held -= 1
+        if not self._held:
+            self._slots.weight -= self._size
 
 
 class _NoSlots(CallSlots):
@@ -86,33 +135,60 @@ class _Waiting(Generic[T]):
 class Inbound:
     """What one peer sends. `feed` every message in order, then `closed` once."""
 
+    __slots__ = (
+        "_closed",
+        "_control_running",
+        "_controls",
+        "_early",
+        "_is_opening",
+        "_runtime",
+        "_slots",
+        "_when_opened",
+        "connection",
+    )
+
     def __init__(self, runtime: Runtime, connection: Connection) -> None:
         self.connection = connection
         self._runtime = runtime
-        self._settings = runtime.settings
-        self._slots = CallSlots()
-        self._early: _Waiting[str | bytes] | None = _Waiting()
-        self._controls: _Waiting[control.Control] = _Waiting()
+        self._slots = _Slots()
+        self._is_opening = True
+        self._when_opened: asyncio.Event | None = None
+        # Most connections never have a frame that waits.
+        self._early: _Waiting[str | bytes] | None = None
+        self._controls: _Waiting[control.Control] | None = None
         self._control_running = False
         self._closed = False
 
     def opened(self) -> None:
         """Take the frames that came while the `open` hook ran, and further ones at once from now on."""
+        self._is_opening = False
+        if self._when_opened is not None:
+            self._when_opened.set()
         early, self._early = self._early, None
         while early:
-            self._take(early.take())
+            data = early.take()
+            if not self.connection.closed:
+                self._take(data, _size(data))
 
     def feed(self, data: str | bytes) -> None:
         """Take one message: `str` for a text frame, `bytes` for a binary one. Never raises for what it holds."""
-        early = self._early
-        if early is None:
-            self._take(data)
-        elif not self.connection.closed and not early.add(data, _size(data)):
-            self._reject_early(data)
+        connection = self.connection
+        if connection.closed:
+            return
+        size = _size(data)
+        connection.messages_in += 1
+        connection.bytes_in += size
+        if self._is_opening:
+            if self._early is None:
+                self._early = _Waiting()
+            if not self._early.add(data, size):
+                self._reject_early(data)
+        else:
+            self._take(data, size)
 
     def _reject_early(self, data: str | bytes) -> None:
         """Refuse what came beyond the bounds while the `open` hook runs; what can be answered is."""
-        found = classify(data, self._settings.security.max_envelope_depth)
+        found = classify(data, self._runtime.settings.security.max_envelope_depth)
         if self._call(found, _NoSlots()):
             return
         if found.kind is Kind.CONTROL:
@@ -120,16 +196,15 @@ class Inbound:
         else:
             self._runtime.metrics.add("ws_control_dropped_total", "opening")
 
-    def _take(self, data: str | bytes) -> None:
-        if self.connection.closed:
-            return
-        found = classify(data, self._settings.security.max_envelope_depth)
-        if self._call(found, self._slots):
+    def _take(self, data: str | bytes, size: int) -> None:
+        found = classify(data, self._runtime.settings.security.max_envelope_depth)
+        slots = self._slots if size <= LIGHT else _Weighed(self._slots, size)
+        if self._call(found, slots):
             return
         if found.kind is Kind.CONTROL:
-            self._control(found.payload, data)
+            self._control(found.payload, size)
         else:
-            self._unhandled(data, found.payload if isinstance(found.payload, dict) else None)
+            self._unhandled(data, found.payload if isinstance(found.payload, dict) else None, slots)
 
     def _call(self, found: Classified, slots: CallSlots) -> bool:
         """Hand a call, a batch or what was meant as one to the live layer; return whether it was that."""
@@ -147,28 +222,34 @@ class Inbound:
             return False
         return True
 
-    def _unhandled(self, data: str | bytes, message: dict[str, Any] | None) -> None:
+    def _unhandled(self, data: str | bytes, message: dict[str, Any] | None, slots: CallSlots) -> None:
         runtime = self._runtime
         if runtime.hooks.get("message") is None:
             runtime.metrics.add("ws_frames_unhandled_total")
             return
-        if not self._slots.take():
+        if not slots.take():
             runtime.metrics.add("rpc_calls_dropped_total", "overloaded")
             return
-        runtime.live.calls.start(self._message(data, message), name="message")
+        runtime.live.calls.start(self._message(data, message, slots), name="message")
 
-    async def _message(self, data: str | bytes, message: dict[str, Any] | None) -> None:
+    async def _message(self, data: str | bytes, message: dict[str, Any] | None, slots: CallSlots) -> None:
         try:
             await self._hook("message", data=data, is_binary=isinstance(data, bytes), msg=message)
         finally:
-            self._slots.give_back()
+            slots.give_back()
 
-    def _control(self, frame: control.Control, data: str | bytes) -> None:
+    def _control(self, frame: control.Control, size: int) -> None:
         if self._control_running:
-            if not self._controls.add(frame, _size(data)):
+            if self._controls is None:
+                self._controls = _Waiting()
+            if not self._controls.add(frame, size):
                 self._overflow(frame, "queue")
             return
-        step = self._handle(frame)
+        try:
+            step = self._handle(frame)
+        except Exception:
+            self._cannot_handle()
+            return
         if step is not None:
             self._control_running = True
             self._runtime.live.calls.start(self._run_controls(step), name="control")
@@ -177,15 +258,20 @@ class Inbound:
         try:
             while step is not None or self._controls:
                 try:
+                    if step is None and self._controls:
+                        step = self._handle(self._controls.take())
                     if step is not None:
                         await step
                 except (Exception, asyncio.CancelledError):
                     reraise_own_cancellation()
                     # The frames behind it must not wait for ever for one that failed.
-                    logger.exception("a control frame of %s could not be handled", self.connection.id)
-                step = self._handle(self._controls.take()) if self._controls else None
+                    self._cannot_handle()
+                step = None
         finally:
             self._control_running = False
+
+    def _cannot_handle(self) -> None:
+        logger.exception("a control frame of %s could not be handled", self.connection.id)
 
     def _overflow(self, frame: control.Control, where: str) -> None:
         self._runtime.metrics.add("ws_control_dropped_total", where)
@@ -212,12 +298,13 @@ class Inbound:
         return None
 
     def _subscribe(self, topics: list[Any], ref: control.Ref | None) -> Step | None:
-        seen, beyond = topics[:MAX_BATCH_TOPICS], topics[MAX_BATCH_TOPICS:]
-        for topic in seen:
-            if not self._is_allowed(topic):
+        wanted: list[str] = []
+        for topic in topics[:MAX_BATCH_TOPICS]:
+            if self._is_allowed(topic):
+                wanted.append(topic)
+            else:
                 self._deny(topic, ref, INVALID_TOPIC)
-        wanted = [topic for topic in seen if self._is_allowed(topic)]
-        for topic in beyond:
+        for topic in topics[MAX_BATCH_TOPICS:]:
             self._deny(topic, ref, RATE_LIMITED)
         if not wanted:
             return None
@@ -227,7 +314,7 @@ class Inbound:
         return self._ask(wanted, ref)
 
     def _is_allowed(self, topic: Any) -> bool:
-        security = self._settings.security
+        security = self._runtime.settings.security
         if not isinstance(topic, str):
             return False
         if names.is_system_topic(topic) and not security.allow_system_topic_subscribe:
@@ -297,46 +384,46 @@ class Inbound:
 
     async def _hook(self, name: str, **values: Any) -> None:
         """Run a hook whose failure is logged and changes nothing."""
-        runtime = self._runtime
-        try:
-            await runtime.hooks.run(
-                name,
-                self._settings.websocket.hook_timeout,
-                ws=self.connection,
-                platform=self.connection.platform,
-                **values,
-            )
-        except (Exception, asyncio.CancelledError):
-            reraise_own_cancellation()
-            logger.exception("hook %s failed", name)
-            runtime.metrics.add("hook_errors_total", name)
+        await self._runtime.attempt(name, self.connection, **values)
 
     async def closed(self, code: int, reason: str) -> None:
-        """End the connection's side of everything; runs the `close` hook once. Spec: platform 1.7."""
+        """End the connection's side of everything; runs the `close` hook once, after the `open` hook has ended.
+
+        Spec: platform 1.7.
+        """
         if self._closed:
             return
         self._closed = True
         runtime, connection = self._runtime, self.connection
-        connection.mark_closed(reason or "connection closed")
-        self._controls.clear()
-        runtime.live.connection_closed(connection)
         duration = runtime.clock.monotonic() - connection.opened_at
-        if runtime.hooks.get("close") is not None:
-            await self._hook(
-                "close",
-                code=code,
-                reason=reason,
-                subscriptions=connection.subscriptions,
-                id=connection.id,
-                duration=duration,
-            )
-        runtime.forget(connection)
+        connection.mark_closed(reason or "connection closed")
+        self._early = self._controls = None
+        try:
+            runtime.live.connection_closed(connection)
+            if self._is_opening:
+                self._when_opened = asyncio.Event()
+                await self._when_opened.wait()
+            if runtime.hooks.get("close") is not None:
+                await self._hook(
+                    "close",
+                    code=code,
+                    reason=reason,
+                    subscriptions=connection.subscriptions,
+                    id=connection.id,
+                    duration=duration,
+                    messages_in=connection.messages_in,
+                    messages_out=connection.messages_out,
+                    bytes_in=connection.bytes_in,
+                    bytes_out=connection.bytes_out,
+                )
+        finally:
+            runtime.forget(self, code, duration)
         if runtime.events.listeners:
             runtime.events.emit(ConnectionClosedEvent(connection.id, connection.user, code, reason, duration))
 
 
 def _size(data: str | bytes) -> int:
     """Return how many bytes a message had on its way."""
-    return (
-        len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode(errors="surrogatepass"))
-    )
+    if data.__class__ is bytes or data.isascii():
+        return len(data)
+    return len(data.encode(errors="surrogatepass")) if isinstance(data, str) else len(data)

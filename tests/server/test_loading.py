@@ -545,7 +545,6 @@ async def test_an_open_hook_may_refuse_and_a_broken_one_closes_with_1011(make_ap
     ("source", "text"),
     [
         ("def open(ws, user): pass\n", "hook open: unknown parameter 'user'; it may take ws, platform"),
-        ("def authenticate(cookies): pass\n", "hook authenticate is not supported by this version"),
         ("1 / 0\n", "hooks.py:1: ZeroDivisionError"),
         ("import sys\nsys.exit('set API_KEY first')\n", "hooks.py:2: SystemExit: set API_KEY first"),
         ("async def init(): raise OSError('no database')\n", "hooks.py:1: OSError: no database"),
@@ -572,7 +571,7 @@ async def test_an_init_that_takes_too_long_stops_the_start(tmp_path: Path) -> No
     from runtime.server.assembly import assemble
 
     (tmp_path / "hooks.py").write_text("import asyncio\nasync def init(): await asyncio.Event().wait()\n")
-    runtime = assemble(tmp_path, Settings(server=ServerSettings(init_timeout=0.01)))
+    runtime = assemble(tmp_path, Settings(server=ServerSettings(env="test", init_timeout=0.01)))
     with pytest.raises(StartupError, match="init hook failed"):
         async with asyncio.timeout(5):
             await runtime.start()
