@@ -307,7 +307,8 @@ class WebSocketSettings(Section, frozen=True, kw_only=True):
     ] = "clock"
     upgrade_timeout: Annotated[float | None, _limit("Longest time the `upgrade` hook may take.")] = 10.0
     auth_timeout: Annotated[
-        float | None, _limit("Longest time the `authenticate` hook may take, with the body it reads.")
+        float | None,
+        _limit("Longest time the `authenticate` hook may take, and before it the body of the request."),
     ] = 10.0
     hook_timeout: Annotated[float | None, _limit("Longest time any other connection hook may take.")] = 30.0
     allowed_origins: Annotated[str | tuple[str, ...], Key(kinds.origins(), "Pages that may connect.")] = (
@@ -351,6 +352,9 @@ class SecuritySettings(Section, frozen=True, kw_only=True):
             "Dangerous opt-outs of this section that production accepts, by name.",
         ),
     ] = ()
+    replay_authorize: Annotated[
+        bool, _flag("Ask the subscribe hook before a topic's history is given to a client.")
+    ] = True
     max_envelope_depth: Annotated[
         int,
         Key(

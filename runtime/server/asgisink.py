@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from runtime.core.connection import Connection
     from runtime.core.tasks import TaskOwner
+    from runtime.server.fastpath.group import PeerGroup
+    from runtime.server.fastpath.peer import FastPeer
 
 __all__ = ["PEER_LINK", "AsgiSink", "PeerLink"]
 
@@ -42,6 +44,9 @@ class PeerLink(Protocol):
 
     def close_within_bound(self) -> None:
         """Drop the peer in a few seconds unless it has gone by then."""
+
+    def take_over(self, group: PeerGroup) -> FastPeer | None:
+        """Give the transport of an accepted peer to the fast path; `None` when the peer has gone meanwhile."""
 
     def refused(self) -> None:
         """Note that the peer got an HTTP answer instead of its upgrade."""

@@ -9,21 +9,39 @@ Other ASGI servers give no such link: there a peer that does not read stays unti
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from runtime.server.asgisink import PEER_LINK
+from runtime.server.fastpath.peer import CLOSE_TIMEOUT, FastPeer
 from runtime.wire import closing
 
 if TYPE_CHECKING:
     import uvicorn
 
     from runtime.core.clock import Clock, TimerHandle
+    from runtime.server.fastpath.group import PeerGroup
 
 __all__ = ["CLOSE_TIMEOUT", "LinkedProtocol", "abort_all", "closing_peers", "linked_protocol"]
 
-CLOSE_TIMEOUT = 5.0  # seconds that a peer has to read what is left and to answer the closing handshake
+# Bytes that a peer may send between its upgrade request and our answer to it.
+MAX_EARLY_BYTES = 64 * 1024
+
+
+class _NoTransport(asyncio.Transport):
+    """Stands for a transport that was given away, so that nothing of uvicorn's closes it."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+    def is_closing(self) -> bool:
+        """Say that nothing can be sent here."""
+        return True
+
+
+_GONE = _NoTransport()
 
 
 class LinkedProtocol(WebSocketsSansIOProtocol):
@@ -34,6 +52,51 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._deadline: TimerHandle | None = None
+        self._early: list[bytes] = []
+        self._is_detached = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the peer; what comes between its request and our answer waits for the answer."""
+        if self.handshake_initiated and not self.handshake_complete:
+            self._early.append(data)
+            if sum(map(len, self._early)) > MAX_EARLY_BYTES:
+                self.abort()
+        else:
+            super().data_received(data)
+
+    async def send(self, message: Any) -> None:
+        """Send what the app says; once it has accepted, what the peer sent too early is read."""
+        await super().send(message)
+        if self._early and self.handshake_complete and not self._is_detached:
+            early, self._early = self._early, []
+            self.loop.call_soon(self._read_early, early)
+
+    def _read_early(self, early: list[bytes]) -> None:
+        if self._is_detached:
+            self._early = early
+            return
+        for data in early:
+            super().data_received(data)
+
+    def take_over(self, group: PeerGroup) -> FastPeer | None:
+        """Give the transport of an accepted peer to a protocol of our own; `None` when the peer has gone meanwhile.
+
+        This object is of no use to anybody then: it goes with the task that runs the app.
+        """
+        transport = self.transport
+        if self.disconnected or self.close_sent or transport.is_closing():
+            return None
+        self.stop_keepalive()
+        self._is_detached = True
+        self.connections.discard(self)
+        connections: Any = self.connections
+        peer = group.take(transport, connections, deflates=bool(self.conn.extensions))
+        transport.set_protocol(peer)
+        self.transport = _GONE
+        early, self._early = self._early, []
+        if early:
+            self.loop.call_soon(peer.data_received, b"".join(early))
+        return peer
 
     @property
     def is_closing(self) -> bool:
@@ -58,7 +121,15 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
         try:
             await super().run_asgi()
         finally:
-            self.close_within_bound()
+            if not self._is_detached:
+                self.close_within_bound()
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Let go of everything when the app is done and the transport was given away."""
+        super().on_task_complete(task)
+        if self._is_detached:
+            # The scope holds the link and the link the scope: nobody needs either of them now.
+            self.__dict__.clear()
 
     def refused(self) -> None:
         """Note that an HTTP answer ended the handshake; uvicorn logs an error for each such peer otherwise."""
@@ -97,16 +168,19 @@ def linked_protocol(clock: Clock) -> type[LinkedProtocol]:
     return type("LinkedProtocol", (LinkedProtocol,), {"clock": clock})
 
 
-def closing_peers(server: uvicorn.Server) -> list[LinkedProtocol]:
+def closing_peers(server: uvicorn.Server) -> list[LinkedProtocol | FastPeer]:
     """Return the WebSocket peers of `server` that are being closed and have not gone yet."""
     return [
         protocol
         for protocol in server.server_state.connections
-        if isinstance(protocol, LinkedProtocol) and protocol.is_closing
+        if isinstance(protocol, LinkedProtocol | FastPeer) and protocol.is_closing
     ]
 
 
 def abort_all(server: uvicorn.Server) -> None:
     """Drop every peer of `server`, HTTP ones too: the time for goodbyes is over."""
     for protocol in list(server.server_state.connections):
-        protocol.transport.abort()
+        if isinstance(protocol, FastPeer):
+            protocol.abort()
+        else:
+            protocol.transport.abort()

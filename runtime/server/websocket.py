@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import PlainTextResponse
 
 from runtime.server.asgisink import PEER_LINK, AsgiSink, PeerLink
+from runtime.server.fastpath.group import PeerGroup
 from runtime.server.upgrade import Accepted, Refused, decide
 from runtime.wire import closing
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from runtime.server.assembly import Runtime
+    from runtime.server.fastpath.peer import FastPeer
     from runtime.server.inbound import Inbound
 
 __all__ = ["WebSocketEndpoint", "upgrade_required"]
@@ -30,6 +32,7 @@ class WebSocketEndpoint:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._peers = PeerGroup(runtime) if runtime.settings.websocket.fast_path != "off" else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket from handshake to close."""
@@ -44,10 +47,11 @@ class WebSocketEndpoint:
             runtime.upgrading -= 1
         if isinstance(peer, Refused):
             await _refuse(peer, scope, send)
-        else:
+        elif peer is not None:
             await self._serve(*peer, receive)
 
-    async def _accept(self, accepted: Accepted, scope: Scope, send: Send) -> tuple[AsgiSink, Inbound]:
+    async def _accept(self, accepted: Accepted, scope: Scope, send: Send) -> tuple[AsgiSink, Inbound] | None:
+        """Accept the peer; `None` when the fast path has it from here on and this app is done."""
         offered = scope.get("subprotocols") or [None]
         await send(
             {
@@ -57,8 +61,23 @@ class WebSocketEndpoint:
             }
         )
         link = _link(scope)
+        if link is not None and self._peers is not None:
+            peer = link.take_over(self._peers)
+            if peer is not None:
+                self._begin(peer, accepted)
+                return None
         sink = AsgiSink(send, self._runtime.sends, direct=link is not None, link=link)
         return sink, self._runtime.connect(sink, accepted.handshake)
+
+    def _begin(self, peer: FastPeer, accepted: Accepted) -> None:
+        runtime = self._runtime
+        inbound = runtime.connect(peer, accepted.handshake)
+        peer.serve(inbound)
+        if runtime.hooks.get("open") is None:
+            inbound.opened()
+            peer.opened()
+        else:
+            runtime.tasks.start(_open(runtime, inbound, peer), name="open")
 
     async def _serve(self, sink: AsgiSink, inbound: Inbound, receive: Receive) -> None:
         runtime = self._runtime
@@ -96,6 +115,13 @@ class WebSocketEndpoint:
             await inbound.closed(code, reason)
 
 
+async def _open(runtime: Runtime, inbound: Inbound, peer: FastPeer) -> None:
+    try:
+        await runtime.opened(inbound)
+    finally:
+        peer.opened()
+
+
 def upgrade_required(request: Request) -> Response:
     """Answer a plain request to the WebSocket path. Spec: wire 1.1."""
     return PlainTextResponse("Upgrade Required", 426, {"upgrade": "websocket", "connection": "upgrade"})
@@ -107,7 +133,7 @@ def _bytes_exceed(text: str, limit: int) -> bool:
 
 
 def _result(decision: Accepted | Refused) -> str:
-    return "accepted" if isinstance(decision, Accepted) else str(decision.status)
+    return decision.outcome
 
 
 def _link(scope: Scope) -> PeerLink | None:

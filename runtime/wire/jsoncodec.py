@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-__all__ = ["DecodeError", "EncodeError", "NestingError", "decode", "encode", "nesting_exceeds"]
+__all__ = ["DecodeError", "EncodeError", "NestingError", "decode", "encode", "nesting_exceeds", "to_plain"]
 
 
 class EncodeError(TypeError):
@@ -48,6 +48,20 @@ def encode(value: Any) -> bytes:
     except RecursionError:
         raise EncodeError(f"{_type_name(value)} is nested too deep for JSON, or contains itself") from None
     except (TypeError, ValueError, OverflowError) as error:
+        raise EncodeError(f"{_type_name(value)} has no JSON form: {error}") from error
+
+
+def to_plain(value: Any, keep: tuple[type, ...] = ()) -> Any:
+    """Return what `encode` would write as plain objects, arrays and values; those of the types `keep` stay as they are.
+
+    Raises:
+        EncodeError: something inside has no JSON form, or contains itself.
+    """
+    try:
+        return msgspec.to_builtins(value, builtin_types=keep, str_keys=True, enc_hook=_enc_hook)
+    except EncodeError:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise EncodeError(f"{_type_name(value)} has no JSON form: {error}") from error
 
 

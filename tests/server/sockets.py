@@ -7,8 +7,10 @@ import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import Any
 
+import msgspec
 import websockets
 from websockets.asyncio.client import ClientConnection
 
@@ -17,6 +19,8 @@ from runtime.server.app import RealtimeApp, create_app
 from runtime.server.serving import RealtimeServer
 
 TIMEOUT = 5.0
+#: `fast_path` of every app that is served: tests that use the fixture `write_path` run once with each.
+WRITE_PATH: ContextVar[str | None] = ContextVar("write_path", default=None)
 
 
 class Served:
@@ -39,6 +43,10 @@ class Served:
 @contextlib.asynccontextmanager
 async def served(project: Any, settings: Settings, **options: Any) -> AsyncIterator[Served]:
     """Serve `project` with uvicorn until the block ends."""
+    path = WRITE_PATH.get()
+    if path is not None:
+        websocket = msgspec.structs.replace(settings.websocket, fast_path=path)
+        settings = msgspec.structs.replace(settings, websocket=websocket)
     app = create_app(project, settings=settings, **options)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))

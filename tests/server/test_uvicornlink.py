@@ -20,7 +20,7 @@ from runtime.core.settings import ServerSettings, Settings
 from runtime.server.hooks import Hook, HookSet
 from runtime.server.uvicornlink import CLOSE_TIMEOUT, LinkedProtocol
 from runtime.testing import FakeClock, eventually
-from tests.server.sockets import Served, receive, served
+from tests.server.sockets import Served, call, receive, served
 from tests.server.test_websocket import project, settings
 
 PATIENT = Settings(server=ServerSettings(env="test", shutdown_timeout=60))
@@ -50,7 +50,7 @@ async def stalled(server: Served) -> Connection:
     """Return the only connection, behind as much as its peer does not read."""
     await eventually(lambda: len(server.runtime.connections) == 1)
     (connection,) = server.runtime.connections.values()
-    while not server.runtime.sends.running:
+    while connection.buffered_amount < 400_000:
         connection.send_event("t", "data", "x" * 100_000)
         await asyncio.sleep(0)
     return connection
@@ -67,18 +67,13 @@ def closes(server: Served) -> list[Any]:
     return seen
 
 
-def protocol_of(server: Served) -> LinkedProtocol:
+def protocol_of(server: Served) -> Any:
     (protocol,) = server.server.server_state.connections
-    assert isinstance(protocol, LinkedProtocol)
     return protocol
 
 
 async def kick(connection: Connection, server: Served) -> None:
     await connection.close(4403, "kicked")
-
-
-async def miss_a_pong(connection: Connection, server: Served) -> None:
-    protocol_of(server).keepalive_timeout()
 
 
 async def leave_politely(connection: Connection, server: Served) -> None:
@@ -93,11 +88,11 @@ async def break_the_protocol(connection: Connection, server: Served) -> None:
     ("end", "code"),
     [
         (kick, (4403, "kicked")),
-        (miss_a_pong, (1006, "")),
         (leave_politely, (1000, "")),
         (break_the_protocol, (1002, "")),
     ],
 )
+@pytest.mark.usefixtures("write_path")
 async def test_a_peer_that_does_not_read_is_dropped_after_the_deadline(
     tmp_path: Path, end: Any, code: Any
 ) -> None:
@@ -116,6 +111,34 @@ async def test_a_peer_that_does_not_read_is_dropped_after_the_deadline(
         assert server.runtime.sends.running == 0
 
 
+async def test_a_peer_that_misses_a_pong_is_dropped_over_asgi_after_the_deadline(tmp_path: Path) -> None:
+    clock = FakeClock()
+    options = settings(fast_path="off")
+    async with served(project(tmp_path), options, clock=clock) as server, silent_peer(server):
+        seen = closes(server)
+        await stalled(server)
+        protocol_of(server).keepalive_timeout()
+        await clock.advance(CLOSE_TIMEOUT + 0.1)
+        await eventually(lambda: not server.server.server_state.connections)
+        await eventually(lambda: seen == [(1006, "")])
+
+
+@pytest.mark.spec("WIRE-16")
+async def test_a_silent_peer_is_pinged_and_then_dropped_on_the_fast_path(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with served(project(tmp_path), settings(idle_timeout=80.0), clock=clock) as server:
+        async with server.connect(ping_interval=None) as answering:
+            await receive(answering)
+            async with silent_peer(server):
+                await eventually(lambda: len(server.runtime.connections) == 2)
+                for _ in range(9):
+                    await clock.advance(10)
+                    await answering.ping()
+                await eventually(lambda: len(server.runtime.connections) == 1)
+            await call(answering, "a/echo", 1)
+
+
+@pytest.mark.usefixtures("write_path")
 async def test_terminating_drops_a_peer_at_once(tmp_path: Path) -> None:
     async with served(project(tmp_path), settings(), clock=FakeClock()) as server, silent_peer(server):
         seen = closes(server)
@@ -125,6 +148,7 @@ async def test_terminating_drops_a_peer_at_once(tmp_path: Path) -> None:
         assert server.runtime.connections == {}
 
 
+@pytest.mark.usefixtures("write_path")
 async def test_a_peer_that_reads_gets_its_close_and_no_timer_stays(tmp_path: Path) -> None:
     clock = FakeClock()
     async with served(project(tmp_path), settings(), clock=clock) as server:
@@ -140,6 +164,7 @@ async def test_a_peer_that_reads_gets_its_close_and_no_timer_stays(tmp_path: Pat
 
 
 @pytest.mark.parametrize("reads", [False, True])
+@pytest.mark.usefixtures("write_path")
 async def test_peers_that_do_not_answer_do_not_hold_up_the_shutdown(tmp_path: Path, reads: bool) -> None:
     async with asyncio.timeout(SOON):
         async with served(project(tmp_path), PATIENT) as server, silent_peer(server):
@@ -180,8 +205,11 @@ def test_what_is_assumed_of_uvicorn() -> None:
         "handle_close",
         "shutdown",
         "connection_lost",
+        "data_received",
+        "on_task_complete",
+        "send",
     } == (ours & set(theirs)) - {"__init__"}
-    own = {"abort", "close_within_bound", "is_closing", "refused", "clock", "_deadline"}
+    own = {"abort", "close_within_bound", "is_closing", "refused", "clock", "_deadline", "_early", "_is_detached", "take_over"}
     assert not own & set(theirs)
     assert "handshake_complete" in theirs["run_asgi"].__code__.co_names
     assert "keepalive_timeout" in theirs["send_keepalive_ping"].__code__.co_names
@@ -191,7 +219,8 @@ def test_what_is_assumed_of_uvicorn() -> None:
 
 
 async def test_the_link_knows_when_the_peer_has_gone(tmp_path: Path) -> None:
-    async with served(project(tmp_path), settings(), clock=FakeClock()) as server:
+    options = settings(fast_path="off")
+    async with served(project(tmp_path), options, clock=FakeClock()) as server:
         async with server.connect() as ws:
             await receive(ws)
             protocol = protocol_of(server)
