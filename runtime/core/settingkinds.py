@@ -24,6 +24,7 @@ __all__ = [
     "choice",
     "duration",
     "integer",
+    "module_path",
     "name_word",
     "number",
     "origins",
@@ -120,6 +121,20 @@ def project_path() -> Kind:
         return path
 
     return Kind("path", "a path inside the project, relative and with forward slashes", parse, parse)
+
+
+def module_path() -> Kind:
+    """Return the kind of a Python file inside the project, which may also be named as a module: `app.hooks`."""
+    file = project_path()
+
+    def parse(value: object) -> str:
+        path: str = file.parse(value)
+        if path.endswith(".py") or not all(part.isidentifier() for part in path.split(".")):
+            return path
+        return path.replace(".", "/") + ".py"
+
+    expected = "a Python file inside the project, as a path or a dotted name"
+    return Kind("path", expected, parse, parse)
 
 
 def _is_url_path(value: str) -> bool:

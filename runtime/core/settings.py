@@ -142,7 +142,10 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         ),
     ] = ("private",)
     emit_request_id: Annotated[bool, _flag("Send the id of each request as `x-request-id`.")] = False
-    hooks: Annotated[str, Key(kinds.project_path(), "File with the hooks; it may be missing.")] = "hooks.py"
+    hooks: Annotated[
+        str,
+        Key(kinds.module_path(), 'File with the hooks, or its module as in `"app.hooks"`; it may be missing.'),
+    ] = "hooks.py"
     live: Annotated[str, Key(kinds.project_path(), "Folder with the live modules.")] = "live"
     web: Annotated[
         str, Key(kinds.project_path(), "Folder with static files and pages; it may be missing.")
@@ -311,6 +314,9 @@ class WebSocketSettings(Section, frozen=True, kw_only=True):
         _limit("Longest time the `authenticate` hook may take, and before it the body of the request."),
     ] = 10.0
     hook_timeout: Annotated[float | None, _limit("Longest time any other connection hook may take.")] = 30.0
+    ws_debug: Annotated[
+        bool, _flag("Log what each connection does, with topics and without data; not for production.")
+    ] = False
     allowed_origins: Annotated[str | tuple[str, ...], Key(kinds.origins(), "Pages that may connect.")] = (
         "same-origin"
     )
