@@ -36,6 +36,10 @@ __all__ = [
     "MAX_PRESENCE_REF",
     "MAX_PRESSURE_LISTENERS",
     "MAX_RATE_LIMIT_IDENTITIES",
+    "MAX_REPLAY_BYTES",
+    "MAX_REPLAY_RECORDED",
+    "MAX_REPLAY_SIZE",
+    "MAX_REPLAY_TOPICS",
     "MAX_RESUME_TOPICS",
     "MAX_STREAM_SUBSCRIPTIONS",
     "MAX_SUBSCRIPTIONS_PER_CONNECTION",
@@ -63,6 +67,10 @@ MAX_CONTROL_BYTES = 4 * 1024 * 1024  # bytes of the frames waiting on one connec
 MAX_INFLIGHT_BYTES = 16 * 1024 * 1024  # bytes of the large frames whose calls run on one connection; REJECT
 MAX_INFLIGHT_CALLS = 1000  # running calls of one connection; REJECT
 MAX_HELD_FRAMES = 1000  # frames held while one subscription loads; the loader runs again
+MAX_REPLAY_SIZE = 1000  # events that a replay keeps of one topic; the oldest is overwritten
+MAX_REPLAY_TOPICS = 100  # topics of which a replay keeps events; LRU
+MAX_REPLAY_BYTES = 64 * 1024 * 1024  # bytes of all events of a replay; those of the topic unused longest go
+MAX_REPLAY_RECORDED = 100_000  # topics whose publishes a replay records; EVICT the one asked for longest ago
 MAX_RESUME_TOPICS = 1000  # entries of lastSeenSeqs; the rest is ignored
 MAX_TOPICS = 2_000_000  # topics with a subscriber; REJECT
 TOPIC_SEQS_WARN_THRESHOLD = 1_000_000  # topics ever stamped; WARN
@@ -104,6 +112,10 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_PRESENCE_REF": MAX_PRESENCE_REF,
         "MAX_PRESSURE_LISTENERS": MAX_PRESSURE_LISTENERS,
         "MAX_RATE_LIMIT_IDENTITIES": MAX_RATE_LIMIT_IDENTITIES,
+        "MAX_REPLAY_BYTES": MAX_REPLAY_BYTES,
+        "MAX_REPLAY_RECORDED": MAX_REPLAY_RECORDED,
+        "MAX_REPLAY_SIZE": MAX_REPLAY_SIZE,
+        "MAX_REPLAY_TOPICS": MAX_REPLAY_TOPICS,
         "MAX_RESUME_TOPICS": MAX_RESUME_TOPICS,
         "MAX_STREAM_SUBSCRIPTIONS": MAX_STREAM_SUBSCRIPTIONS,
         "MAX_SUBSCRIPTIONS_PER_CONNECTION": MAX_SUBSCRIPTIONS_PER_CONNECTION,

@@ -86,6 +86,11 @@ class Publisher:
         #: Who keeps the numbered events of a topic: topic -> record(event, encoded data, number). Spec: wire 8.2.
         self.recorders: dict[str, Recorder] = {}
 
+    @property
+    def sequence(self) -> Sequence:
+        """The counters that number what is published."""
+        return self._sequence
+
     def publish(self, event: Event) -> bool:
         """Stamp and deliver one event; return whether anybody was subscribed.
 

@@ -41,6 +41,15 @@ class Sequence:
         """Return the number of the last stamped publish on `topic`; the base if there was none."""
         return self._last.get(topic, self._base)
 
+    def knows(self, topic: str) -> bool:
+        """Return whether `topic` has a counter: something was published on it with a number."""
+        return topic in self._last
+
+    @property
+    def is_full(self) -> bool:
+        """Whether topics without a counter get none any more."""
+        return len(self._last) >= capacity.get("MAX_TOPIC_SEQS")
+
     def raise_to(self, topic: str, number: int) -> None:
         """Continue `topic` behind `number`, which a shared store assigned; a lower one changes nothing."""
         if number > self.current(topic) and (topic in self._last or self._has_room()):
@@ -48,7 +57,7 @@ class Sequence:
 
     def _has_room(self) -> bool:
         known = len(self._last)
-        if known >= capacity.get("MAX_TOPIC_SEQS"):
+        if self.is_full:
             capacity.record("MAX_TOPIC_SEQS", "skip", hint="new topics are published without seq")
             return False
         if known == capacity.get("TOPIC_SEQS_WARN_THRESHOLD"):

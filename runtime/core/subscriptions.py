@@ -31,15 +31,19 @@ def _nothing() -> None:
 class Hold:
     """Frames of one topic kept back from one connection until its stream has answered or its replay has ended."""
 
-    __slots__ = ("frames", "limit", "overflowed")
+    __slots__ = ("first_seq", "frames", "limit", "overflowed")
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
         self.limit = capacity.get("MAX_HELD_FRAMES")
         self.overflowed = False
+        #: The number of the first frame that was held, also when it was dropped again.
+        self.first_seq: int | None = None
 
     def keep(self, frame: Frame) -> None:
         """Keep `frame`; beyond `MAX_HELD_FRAMES` drop all of them and note that the loader has to run again."""
+        if self.first_seq is None:
+            self.first_seq = frame.seq
         if self.overflowed:
             return
         if len(self.frames) >= self.limit:
@@ -55,11 +59,18 @@ class Hold:
         """Forget an overflow before the loader runs once more."""
         self.frames.clear()
         self.overflowed = False
+        self.first_seq = None
+
+    def skip(self, seq: int) -> None:
+        """Drop the frames up to this number: the reply that is about to be written has what they say."""
+        self.frames = [frame for frame in self.frames if frame.seq is None or frame.seq > seq]
 
     def take_over(self, other: Hold) -> None:
         """Go on with what `other` kept."""
         self.frames, other.frames = other.frames, []
         self.overflowed = self.overflowed or other.overflowed
+        if self.first_seq is None or (other.first_seq is not None and other.first_seq < self.first_seq):
+            self.first_seq = other.first_seq
 
 
 class Subscriptions:

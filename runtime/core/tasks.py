@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-__all__ = ["TaskOwner", "reraise_own_cancellation"]
+__all__ = ["TaskOwner", "next_turn", "reraise_own_cancellation"]
 
 logger = logging.getLogger("realtime.tasks")
 
@@ -28,6 +28,11 @@ def reraise_own_cancellation() -> None:
     task = asyncio.current_task()
     if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
         raise error
+
+
+async def next_turn() -> None:
+    """Let the loop turn once, so that long work in a task does not hold up the others."""
+    await asyncio.sleep(0)
 
 
 class TaskOwner:

@@ -1,0 +1,415 @@
+"""`Replay`: the last events of topics, in this process, for clients that come back. Spec: platform 7.5, wire 6.4 and 8.
+
+Every event is kept under the number of its envelope, by whatever door it was published: the publisher tells the
+history of each publish right after it got its number. So live frames, replayed ones and what clients report speak of
+one number.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from runtime.core import capacity
+from runtime.core.clock import SystemClock
+from runtime.core.errors import PlatformNotReady
+from runtime.core.resumes import accepted
+from runtime.core.tasks import next_turn
+from runtime.plugins.history import History
+from runtime.plugins.protocols import Gap, ReplayMessage, ReplayOutcome
+from runtime.plugins.replaywriter import PAGE, ReplayWriter
+from runtime.wire import names
+from runtime.wire.limits import MAX_BATCH_TOPICS
+from runtime.wire.replay import ReplayFrames, is_since, usable_req_id
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from runtime.core.connection import Connection
+    from runtime.core.platform import Platform, PlatformCore
+    from runtime.core.publisher import Recorder
+
+__all__ = ["Replay"]
+
+logger = logging.getLogger("realtime.replay")
+
+INVALID_TOPIC = "INVALID_TOPIC"
+MONOTONIC = SystemClock().monotonic
+
+
+class _Recorders:
+    """Those who record one topic, where more than one history wants it."""
+
+    __slots__ = ("members",)
+
+    def __init__(self) -> None:
+        self.members: dict[Replay, Recorder] = {}
+
+    def __call__(self, event: str, data: bytes, seq: int) -> None:
+        for record in self.members.values():
+            record(event, data, seq)
+
+
+class Replay:
+    """A bounded history of topics in this process; its cluster twins have the same methods.
+
+    Made at import time or in `init`; it belongs to the app whose platform it is first used with. Usable in the loop's
+    thread only. `platform.replay` is the one that streams with `replay` use.
+
+    Args:
+        size: events kept of one topic; the oldest is overwritten. `None`: no bound.
+        max_topics: topics with kept events; the one unused for longest is forgotten, and its number goes on.
+        authorize: ask the subscribe gate before anything is given to a client.
+        max_bytes: bytes of all kept events; the topic unused for longest loses its oldest first.
+        max_age: seconds after which an event is not given out any more; `None`: never.
+        clock: the monotonic time in seconds.
+
+    Raises:
+        ValueError: an option that cannot be; the message names it.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int | None = capacity.MAX_REPLAY_SIZE,
+        max_topics: int | None = capacity.MAX_REPLAY_TOPICS,
+        authorize: bool = True,
+        max_bytes: int | None = capacity.MAX_REPLAY_BYTES,
+        max_age: float | None = None,
+        clock: Callable[[], float] = MONOTONIC,
+    ) -> None:
+        if not isinstance(authorize, bool):
+            raise ValueError(f"Replay: authorize must be True or False, not {authorize!r}")
+        self._authorize = authorize
+        self._history = History(
+            _bound("size", size),
+            _bound("max_topics", max_topics),
+            _bound("max_bytes", max_bytes),
+            _age(max_age),
+            clock,
+        )
+        self._core: PlatformCore | None = None
+        #: Topics whose publishes are recorded, with their own bound if they have one.
+        self._topics: OrderedDict[str, int | None] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<Replay of {len(self._topics)} topics, {self._history.size} bytes>"
+
+    # ------------------------------------------------------------ publishing and recording
+
+    async def publish(self, platform: Platform | None, topic: str, event: str, data: Any = None) -> bool:
+        """Publish one event and keep it under its number; return whether anybody was subscribed.
+
+        Raises:
+            ValueError, TypeError: as `platform.publish`.
+            PlatformNotReady: no platform was given and no app runs.
+        """
+        return self.publish_nowait(platform, topic, event, data)
+
+    def publish_nowait(self, platform: Platform | None, topic: str, event: str, data: Any = None) -> bool:
+        """Do what `publish` does, from code that cannot await."""
+        platform = self._platform(platform)
+        self.record_topic(topic, platform=platform)
+        return platform.publish(topic, event, data)
+
+    def record_topic(self, topic: str, size: int | None = None, platform: Platform | None = None) -> None:
+        """Keep every event of `topic` from now on, whoever publishes it; `size` bounds it instead of the common size.
+
+        At most `MAX_REPLAY_RECORDED` topics are recorded: beyond that the one asked for longest ago is released.
+
+        Raises:
+            ValueError: a topic that cannot travel.
+        """
+        core = self._bind(self._platform(platform))
+        if topic in self._topics:
+            self._topics.move_to_end(topic)
+            if size is not None:
+                self._topics[topic] = size
+            return
+        names.check_name(topic, "topic")
+        core.turn.flush()  # what was published before is not asked for its number
+        if len(self._topics) >= capacity.get("MAX_REPLAY_RECORDED"):
+            capacity.record("MAX_REPLAY_RECORDED", "evict", hint="topic names that never repeat cost memory")
+            self.release_topic(next(iter(self._topics)))
+        self._topics[topic] = size
+        recorders = core.publisher.recorders
+        others = recorders.get(topic)
+        if not isinstance(others, _Recorders):
+            others = recorders[topic] = _Recorders()
+        others.members[self] = lambda event, data, seq: self._record(core, topic, event, data, seq)
+
+    def release_topic(self, topic: str) -> None:
+        """Record `topic` no longer and forget its events; unnumbered publishes are allowed on it again."""
+        if self._topics.pop(topic, -1) == -1 or self._core is None:
+            return
+        self._history.forget(topic)
+        recorders = self._core.publisher.recorders
+        others = recorders.get(topic)
+        if isinstance(others, _Recorders):
+            others.members.pop(self, None)
+            if not others.members:
+                del recorders[topic]
+
+    def _record(self, core: PlatformCore, topic: str, event: str, data: bytes, seq: int) -> None:
+        sequence = core.publisher.sequence
+        last = self._history.add(topic, event, data, seq, sequence.current(topic), self._topics[topic])
+        if last != seq:
+            sequence.raise_to(topic, last)
+        core.metrics.add("replay_publishes_total", topic)
+
+    # ------------------------------------------------------------ reading
+
+    async def seq(self, topic: str) -> int:
+        """Return the topic's current number; the start of the counters, usually 0, when nothing was published."""
+        return self.seq_nowait(topic)
+
+    def seq_nowait(self, topic: str) -> int:
+        """Do what `seq` does, from code that cannot await."""
+        core = self._flushed()
+        if core is None:
+            return 0
+        self._history.touch(topic)
+        return core.publisher.sequence.current(topic)
+
+    async def since(self, topic: str, seq: int) -> list[ReplayMessage]:
+        """Return what is still kept of the events behind `seq`, ascending; nothing for a bad number."""
+        return self.since_nowait(topic, seq)
+
+    def since_nowait(self, topic: str, seq: int) -> list[ReplayMessage]:
+        """Do what `since` does, from code that cannot await."""
+        if self._flushed() is None or not is_since(seq):
+            return []
+        return [
+            ReplayMessage(kept.seq, topic, kept.event, kept.data) for kept in self._history.after(topic, seq)
+        ]
+
+    async def gap(self, topic: str, last_seen: int) -> Gap:
+        """Return whether something behind `last_seen` is no longer kept, or was never seen here.
+
+        Raises:
+            ValueError: `last_seen` is no integer from 0 on.
+        """
+        return self.gap_nowait(topic, last_seen)
+
+    def gap_nowait(self, topic: str, last_seen: int) -> Gap:
+        """Do what `gap` does, from code that cannot await."""
+        if not is_since(last_seen):
+            raise ValueError(f"Replay: last_seen must be an integer >= 0, not {last_seen!r}")
+        core = self._flushed()
+        number = 0 if core is None else core.publisher.sequence.current(topic)
+        if last_seen == 0 if core is None else self._covers(core, topic, last_seen):
+            return Gap(truncated=False)
+        return Gap(truncated=True, missing_from=last_seen + 1 if last_seen < number else None)
+
+    def _covers(self, core: PlatformCore, topic: str, since: int) -> bool:
+        """Return whether everything behind `since` is kept."""
+        sequence = core.publisher.sequence
+        number = sequence.current(topic)
+        if not sequence.knows(topic):
+            # Nothing was published, so nothing can be missing, unless it went out without a number.
+            return since in (0, number) and not sequence.is_full
+        if topic not in self._topics:
+            return False
+        return self._history.safe_from(topic, number) <= since <= number
+
+    # ------------------------------------------------------------ sending
+
+    async def replay(
+        self,
+        ws: Connection,
+        topic: str,
+        since: int,
+        platform: Platform | None = None,
+        req_id: int | str | None = None,
+    ) -> ReplayOutcome:
+        """Send one connection what it missed of `topic` behind the number `since`, if it may subscribe to it.
+
+        Each event is a direct send on `__replay:<topic>`; the end follows, with `truncated` when something may be
+        missing, or `denied` comes alone. Live events of the topic wait meanwhile. A bad `since` gets the end only.
+
+        Args:
+            ws: whom to send it to; a slow one is waited for.
+            topic: of any connection's; system topics are always denied.
+            since: the last number that the client has seen.
+            platform: `ws.platform` if it is left out.
+            req_id: echoed in every message: a number, or a string of up to 128 characters.
+
+        Returns:
+            What became of it; while a `resume` hook of `ws` runs it goes into the report of `resumed`.
+        """
+        platform = platform or ws.platform
+        core = self._bind(platform)
+        denied = None
+        if self._asks(core):
+            denied = INVALID_TOPIC
+            if not names.is_system_topic(topic):
+                denied = await platform.check_subscribe(ws, topic)
+        return await self._answer(core, ws, topic, since, req_id, denied)
+
+    def resume_hook(self) -> Callable[..., Awaitable[None]]:
+        """Return a `resume` hook that replays every topic a client reports: `resume = replay.resume_hook()`."""
+
+        async def resume(ws: Connection, last_seen_seqs: Mapping[str, int], platform: Platform) -> None:
+            await self._catch_up(ws, last_seen_seqs, platform, only_recorded=False)
+
+        return resume
+
+    async def catch_up(self, ws: Connection, seen: Mapping[str, int], platform: Platform) -> None:
+        """Replay what a connection missed on those of its topics that are recorded.
+
+        The gate is asked about all of them, so that nobody learns of a topic that it may not have.
+        """
+        await self._catch_up(ws, seen, platform, only_recorded=True)
+
+    async def _catch_up(
+        self, ws: Connection, seen: Mapping[str, int], platform: Platform, *, only_recorded: bool
+    ) -> None:
+        core = self._bind(platform)
+        seen = accepted(seen)
+        denials = await self._denials(core, ws, list(seen))
+        written = 0
+        for topic, since in seen.items():
+            if ws.closed:
+                return
+            denied = denials.get(topic)
+            if only_recorded and denied is None and topic not in self._topics:
+                continue
+            try:
+                outcome = await self._answer(core, ws, topic, since, None, denied)
+            except Exception:
+                logger.exception("the replay of %r failed", topic)
+                continue
+            written += outcome.count + 1
+            if written >= PAGE:
+                written = 0
+                await next_turn()
+
+    async def _denials(self, core: PlatformCore, ws: Connection, topics: list[str]) -> dict[str, str | None]:
+        gate = core.membership.gate
+        if gate.is_open or not self._asks(core):
+            return {}
+        found: dict[str, str | None] = {}
+        for start in range(0, len(topics), MAX_BATCH_TOPICS):
+            part = topics[start : start + MAX_BATCH_TOPICS]
+            found.update(zip(part, await gate.decide(ws, part), strict=True))
+        return found
+
+    def _asks(self, core: PlatformCore) -> bool:
+        return self._authorize and core.settings.security.replay_authorize
+
+    async def _answer(
+        self,
+        core: PlatformCore,
+        ws: Connection,
+        topic: str,
+        since: int,
+        req_id: int | str | None,
+        denied: str | None,
+    ) -> ReplayOutcome:
+        frames = ReplayFrames(topic, usable_req_id(req_id))
+        core.turn.flush()
+        if denied is not None:
+            ws.write_control(frames.denied(denied))
+            outcome = ReplayOutcome("denied", code=denied)
+        elif not is_since(since):
+            ws.write_control(frames.end(truncated=False))
+            return ReplayOutcome("truncated")
+        else:
+            whole = self._covers(core, topic, since)
+            writer = ReplayWriter(core, self._history, ws, topic, since, frames, is_whole=whole)
+            await writer.write()
+            outcome = self._counted(core, topic, writer)
+        if is_since(since):
+            core.resumes.note(ws, topic, since, outcome, self)
+        return outcome
+
+    def fill(self, ws: Connection, topic: str, since: int) -> Awaitable[None] | None:
+        """Send what came since a resume read the history, before the subscription of `topic` is confirmed.
+
+        Returns `None` when that is done, which is the usual case, or what has to be awaited for it.
+        """
+        core = self._core
+        if core is None:
+            return None
+        core.turn.flush()
+        whole = self._covers(core, topic, since)
+        writer = ReplayWriter(core, self._history, ws, topic, since, ReplayFrames(topic), is_whole=whole)
+        if writer.is_idle:
+            return None
+        if writer.fits:
+            writer.write_at_once()
+            self._counted(core, topic, writer)
+            return None
+        writer.reserve()
+        return self._fill(core, topic, writer)
+
+    async def _fill(self, core: PlatformCore, topic: str, writer: ReplayWriter) -> None:
+        await writer.write()
+        self._counted(core, topic, writer)
+
+    def _counted(self, core: PlatformCore, topic: str, writer: ReplayWriter) -> ReplayOutcome:
+        count = writer.count
+        if count:
+            core.metrics.add("replay_messages_replayed_total", topic, amount=count)
+        if not writer.is_whole:
+            core.metrics.add("replay_truncations_total", topic)
+            return ReplayOutcome("truncated", count, read_to=writer.read_to)
+        return ReplayOutcome("filled" if count else "complete", count, read_to=writer.read_to)
+
+    # ------------------------------------------------------------ forgetting
+
+    async def clear(self) -> None:
+        """Forget every event; numbers go on, and topics are still recorded."""
+        self._history.clear()
+
+    async def clear_topic(self, topic: str) -> None:
+        """Forget the events of one topic; its number goes on, and it is still recorded."""
+        self._history.forget(topic)
+
+    # ------------------------------------------------------------ inside
+
+    def _platform(self, given: Platform | None) -> Platform:
+        if given is not None:
+            return given
+        from runtime import get_platform
+
+        platform = get_platform()
+        if platform is None:
+            raise PlatformNotReady(
+                "Replay: no app runs; give the platform, or do this in the init hook or later"
+            )
+        return platform
+
+    def _bind(self, platform: Platform) -> PlatformCore:
+        """Belong to the app of `platform`. What was kept for another one, as tests have them, is gone."""
+        core = platform.parts
+        if self._core is not core:
+            for topic in list(self._topics):
+                self.release_topic(topic)
+            self._core = core
+        return core
+
+    def _flushed(self) -> PlatformCore | None:
+        """Return the parts of the app, with what live functions published in this turn counted in."""
+        core = self._core
+        if core is not None:
+            core.turn.flush()
+        return core
+
+
+def _bound(option: str, value: int | None) -> int | None:
+    if value is None or value == math.inf:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"Replay: {option} must be an integer >= 1, or None for no bound, not {value!r}")
+    return value
+
+
+def _age(value: float | None) -> float | None:
+    if value is None or value == math.inf:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ValueError(f"Replay: max_age must be a number of seconds > 0, or None, not {value!r}")
+    return float(value)
