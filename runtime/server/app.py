@@ -11,15 +11,19 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from runtime.server.assembly import Runtime, assemble
+from runtime.server.auth import AuthRoute
 from runtime.server.errorpages import error_handlers
 from runtime.server.headers import NosniffMiddleware
 from runtime.server.http import http_routes
+from runtime.server.requestcontext import RequestContext
 from runtime.server.settings_source import load_settings
 from runtime.server.websocket import WebSocketEndpoint, upgrade_required
 
 if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator, Sequence
+
+    from starlette.types import Receive, Scope, Send
 
     from runtime.core.clock import Clock
     from runtime.core.settings import Settings
@@ -37,11 +41,14 @@ class RealtimeApp(Starlette):
         self, runtime: Runtime, *, routes: Sequence[BaseRoute], lifespan: Literal["auto", "manual"]
     ) -> None:
         self.runtime = runtime
-        path = runtime.settings.websocket.path
-        own = [
-            WebSocketRoute(path, WebSocketEndpoint(runtime)),
-            Route(path, upgrade_required, methods=PLAIN_METHODS),
-        ]
+        own: list[BaseRoute] = []
+        if runtime.settings.websocket.enabled:
+            path = runtime.settings.websocket.path
+            own = [
+                AuthRoute(runtime),
+                WebSocketRoute(path, WebSocketEndpoint(runtime)),
+                Route(path, upgrade_required, methods=PLAIN_METHODS),
+            ]
         super().__init__(
             debug=False,
             routes=[*own, *http_routes(runtime, routes)],
@@ -53,6 +60,12 @@ class RealtimeApp(Starlette):
         self.router.redirect_slashes = False
         self.state.runtime = runtime
         self.state.platform = runtime.platform
+        # Around everything, the answers to exceptions too.
+        self._entry = RequestContext(super().__call__, runtime)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, WebSocket or lifespan."""
+        await self._entry(scope, receive, send)
 
     async def start(self) -> None:
         """Load the project, run the `init` hook and accept connections from then on.
