@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from realtime_cli.devserver.channel import distinct
 from runtime.server.origin import is_allowed_origin
+from runtime.server.proxies import BadAuthority, Proxies
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -49,6 +50,7 @@ class DevChannel:
         self.web = ""
         """What changes with the files of the web folder; pages that have seen another value load again."""
         self._settings = settings
+        self._proxies = Proxies(settings.server)
         self._problems: dict[str, list[Problem]] = {}
         self._pages: dict[WebSocket, asyncio.Queue[str | None]] = {}
         self._close = (1001, "Server shutting down")
@@ -112,11 +114,14 @@ class DevChannel:
         """Whether the page may see source code: the origin rule of the app's own connections."""
         if self._settings.dev.skip_origin_check:
             return True
+        try:
+            base = self._proxies.base_origin(page.scope, page.headers)
+        except BadAuthority:
+            return False
         return is_allowed_origin(
             page.headers.get("origin"),
             policy=self._settings.websocket.allowed_origins,
-            host=page.headers.get("host", ""),
-            scheme="https" if page.url.scheme == "wss" else "http",
+            base=base,
             has_upgrade_hook=True,  # a program that is no browser may listen
         )
 

@@ -15,7 +15,7 @@ _SHAPE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@\\
 
 
 def is_allowed_origin(
-    origin: str | None, *, policy: str | tuple[str, ...], host: str, scheme: str, has_upgrade_hook: bool
+    origin: str | None, *, policy: str | tuple[str, ...], base: str, has_upgrade_hook: bool
 ) -> bool:
     """Return whether a request with this `Origin` header may open a WebSocket.
 
@@ -26,8 +26,7 @@ def is_allowed_origin(
         origin: the header, `None` when it is missing: then an upgrade hook has to authenticate the client.
         policy: `*`, `same-origin`, or the origins that are allowed; `https://*.app.example` stands for one or more
             labels before `.app.example`.
-        host: the `Host` header.
-        scheme: `http` or `https`, as the request came in.
+        base: the app's own origin for `same-origin`: `[server] origin`, or what the request is for.
         has_upgrade_hook: whether the app has an `upgrade` hook.
     """
     if policy == "*":
@@ -38,7 +37,7 @@ def is_allowed_origin(
     if sent is None:
         return False
     if policy == "same-origin":
-        return sent == _normal(f"{scheme}://{host}")
+        return sent == _normal(base)
     return any(_matches(sent, _normal(entry)) for entry in policy)
 
 

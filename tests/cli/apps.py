@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
+# What a project needs to be served on this machine.
+PINNED = """
+    [server]
+    allowed_hosts = ["localhost", "127.0.0.1"]
+"""
+
 
 def write_project(root: Path, files: dict[str, str]) -> Path:
-    """Write a project of these files; a `realtime.toml` is there in any case."""
-    for name, text in {"realtime.toml": "", **files}.items():
+    """Write a project of these files; a `realtime.toml` with which it can be served is there in any case."""
+    for name, text in {"realtime.toml": PINNED, **files}.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(text).lstrip("\n"), encoding="utf-8")

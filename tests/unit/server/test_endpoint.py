@@ -185,7 +185,7 @@ async def test_a_refusal_is_an_http_answer_where_the_server_can_give_one(started
     assert dict(start["headers"])[b"content-length"] == b"12"
     assert body == {"type": "websocket.http.response.body", "body": b"Unauthorized"}
     await socket.serving
-    assert runtime.metrics.get("ws_upgrades_total", "401") == 1
+    assert runtime.metrics.get("ws_upgrades_total", "denied") == 1
 
 
 async def test_elsewhere_a_refusal_is_the_403_of_the_server(started: Started) -> None:

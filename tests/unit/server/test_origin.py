@@ -58,7 +58,7 @@ def test_same_origin_compares_scheme_host_and_port(
 ) -> None:
     assert (
         is_allowed_origin(
-            origin, policy="same-origin", host=host, scheme=scheme, has_upgrade_hook=has_upgrade_hook
+            origin, policy="same-origin", base=f"{scheme}://{host}", has_upgrade_hook=has_upgrade_hook
         )
         is allowed
     )
@@ -79,9 +79,7 @@ def test_without_an_origin_an_upgrade_hook_has_to_authenticate(
     policy: str | tuple[str, ...], has_upgrade_hook: bool, allowed: bool
 ) -> None:
     assert (
-        is_allowed_origin(
-            None, policy=policy, host="a.example", scheme="http", has_upgrade_hook=has_upgrade_hook
-        )
+        is_allowed_origin(None, policy=policy, base="http://a.example", has_upgrade_hook=has_upgrade_hook)
         is allowed
     )
 
@@ -120,6 +118,4 @@ def test_without_an_origin_an_upgrade_hook_has_to_authenticate(
     ],
 )
 def test_a_list_and_the_wildcard(origin: str, policy: str | tuple[str, ...], allowed: bool) -> None:
-    assert (
-        is_allowed_origin(origin, policy=policy, host="host", scheme="http", has_upgrade_hook=True) is allowed
-    )
+    assert is_allowed_origin(origin, policy=policy, base="http://host", has_upgrade_hook=True) is allowed

@@ -9,11 +9,26 @@ from typing import Any
 
 import pytest
 
-from runtime.core.settings import DevSettings, ServerSettings, Settings, WebSocketSettings
+from runtime.core.settings import (
+    DevSettings,
+    ServerSettings,
+    Settings,
+    UpgradeAdmissionSettings,
+    WebSocketSettings,
+)
 from runtime.live.problems import LoadProblem
 from runtime.server.assembly import Runtime, assemble
 from runtime.server.hooks import Hook, HookSet
-from runtime.server.upgrade import Accepted, Refused, UpgradeResponse, decide
+from runtime.server.upgrade import (
+    FAILED,
+    FOREIGN_PAGE,
+    NO_CAPACITY,
+    NOT_READY,
+    Accepted,
+    Refused,
+    UpgradeResponse,
+    decide,
+)
 from runtime.testing import FakeClock
 
 
@@ -27,12 +42,17 @@ ORIGIN = ("origin", "http://app.example")
 
 
 def runtime(
-    upgrade: Any = None, *, env: str = "test", skip_origin_check: bool = False, **websocket: Any
+    upgrade: Any = None,
+    *,
+    env: str = "test",
+    skip_origin_check: bool = False,
+    server: dict[str, Any] | None = None,
+    **websocket: Any,
 ) -> Runtime:
     made = assemble(
         None,
         Settings(
-            server=ServerSettings(env=env),
+            server=ServerSettings(env=env, **(server or {})),
             websocket=WebSocketSettings(**websocket),
             dev=DevSettings(skip_origin_check=skip_origin_check),
         ),
@@ -63,29 +83,67 @@ async def accepted(on: Runtime, *headers: tuple[str, str], **fields: Any) -> Acc
     return decision
 
 
+@pytest.mark.spec("PLAT-14", "WIRE-3")
 async def test_the_checks_come_in_order_and_the_first_that_fails_answers() -> None:
+    """Everything is wrong at first; what is refused is put right, one after the other, and the next check answers."""
     ran: list[str] = []
-    on = runtime(lambda: ran.append("hook"), max_connections=1)
+
+    def hook() -> Any:
+        ran.append("hook")
+        return False
+
+    on = runtime(
+        hook,
+        max_connections=2,
+        upgrade_admission=UpgradeAdmissionSettings(max_concurrent=1),
+        upgrade_rate_limit=1,
+        server={"allowed_hosts": ("app.example",)},
+    )
+    asking = {"headers": [(b"host", b"evil.example"), (b"origin", b"http://evil.example")]}
     on.is_ready = False
+    on.upgrading = 2
     on.connections["other"] = object()
     on.hooks_problem = LoadProblem("hooks.py", 1, "SyntaxError", "bad")
-    foreign = scope(HOST, ("origin", "http://evil.example"))
-    answers = [await decide(on, foreign)]
+    assert on.edge.may_upgrade("10.0.0.7")
+    answers = []
+
+    async def ask() -> None:
+        answers.append(await decide(on, scope(**asking)))
+
+    await ask()
     on.is_ready = True
-    answers.append(await decide(on, foreign))
-    del on.connections["other"]
-    answers.append(await decide(on, foreign))
+    await ask()
+    on.upgrading, on.connections["another"] = 1, object()
+    await ask()
+    on.connections.clear()
+    await ask()
+    await on.clock.advance(20)
+    await ask()
+    asking["headers"] = [(b"host", b"app.example"), (b"origin", b"http://evil.example")]
+    await on.clock.advance(20)
+    await ask()
     on.hooks_problem = None
-    answers.append(await decide(on, foreign))
+    await on.clock.advance(20)
+    await ask()
     assert ran == []
-    assert answers == [
-        Refused(503, "Server is not ready, please retry"),
-        Refused(503, "Server is at connection capacity, please retry"),
-        Refused(500, "WebSocket handler failed to load"),
-        Refused(403, "Origin not allowed"),
-    ]
-    await accepted(on)
+    asking["headers"] = [(b"host", b"app.example"), (b"origin", b"http://app.example")]
+    await on.clock.advance(20)
+    await ask()
     assert ran == ["hook"]
+    assert answers == [
+        Refused(503, "Server is not ready, please retry", "unready"),
+        Refused(503, "Server is at upgrade capacity, please retry", "admission"),
+        Refused(503, "Server is at connection capacity, please retry", "capacity"),
+        Refused(429, "Too many upgrade requests", "rate"),
+        Refused(400, "Invalid host", "host"),
+        Refused(500, "WebSocket handler failed to load", "error"),
+        Refused(403, "Origin not allowed", "origin"),
+        Refused(401, "Unauthorized", "denied"),
+    ]
+    refusals = {
+        rule: on.metrics.get("security_refusals_total", rule) for rule in ("upgrade_rate", "host", "origin")
+    }
+    assert refusals == {"upgrade_rate": 1, "host": 1, "origin": 1}
 
 
 async def test_requests_on_their_way_count_as_connections() -> None:
@@ -93,36 +151,33 @@ async def test_requests_on_their_way_count_as_connections() -> None:
     on.connections["one"] = object()
     await accepted(on)
     on.upgrading = 2
-    assert await decide(on, scope(HOST, ORIGIN)) == Refused(
-        503, "Server is at connection capacity, please retry"
-    )
+    assert await decide(on, scope(HOST, ORIGIN)) == NO_CAPACITY
 
 
 async def test_a_shutdown_during_the_hook_refuses() -> None:
     on = runtime(lambda: setattr(on, "is_ready", False))
-    assert await decide(on, scope(HOST, ORIGIN)) == Refused(503, "Server is not ready, please retry")
+    assert await decide(on, scope(HOST, ORIGIN)) == NOT_READY
 
 
 @pytest.mark.parametrize("second", ["http://app.example", "http://evil.example"])
 async def test_two_origins_are_refused(second: str) -> None:
-    assert await decide(runtime(), scope(HOST, ORIGIN, ("origin", second))) == Refused(
-        403, "Origin not allowed"
-    )
+    assert await decide(runtime(), scope(HOST, ORIGIN, ("origin", second))) == FOREIGN_PAGE
 
 
 @pytest.mark.spec("WIRE-8")
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (False, Refused(401, "Unauthorized")),
-        (RuntimeError("secret"), Refused(500, "Internal Server Error")),
-        (TimeoutError(), Refused(504, "Upgrade timed out")),
-        (asyncio.Event, Refused(504, "Upgrade timed out")),
+        (False, Refused(401, "Unauthorized", "denied")),
+        (RuntimeError("secret"), Refused(500, "Internal Server Error", "error")),
+        (TimeoutError("of the database"), Refused(500, "Internal Server Error", "error")),
+        (asyncio.CancelledError(), Refused(500, "Internal Server Error", "error")),
+        (asyncio.Event, Refused(504, "Upgrade timed out", "timeout")),
     ],
 )
 async def test_a_hook_that_refuses_fails_or_hangs(answer: Any, expected: Refused) -> None:
     async def upgrade() -> Any:
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         if answer is asyncio.Event:
             await asyncio.Event().wait()
@@ -242,7 +297,7 @@ async def test_headers_that_cannot_be_sent_refuse(
     headers: dict[Any, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     on = runtime(lambda: UpgradeResponse(headers=headers))
-    assert await decide(on, scope(HOST, ORIGIN)) == Refused(500, "Internal Server Error")
+    assert await decide(on, scope(HOST, ORIGIN)) == FAILED
     assert "hook upgrade" in caplog.text
 
 
@@ -275,7 +330,7 @@ async def test_a_request_id_is_taken_if_it_is_visible_ascii(sent: str | None, ke
 
 @pytest.mark.spec("WIRE-6")
 async def test_a_client_without_an_origin_needs_a_hook() -> None:
-    assert await decide(runtime(), scope(HOST)) == Refused(403, "Origin not allowed")
+    assert await decide(runtime(), scope(HOST)) == FOREIGN_PAGE
     await accepted(runtime(lambda: None), HOST)
     await accepted(runtime(allowed_origins="*"), HOST)
 
@@ -284,6 +339,6 @@ async def test_a_client_without_an_origin_needs_a_hook() -> None:
     ("env", "skip", "allowed"), [("dev", True, True), ("dev", False, False), ("production", True, False)]
 )
 async def test_only_dev_may_skip_the_origin_check(env: str, skip: bool, allowed: bool) -> None:
-    on = runtime(env=env, skip_origin_check=skip)
+    on = runtime(env=env, skip_origin_check=skip, server={"allowed_hosts": ("app.example",)})
     decision = await decide(on, scope(HOST, ("origin", "http://localhost:5173")))
     assert isinstance(decision, Accepted) is allowed
