@@ -109,6 +109,9 @@ class ReplaySource(ReplayProtocol, Protocol):
     def record_topic(self, topic: str, size: int | None = None, platform: Platform | None = None) -> None:
         """Keep every event of `topic` from now on, whoever publishes it; the last `size` of them."""
 
+    def is_recorded(self, topic: str) -> bool:
+        """Return whether the events of `topic` are kept."""
+
     def release_topic(self, topic: str) -> None:
         """Keep the events of `topic` no longer."""
 

@@ -140,6 +140,10 @@ class Replay:
             others = recorders[topic] = _Recorders()
         others.members[self] = lambda event, data, seq: self._record(core, topic, event, data, seq)
 
+    def is_recorded(self, topic: str) -> bool:
+        """Return whether the events of `topic` are kept."""
+        return topic in self._topics
+
     def release_topic(self, topic: str) -> None:
         """Record `topic` no longer and forget its events; unnumbered publishes are allowed on it again."""
         if self._topics.pop(topic, -1) == -1 or self._core is None:
