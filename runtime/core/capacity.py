@@ -28,6 +28,7 @@ __all__ = [
     "MAX_DEFERRED_UPGRADES",
     "MAX_DEGRADED_CAUSES",
     "MAX_HELD_FRAMES",
+    "MAX_HISTOGRAM_BUCKETS",
     "MAX_INFLIGHT_BYTES",
     "MAX_INFLIGHT_CALLS",
     "MAX_LIVE_KEPT",
@@ -41,6 +42,9 @@ __all__ = [
     "MAX_REPLAY_SIZE",
     "MAX_REPLAY_TOPICS",
     "MAX_RESUME_TOPICS",
+    "MAX_SSR_DEDUP",
+    "MAX_SSR_DEDUP_BODY",
+    "MAX_SSR_DEDUP_WAITERS",
     "MAX_STREAM_SUBSCRIPTIONS",
     "MAX_SUBSCRIPTIONS_PER_CONNECTION",
     "MAX_THREADSAFE_QUEUE",
@@ -71,6 +75,7 @@ MAX_REPLAY_SIZE = 1000  # events that a replay keeps of one topic; the oldest is
 MAX_REPLAY_TOPICS = 100  # topics of which a replay keeps events; LRU
 MAX_REPLAY_BYTES = 64 * 1024 * 1024  # bytes of all events of a replay; those of the topic unused longest go
 MAX_REPLAY_RECORDED = 100_000  # topics whose publishes a replay records; EVICT the one asked for longest ago
+MAX_HISTOGRAM_BUCKETS = 32  # buckets of one histogram; REJECT
 MAX_RESUME_TOPICS = 1000  # entries of lastSeenSeqs; the rest is ignored
 MAX_TOPICS = 2_000_000  # topics with a subscriber; REJECT
 TOPIC_SEQS_WARN_THRESHOLD = 1_000_000  # topics ever stamped; WARN
@@ -80,6 +85,9 @@ MAX_BATCH_EVENTS = 10_000  # events per batch frame; split
 MAX_RATE_LIMIT_IDENTITIES = 5000  # rate-limit buckets; stale swept, then REJECT
 MAX_UPGRADE_RATE_ENTRIES = 10_000  # addresses in one rate window; EVICT the least active of 16
 MAX_DEFERRED_UPGRADES = 10_000  # upgrades waiting for a later turn of the loop; REJECT
+MAX_SSR_DEDUP = 500  # pages that are being rendered for several at once; BYPASS
+MAX_SSR_DEDUP_BODY = 524_288  # bytes of a page that is shared; BYPASS
+MAX_SSR_DEDUP_WAITERS = 10_000  # requests that wait for the page of another; BYPASS
 MAX_METRIC_SERIES = 10_000  # label sets per metric; SKIP
 MAX_PRESENCE_REF = 1_000_000  # users in rooms of one worker; those in their grace leave, then SKIP
 VOLATILE_WARN_CAP = 256  # dev warnings remembered; further paths may warn again
@@ -104,6 +112,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_DEFERRED_UPGRADES": MAX_DEFERRED_UPGRADES,
         "MAX_DEGRADED_CAUSES": MAX_DEGRADED_CAUSES,
         "MAX_HELD_FRAMES": MAX_HELD_FRAMES,
+        "MAX_HISTOGRAM_BUCKETS": MAX_HISTOGRAM_BUCKETS,
         "MAX_INFLIGHT_BYTES": MAX_INFLIGHT_BYTES,
         "MAX_INFLIGHT_CALLS": MAX_INFLIGHT_CALLS,
         "MAX_LIVE_KEPT": MAX_LIVE_KEPT,
@@ -117,6 +126,9 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_REPLAY_SIZE": MAX_REPLAY_SIZE,
         "MAX_REPLAY_TOPICS": MAX_REPLAY_TOPICS,
         "MAX_RESUME_TOPICS": MAX_RESUME_TOPICS,
+        "MAX_SSR_DEDUP": MAX_SSR_DEDUP,
+        "MAX_SSR_DEDUP_BODY": MAX_SSR_DEDUP_BODY,
+        "MAX_SSR_DEDUP_WAITERS": MAX_SSR_DEDUP_WAITERS,
         "MAX_STREAM_SUBSCRIPTIONS": MAX_STREAM_SUBSCRIPTIONS,
         "MAX_SUBSCRIPTIONS_PER_CONNECTION": MAX_SUBSCRIPTIONS_PER_CONNECTION,
         "MAX_THREADSAFE_QUEUE": MAX_THREADSAFE_QUEUE,

@@ -16,6 +16,7 @@ import msgspec
 
 from runtime.core import addresskinds, filekinds
 from runtime.core import settingkinds as kinds
+from runtime.core.metricsettings import MetricsSettings
 from runtime.core.pressuresettings import PressureSettings
 from runtime.core.settingkinds import RateRule
 from runtime.core.settingsection import Key, Section, SettingsError, keys_of
@@ -24,6 +25,7 @@ __all__ = [
     "SECTIONS",
     "DevSettings",
     "Key",
+    "MetricsSettings",
     "PressureSettings",
     "RateLimitSettings",
     "RateRule",
@@ -144,12 +146,18 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     emit_request_id: Annotated[bool, _flag("Send the id of each request as `x-request-id`.")] = False
     hooks: Annotated[
         str,
-        Key(kinds.module_path(), 'File with the hooks, or its module as in `"app.hooks"`; it may be missing.'),
+        Key(
+            kinds.module_path(), 'File with the hooks, or its module as in `"app.hooks"`; it may be missing.'
+        ),
     ] = "hooks.py"
     live: Annotated[str, Key(kinds.project_path(), "Folder with the live modules.")] = "live"
     web: Annotated[
         str, Key(kinds.project_path(), "Folder with static files and pages; it may be missing.")
     ] = "web"
+    body_limit: Annotated[
+        int | None,
+        _size("Largest body of a request; a larger one gets 413. 0 is no limit.", 1, 2**50, off=True),
+    ] = 512 * 1024
     header_timeout: Annotated[
         float | None,
         _limit("Longest time for the head of a request to arrive, and for its first byte after connecting."),
@@ -195,6 +203,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         str | None,
         Key(kinds.url_path(off=True), "Answers 200 when the app takes connections; `false` switches it off."),
     ] = "/readyz"
+    ready_pressure: Annotated[bool, _flag("Let `ready_path` say 503 while the pressure is `MEMORY`.")] = False
     static_immutable: Annotated[
         tuple[str, ...],
         Key(kinds.path_prefixes(), "Paths whose files never change: cached for a year, without ETag."),
@@ -209,6 +218,9 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     precompress: Annotated[
         bool,
         _flag("Send `x.br`, `x.gz` or `x.zst` beside a static file `x` when it is smaller and accepted."),
+    ] = True
+    compress: Annotated[
+        bool, _flag("Compress pages and answers of the app's routes for clients that take it.")
     ] = True
     memory_limit: Annotated[
         int | None,
@@ -351,6 +363,19 @@ class SecuritySettings(Section, frozen=True, kw_only=True):
     cookie_attribute_check: Annotated[
         bool, _flag("Refuse cookie paths and domains that smuggle in other attributes.")
     ] = True
+    compress_credentialed_responses: Annotated[
+        bool, _flag("Also compress answers to requests with cookies or other credentials.")
+    ] = False
+    credential_headers: Annotated[
+        tuple[str, ...],
+        Key(
+            kinds.text_list(addresskinds.header_name(), "names of headers"),
+            "Headers that are credentials beside `Cookie`, `Authorization` and `Proxy-Authorization`.",
+        ),
+    ] = ("x-api-key",)
+    dedup_include_origin: Annotated[
+        bool, _flag("Never share a page between requests to different hosts.")
+    ] = True
     acknowledge: Annotated[
         tuple[str, ...],
         Key(
@@ -402,6 +427,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     websocket: WebSocketSettings = msgspec.field(default_factory=WebSocketSettings)
     security: SecuritySettings = msgspec.field(default_factory=SecuritySettings)
     capacity: Mapping[str, int] = msgspec.field(default_factory=lambda: MappingProxyType({}))
+    metrics: MetricsSettings = msgspec.field(default_factory=MetricsSettings)
     rate_limits: RateLimitSettings = msgspec.field(default_factory=RateLimitSettings)
     dev: DevSettings = msgspec.field(default_factory=DevSettings)
 
@@ -441,6 +467,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "websocket.path": self.websocket.path,
             "websocket.auth_path": self.websocket.auth_path,
         }
+        if self.metrics.enabled and self.metrics.listen is None:
+            paths["metrics.path"] = self.metrics.path
         for key, path in paths.items():
             if path is None:
                 continue
@@ -464,6 +492,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
         "websocket.pressure": PressureSettings,
         "security": SecuritySettings,
         "rate_limits": RateLimitSettings,
+        "metrics": MetricsSettings,
         "dev": DevSettings,
     }
 )

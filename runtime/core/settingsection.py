@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args, get_type_hints
 import msgspec
 
 from runtime.core.errors import RealtimeError
+from runtime.core.sensitive import is_sensitive_name
 from runtime.core.settingkinds import Kind
 
 if TYPE_CHECKING:
@@ -45,9 +46,17 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 parsed = key.kind.parse(value)
             except ValueError:
-                message = f"{name}: expected {key.kind.expected}, not {value!r}"
+                shown = "***" if is_sensitive_name(name) else repr(value)
+                message = f"{name}: expected {key.kind.expected}, not {shown}"
                 raise SettingsError(message, key=name) from None
             msgspec.structs.force_setattr(self, name, parsed)
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{name}=***" if is_sensitive_name(name) and value is not None else f"{name}={value!r}"
+            for name, value in msgspec.structs.asdict(self).items()
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 @functools.cache
