@@ -5,62 +5,35 @@ Spec: platform 2.
 
 from __future__ import annotations
 
-import inspect
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from runtime.core.connection import Connection
-from runtime.core.gate import Membership
-from runtime.core.metrics import Metrics
-from runtime.core.pressure import Sampler
-from runtime.core.publisher import Event, Publisher, make_event
-from runtime.core.settings import Settings
-from runtime.core.sink import Frame
-from runtime.core.subscriptions import Subscriptions
-from runtime.core.turnbatch import TurnBatch
-from runtime.wire import envelope
+from runtime.core.assertions import assertion_counters
+from runtime.core.messages import BatchMessage
+from runtime.core.platformcore import PlatformCore
+from runtime.core.publisher import make_event
+from runtime.core.requests import DEFAULT_TIMEOUT
+from runtime.core.scopedtopic import ScopedTopic
+from runtime.core.threadsafe import ThreadsafePlatform
 
 if TYPE_CHECKING:
-    from runtime.core.connection import SendResult
-    from runtime.core.pressure import PressureSnapshot
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
+
+    from runtime.core.connection import Connection, SendResult
+    from runtime.core.devchecks import DevChecks
+    from runtime.core.health import Health
+    from runtime.core.messages import Messages
+    from runtime.core.metrics import Metrics
+    from runtime.core.pressure import PressureSnapshot, TopicRate
+    from runtime.core.settings import Settings
 
 __all__ = ["BatchMessage", "Platform", "PlatformCore", "ScopedTopic"]
 
-logger = logging.getLogger("realtime.platform")
-
-
-class BatchMessage(TypedDict, total=False):
-    """One publish of a batch; `topic` and `event` are required. `seq`, `volatile` as in `publish`."""
-
-    topic: str
-    event: str
-    data: Any
-    coalesce_key: str
-    seq: bool | int
-    volatile: bool
-
-
-@dataclass(slots=True)
-class PlatformCore:
-    """The parts that all views of one worker's platform share."""
-
-    subscriptions: Subscriptions
-    publisher: Publisher
-    turn: TurnBatch
-    membership: Membership
-    metrics: Metrics
-    settings: Settings
-    sampler: Sampler
-    connections: dict[str, Connection] = field(default_factory=dict)
-    on_unsubscribed: Callable[[Connection, str], object] = lambda connection, topic: None
-
 
 class Platform:
-    """Publish, send, subscribe and look around. Usable in the loop's thread only.
+    """Publish, send, subscribe and look around. Usable in the loop's thread only; `threadsafe` is for others.
 
-    Views of one worker differ in `request_id` alone: a connection's view carries the connection's.
+    Views of one worker differ in `request_id` alone: a connection's view carries the connection's, an HTTP request's
+    that of the request.
     """
 
     __slots__ = ("_core", "request_id")
@@ -75,7 +48,14 @@ class Platform:
         return Platform(self._core, request_id)
 
     def publish(
-        self, topic: str, event: str, data: Any = None, *, seq: bool | int = True, volatile: bool = False
+        self,
+        topic: str,
+        event: str,
+        data: Any = None,
+        *,
+        relay: bool = True,
+        seq: bool | int = True,
+        volatile: bool = False,
     ) -> bool:
         r"""Send one envelope to every subscriber of `topic`; return whether there was one.
 
@@ -86,23 +66,29 @@ class Platform:
             topic: any text of 1 to 256 characters without controls, `"` and `\\`.
             event: the same rule.
             data: anything with a JSON form; `None` travels as `null`.
+            relay: also to the other workers. With one worker there are none, so this changes nothing.
             seq: stamp with the topic's next number, leave the number out, or carry exactly this one.
             volatile: as `seq=False`, and never replayed.
 
         Raises:
-            ValueError: a bad name or number. TypeError: data without a JSON form.
+            ValueError: a bad name or number, or no number on a topic that is kept for replay.
+            TypeError: data without a JSON form.
             PayloadTooLarge: the envelope is larger than clients accept.
         """
         core = self._core
+        if core.dev is not None:
+            core.dev.thread("publish")
+            core.dev.payload(topic, data)
         made = make_event(topic, event, data, False if volatile else seq, core.publisher.max_frame)
-        core.turn.flush()
-        core.metrics.add("publish_total", "platform")
-        return core.publisher.publish(made)
+        return core.publish(made)
 
     def send(self, ws: Connection, topic: str, event: str, data: Any = None) -> SendResult:
-        """Send one envelope without a number to one connection, subscribed or not."""
-        frame = self._direct(topic, event, data)
-        return ws.write(frame)
+        """Send one envelope without a number to one connection, subscribed or not.
+
+        Raises:
+            ValueError, TypeError, PayloadTooLarge: as `publish`.
+        """
+        return self._core.send(ws, self._core.direct(topic, event, data))
 
     def send_to(self, where: Callable[[Any], bool], topic: str, event: str, data: Any = None) -> int:
         """Send one envelope to every connection for whose user data `where` is true; return how many that were.
@@ -110,29 +96,19 @@ class Platform:
         `where` must be synchronous: an awaitable counts as no match, and so does an exception, which is logged.
         Walks all connections: publish to a topic instead where the audience is known.
         """
-        frame = self._direct(topic, event, data)
-        matched = 0
-        failed = False
-        for connection in list(self._core.connections.values()):
-            try:
-                answer = where(connection.user_data)
-            except Exception:
-                if not failed:
-                    logger.exception("send_to: the predicate raised; counted as no match")
-                failed = True
-                continue
-            if inspect.isawaitable(answer):
-                if inspect.iscoroutine(answer):
-                    answer.close()
-                if not failed:
-                    logger.error(
-                        "send_to: the predicate is asynchronous; counted as no match. Use a plain function"
-                    )
-                failed = True
-            elif answer:
-                connection.write(frame)
-                matched += 1
-        return matched
+        return self._core.send_to(where, self._core.direct(topic, event, data))
+
+    def send_coalesced(self, ws: Connection, *, key: str, topic: str, event: str, data: Any = None) -> None:
+        """Send the latest value of `key` to one connection; while the peer is behind, newer ones replace it.
+
+        What waits leaves when the peer has taken what was before it, in the order in which the keys came. The data is
+        encoded only then: do not change it after the call. At `MAX_COALESCED_KEYS_PER_CONNECTION` the oldest key goes.
+
+        Raises:
+            ValueError: an empty key, or a bad name.
+            TypeError, PayloadTooLarge: data that cannot be sent, where it is sent at once; else that is logged.
+        """
+        self._core.send_coalesced(ws, key, topic, event, data)
 
     def batch(self, messages: Iterable[BatchMessage]) -> list[bool]:
         """Publish each message on its own; nothing is sent when one is invalid. Returns one bool each.
@@ -140,13 +116,9 @@ class Platform:
         Raises:
             ValueError, TypeError: with the index of the bad message.
         """
-        made = self._events(list(enumerate(messages)))
-        core = self._core
-        core.turn.flush()
-        core.metrics.add("publish_total", "batch", amount=len(made))
-        return [core.publisher.publish(event) for event in made]
+        return self._core.publish_each(self._core.events(list(enumerate(messages))))
 
-    def publish_batched(self, messages: list[BatchMessage] | tuple[BatchMessage, ...]) -> None:
+    def publish_batched(self, messages: Messages) -> None:
         """Publish several messages as one frame per subscriber where the peer understands that.
 
         Of messages with an equal `coalesce_key` only the last survives, at its own place. A subscriber gets only
@@ -156,27 +128,22 @@ class Platform:
             TypeError: not a list or tuple, or data without a JSON form.
             ValueError: with the index of the bad message.
         """
-        if not isinstance(messages, list | tuple):
-            raise TypeError(
-                f"publish_batched takes a list or tuple of messages, not {type(messages).__name__}"
-            )
-        made = self._events(_collapsed(messages))
-        core = self._core
-        core.turn.flush()
-        core.metrics.add("publish_total", "publish_batched", amount=len(made))
-        core.publisher.publish_many(made)
+        self._core.publish_together(self._core.events_together(messages))
 
     def flush(self) -> None:
         """Publish now what live functions published in this turn of the loop; direct sends do this by themselves."""
         self._core.turn.flush()
 
-    async def subscribe(self, ws: Connection, topic: str) -> str | None:
-        """Subscribe a connection through the gate; `None` when done, else the reason of the denial."""
-        return await self._core.membership.join(ws, topic)
+    def subscribe(self, ws: Connection, topic: str) -> Coroutine[Any, Any, str | None]:
+        """Subscribe a connection through the gate; await it: `None` when done, else the reason of the denial.
 
-    async def check_subscribe(self, ws: Connection, topic: str) -> str | None:
-        """Return what the gate would say, without subscribing."""
-        return await self._core.membership.check(ws, topic)
+        A topic that is held already is done without asking the gate. Nothing is sent to the peer.
+        """
+        return self._watched(self._core.membership.join(ws, topic), "platform.subscribe(...)")
+
+    def check_subscribe(self, ws: Connection, topic: str) -> Coroutine[Any, Any, str | None]:
+        """Return what the gate would say, without subscribing; await it. No bound is looked at."""
+        return self._watched(self._core.membership.check(ws, topic), "platform.check_subscribe(...)")
 
     def unsubscribe(self, ws: Connection, topic: str) -> bool:
         """Take a connection off `topic` and schedule the `unsubscribe` hook; `False` if it was not on it."""
@@ -184,6 +151,31 @@ class Platform:
             return False
         self._core.on_unsubscribed(ws, topic)
         return True
+
+    def request(
+        self, ws: Connection, event: str, data: Any = None, *, timeout: float = DEFAULT_TIMEOUT
+    ) -> Coroutine[Any, Any, Any]:
+        """Ask the client and return the data of its answer; await it. Cancelling forgets the question.
+
+        Do not await it in the `open` hook: what a client sends is read only when that has returned.
+
+        Args:
+            ws: whom to ask.
+            event: what is asked; the client's push handler for it answers.
+            data: anything with a JSON form.
+            timeout: seconds to wait; a finite number above 0.
+
+        Raises:
+            RequestFailed: the client answered with an error. RequestTimeout: it did not answer in time.
+            ConnectionClosed: it is gone, or went. ConnectionBusy: its buffer is full.
+            CapacityExceeded: `MAX_PENDING_REQUESTS_PER_CONNECTION` are open.
+            ValueError, TypeError, PayloadTooLarge: bad arguments.
+        """
+        return self._watched(self._core.requests.ask(ws, event, data, timeout), "platform.request(...)")
+
+    def _watched(self, coroutine: Coroutine[Any, Any, Any], what: str) -> Coroutine[Any, Any, Any]:
+        dev = self._core.dev
+        return coroutine if dev is None else dev.watched(coroutine, what)
 
     def topic(self, name: str) -> ScopedTopic:
         """Return a face of this platform that publishes to `name`."""
@@ -208,9 +200,39 @@ class Platform:
         """The last sample of this worker's load; reading it costs nothing."""
         return self._core.sampler.snapshot
 
+    def on_pressure(self, callback: Callable[[PressureSnapshot], Any]) -> Callable[[], None]:
+        """Call `callback(snapshot)` when the reason of the pressure has changed; return the function that ends it.
+
+        Callbacks run in the order in which they came; what an asynchronous one returns runs as a task.
+
+        Raises:
+            CapacityExceeded: `MAX_PRESSURE_LISTENERS` are registered already.
+        """
+        return self._core.sampler.on_pressure(callback)
+
+    def on_publish_rate(self, callback: Callable[[list[TopicRate]], Any]) -> Callable[[], None]:
+        """Call `callback(rates)` with the topics that were published to too much; return the function that ends it.
+
+        Without any callback such topics are warned of in the log.
+
+        Raises:
+            CapacityExceeded: `MAX_PRESSURE_LISTENERS` are registered already.
+        """
+        return self._core.sampler.on_publish_rate(callback)
+
+    @property
+    def health(self) -> Health:
+        """What this worker suffers from: `health.degrade(cause)` and `health.recover(cause)` tell every client."""
+        return self._core.health
+
+    @property
+    def threadsafe(self) -> ThreadsafePlatform:
+        """The publishing and sending methods for other threads."""
+        return ThreadsafePlatform(self._core)
+
     @property
     def max_payload_length(self) -> int:
-        """Largest inbound frame in bytes."""
+        """Largest inbound message in bytes."""
         return self._core.settings.websocket.max_payload_length
 
     @property
@@ -227,74 +249,49 @@ class Platform:
         """The effective settings, read-only."""
         return self._core.settings
 
-    def _direct(self, topic: str, event: str, data: Any) -> Frame:
-        made = make_event(topic, event, data, False, self._core.publisher.max_frame)
-        self._core.turn.flush()
-        return Frame(envelope.encode_envelope(topic, event, made.data, None))
+    @property
+    def metrics(self) -> Metrics:
+        """The numbers of this worker."""
+        return self._core.metrics
 
-    def _events(self, messages: list[tuple[int, BatchMessage]]) -> list[Event]:
-        limit = self._core.publisher.max_frame
-        made: list[Event] = []
-        for index, message in messages:
-            if not isinstance(message, Mapping):
-                raise TypeError(f"message {index}: a mapping with topic and event is needed, not {message!r}")
-            try:
-                seq = False if message.get("volatile") else message.get("seq", True)
-                made.append(make_event(message["topic"], message["event"], message.get("data"), seq, limit))
-            except KeyError as error:
-                raise ValueError(f"message {index}: {error} is missing") from None
-            except (ValueError, TypeError) as error:
-                raise type(error)(f"message {index}: {error}") from error
-        return made
+    @property
+    def assertions(self) -> Mapping[str, int]:
+        """How often something that must always hold did not, by category; a live view, read-only."""
+        return assertion_counters()
 
+    @property
+    def parts(self) -> PlatformCore:
+        """What this face stands before: for primitives that work with connections, not for apps."""
+        return self._core
 
-def _collapsed(messages: list[BatchMessage] | tuple[BatchMessage, ...]) -> list[tuple[int, BatchMessage]]:
-    """Return the messages with their indices; of those with an equal `coalesce_key` only the last."""
-    last: dict[Any, int] = {}
-    for index, message in enumerate(messages):
-        key = message.get("coalesce_key") if isinstance(message, Mapping) else None
-        try:
-            last[index if key is None else (key,)] = index
-        except TypeError:
-            raise TypeError(f"message {index}: coalesce_key: {key!r} cannot be a key; use a string") from None
-    return [(index, messages[index]) for index in sorted(last.values())]
+    @property
+    def replay(self) -> Any:
+        """The app's default replay plugin, or `None`."""
+        return self._core.replay
 
+    @replay.setter
+    def replay(self, replay: Any) -> None:
+        self._core.replay = replay
 
-class ScopedTopic:
-    """One topic with a method for each common event. Every method returns what `publish` returns."""
+    @property
+    def presence(self) -> Any:
+        """The app's default presence plugin, or `None`."""
+        return self._core.presence
 
-    __slots__ = ("_platform", "name")
+    @presence.setter
+    def presence(self, presence: Any) -> None:
+        self._core.presence = presence
 
-    def __init__(self, platform: Platform, name: str) -> None:
-        self._platform = platform
-        self.name = name
+    @property
+    def redis(self) -> Any:
+        """The app's Redis client, or `None`."""
+        return self._core.redis
 
-    def publish(
-        self, event: str, data: Any = None, *, seq: bool | int = True, volatile: bool = False
-    ) -> bool:
-        """Publish `event` on this topic."""
-        return self._platform.publish(self.name, event, data, seq=seq, volatile=volatile)
+    @redis.setter
+    def redis(self, redis: Any) -> None:
+        self._core.redis = redis
 
-    def created(self, data: Any) -> bool:
-        """Publish that an item came into being."""
-        return self.publish("created", data)
-
-    def updated(self, data: Any) -> bool:
-        """Publish that an item changed."""
-        return self.publish("updated", data)
-
-    def deleted(self, data: Any) -> bool:
-        """Publish that an item is gone; `data` holds its key."""
-        return self.publish("deleted", data)
-
-    def set(self, value: Any) -> bool:
-        """Publish a new value."""
-        return self.publish("set", value)
-
-    def increment(self, amount: float = 1) -> bool:
-        """Publish that a counter went up."""
-        return self.publish("increment", amount)
-
-    def decrement(self, amount: float = 1) -> bool:
-        """Publish that a counter went down."""
-        return self.publish("decrement", amount)
+    @property
+    def dev_checks(self) -> DevChecks | None:
+        """What only dev looks at; for the framework's other doors to publishing."""
+        return self._core.dev

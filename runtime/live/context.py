@@ -118,6 +118,8 @@ class Ctx:
             raise LiveError(
                 "INVALID_TOPIC", f"{topic!r} is a system topic; use ctx.platform.publish if you mean it"
             )
+        if self._scope.dev is not None:
+            self._scope.dev.payload(topic, data)
         stamped = seq and topic not in self._scope.volatile_topics
         return make_event(topic, event, data, stamped, self._scope.max_frame)
 

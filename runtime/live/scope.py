@@ -17,11 +17,12 @@ __all__ = ["LiveScope"]
 class LiveScope:
     """Built once per worker; `admission` follows the registry that is in force."""
 
-    __slots__ = ("_metrics", "_turn", "admission", "max_frame", "platform", "volatile_topics")
+    __slots__ = ("_metrics", "_turn", "admission", "dev", "max_frame", "platform", "volatile_topics")
 
     def __init__(self, platform: Platform, turn: TurnBatch, metrics: Metrics, max_frame: int) -> None:
         self.platform = platform
         self.max_frame = max_frame
+        self.dev = platform.dev_checks
         self.admission: Admission | None = None
         #: Topics of subscribed streams that were declared volatile.
         self.volatile_topics: set[str] = set()

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runtime.core import capacity
+from runtime.core import assertions, capacity, coalesce
 from runtime.core.clock import Clock, SystemClock
 from runtime.core.connection import Connection
 from runtime.core.events import ConnectionOpened, EventBus
@@ -16,7 +16,6 @@ from runtime.core.gate import Gate, Membership
 from runtime.core.metrics import Metrics
 from runtime.core.outbox import TurnOutbox
 from runtime.core.platform import Platform, PlatformCore
-from runtime.core.pressure import Sampler
 from runtime.core.publisher import Publisher
 from runtime.core.sequence import Sequence, clock_base
 from runtime.core.subscriptions import Subscriptions
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["Handshake", "Runtime", "StartupError", "StartupRefused", "assemble"]
 
 SHARED_REQUEST_ID = "worker-0"
-SAMPLE_INTERVAL = 1.0  # seconds between pressure samples
 
 
 @dataclass(slots=True)
@@ -65,6 +63,7 @@ class Runtime:
 
     def __init__(self, project: Path | None, settings: Settings, clock: Clock) -> None:
         capacity.configure(settings.capacity)
+        assertions.configure(settings.server.env, clock)
         self.project = project
         self.settings = settings
         self.clock = clock
@@ -108,10 +107,13 @@ class Runtime:
             membership=self.membership,
             metrics=self.metrics,
             settings=settings,
-            sampler=Sampler(self.metrics, clock),
+            clock=clock,
+            tasks=self.tasks,
             on_unsubscribed=self._unsubscribed,
         )
         self.platform = Platform(self._core, SHARED_REQUEST_ID)
+        #: The way of other threads into the loop.
+        self.threads = self._core.threads
         self.executor = ThreadPoolExecutor(settings.server.threads, thread_name_prefix="realtime")
         self.live = LiveApp(
             platform=self.platform,
@@ -279,6 +281,7 @@ class Runtime:
         connection, metrics = inbound.connection, self.metrics
         self.subscriptions.remove_all(connection)
         self._inbounds.discard(inbound)
+        coalesce.forget(connection)
         if self.connections.pop(connection.id, None) is None:
             return
         metrics.add("connections", amount=-1)
@@ -321,12 +324,8 @@ class Runtime:
             self.tasks.start(inbound.closed(code, reason), name="close")
 
     async def sample_pressure(self) -> None:
-        """Look at the load of this worker once a second, without end."""
-        while True:
-            await self.clock.sleep(SAMPLE_INTERVAL)
-            self._core.sampler.sample(
-                connections=len(self.connections), subscriptions=self.subscriptions.total
-            )
+        """Look at the load of this worker once per `sample_interval`, without end."""
+        await self._core.sampler.run()
 
     def _unsubscribed(self, connection: Connection, topic: str) -> None:
         self.live.left_topic(connection, topic)

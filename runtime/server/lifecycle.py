@@ -61,6 +61,7 @@ class Lifecycle:
         if self._started:
             return
         self._started = True
+        runtime.threads.open()
         set_platform(runtime.platform, runtime.settings)
         try:
             if runtime.live.loader is None:
@@ -182,6 +183,7 @@ class Lifecycle:
         await self._step("live modules", lambda: runtime.live.close(timeout=left), left + STEP_TIMEOUT)
         await self._step("frames on their way", self._send_the_last)
         await self._step("tasks", runtime.tasks.close)
+        await self._step("calls of other threads", runtime.threads.close)
         await self._step("threads", lambda: runtime.executor.shutdown(wait=False, cancel_futures=True))
         await self._step("hooks", runtime.hooks.forget)
         forget_platform(runtime.platform)

@@ -10,15 +10,16 @@ from typing import Any
 
 from runtime.core.connection import Connection
 from runtime.core.gate import Gate, Membership
+from runtime.core.memory import Memory
 from runtime.core.metrics import Metrics
 from runtime.core.outbox import TurnOutbox
 from runtime.core.platform import Platform, PlatformCore
-from runtime.core.pressure import Sampler
 from runtime.core.publisher import Publisher
 from runtime.core.sequence import Sequence as Numbers
 from runtime.core.settings import Settings
 from runtime.core.sink import Frame
 from runtime.core.subscriptions import Subscriptions
+from runtime.core.tasks import TaskOwner
 from runtime.core.turnbatch import TurnBatch
 from runtime.testing import FakeClock
 
@@ -97,6 +98,8 @@ class Core:
     max_backpressure: int = MIB
     stall_limit: float = 0
     clock: FakeClock = field(default_factory=FakeClock)
+    settings: Settings = field(default_factory=Settings)
+    memory: Memory = field(default_factory=lambda: Memory(0))
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
@@ -121,8 +124,10 @@ class Core:
             turn=self.turn,
             membership=self.membership,
             metrics=self.metrics,
-            settings=Settings(),
-            sampler=Sampler(self.metrics, self.clock),
+            settings=self.settings,
+            clock=self.clock,
+            tasks=TaskOwner("core"),
+            memory=self.memory,
             on_unsubscribed=lambda connection, topic: self.unsubscribed.append((connection, topic)),
         )
         self.platform = Platform(self.parts, "worker-0")

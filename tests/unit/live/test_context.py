@@ -129,9 +129,9 @@ async def test_shedding_follows_admission_and_pressure() -> None:
     assert ctx.shed("background") is False
     with pytest.raises(ValueError, match="unknown class of service 'other'; known: background, never"):
         ctx.shed("other")
-    core.metrics.add("publish_total", "ctx", amount=10_000)
+    core.platform.publish_batched([{"topic": "t", "event": "e"}] * 10_000)
     await core.clock.advance(1)
-    core.parts.sampler.sample(connections=1, subscriptions=0)
+    core.parts.sampler.sample()
     assert ctx.shed("background") is True
     assert ctx.shed("never") is False
 

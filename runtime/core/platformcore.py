@@ -1,0 +1,195 @@
+"""The parts of one worker that all views of its platform share, and what they do together. Spec: platform 2.
+
+Whatever is sent goes behind what live functions published in the same turn, so every method here flushes that first.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from runtime.core import coalesce, messages
+from runtime.core.clock import Clock
+from runtime.core.connection import Connection, SendResult
+from runtime.core.devchecks import DevChecks
+from runtime.core.directframe import direct_frame
+from runtime.core.gate import Membership
+from runtime.core.health import Health
+from runtime.core.memory import Memory, worker_limit
+from runtime.core.metrics import Metrics
+from runtime.core.pressure import Sampler
+from runtime.core.publisher import Event, Publisher, make_event
+from runtime.core.requests import Requests
+from runtime.core.resumes import Resumes
+from runtime.core.settings import Settings
+from runtime.core.subscriptions import Subscriptions
+from runtime.core.tasks import TaskOwner
+from runtime.core.threadsafe import ThreadDoor
+from runtime.core.turnbatch import TurnBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from runtime.core.messages import BatchMessage, Messages
+    from runtime.core.sink import Frame
+
+__all__ = ["PlatformCore"]
+
+logger = logging.getLogger("realtime.platform")
+
+
+@dataclass(slots=True)
+class PlatformCore:
+    """One worker's parts. `memory` is the process's own unless a test gives another."""
+
+    subscriptions: Subscriptions
+    publisher: Publisher
+    turn: TurnBatch
+    membership: Membership
+    metrics: Metrics
+    settings: Settings
+    clock: Clock
+    tasks: TaskOwner
+    connections: dict[str, Connection] = field(default_factory=dict)
+    on_unsubscribed: Callable[[Connection, str], object] = lambda connection, topic: None
+    memory: Memory | None = None
+    #: The app's default plugins and Redis client; `None` until something sets them.
+    replay: Any = None
+    presence: Any = None
+    redis: Any = None
+    requests: Requests = field(init=False)
+    sampler: Sampler = field(init=False)
+    health: Health = field(init=False)
+    threads: ThreadDoor = field(init=False, default_factory=ThreadDoor)
+    resumes: Resumes = field(init=False, default_factory=Resumes)
+    #: What only dev looks at.
+    dev: DevChecks | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.requests = Requests(self.clock, self.publisher.max_frame, self.turn.flush)
+        self.health = Health(self.publisher, self.turn, self.clock)
+        self.sampler = Sampler(
+            settings.websocket.pressure,
+            self.clock,
+            publisher=self.publisher,
+            subscriptions=self.subscriptions,
+            connections=self.connections,
+            memory=self.memory or Memory(worker_limit(settings.server.memory_limit, 1)),
+            tasks=self.tasks,
+        )
+        if settings.is_dev:
+            self.dev = DevChecks(self.threads.is_foreign)
+
+    def event(self, topic: str, event: str, data: Any, seq: bool | int) -> Event:
+        """Return a checked and encoded publish.
+
+        Raises:
+            ValueError, TypeError, PayloadTooLarge: as `make_event`.
+        """
+        if self.dev is not None:
+            self.dev.payload(topic, data)
+        return make_event(topic, event, data, seq, self.publisher.max_frame)
+
+    def events(self, numbered: list[tuple[int, BatchMessage]]) -> list[Event]:
+        """Return the publishes of numbered messages.
+
+        Raises:
+            ValueError, TypeError: with the number of the bad one.
+        """
+        return messages.read(numbered, self._checked)
+
+    def events_together(self, batch: Messages) -> list[Event]:
+        """Return the publishes of `batch`, of those with an equal `coalesce_key` only the last.
+
+        Raises:
+            ValueError, TypeError: with the number of the bad one; TypeError also for what is no list or tuple.
+        """
+        return self.events(messages.collapsed(batch))
+
+    def _checked(self, topic: str, event: str, data: Any, seq: bool | int) -> Event:
+        made = self.event(topic, event, data, seq)
+        self.publisher.check(made)
+        return made
+
+    def publish(self, event: Event) -> bool:
+        """Publish one event; return whether anybody was subscribed."""
+        self.turn.flush()
+        reached = self.publisher.publish(event)
+        self.metrics.add("publish_total", "platform")
+        return reached
+
+    def publish_each(self, events: Iterable[Event]) -> list[bool]:
+        """Publish each event in a frame of its own."""
+        self.turn.flush()
+        reached = [self.publisher.publish(event) for event in events]
+        self.metrics.add("publish_total", "batch", amount=len(reached))
+        return reached
+
+    def publish_together(self, events: list[Event]) -> None:
+        """Publish events as one frame per subscriber where the peer understands that."""
+        if events:
+            self.turn.flush()
+            self.publisher.publish_many(events)
+            self.metrics.add("publish_total", "publish_batched", amount=len(events))
+
+    def direct(self, topic: str, event: str, data: Any) -> Frame:
+        """Return an envelope for single peers.
+
+        Raises:
+            ValueError, TypeError, PayloadTooLarge: as `make_event`.
+        """
+        if self.dev is not None:
+            self.dev.payload(topic, data)
+        return direct_frame(topic, event, data, self.publisher.max_frame)
+
+    def send(self, ws: Connection, frame: Frame) -> SendResult:
+        """Send a frame to one peer."""
+        self.turn.flush()
+        return ws.write(frame)
+
+    def send_to(self, where: Callable[[Any], bool], frame: Frame) -> int:
+        """Send a frame to every peer for whose user data `where` is true; return how many that were."""
+        self.turn.flush()
+        matched = self._matching(where)
+        for connection in matched:
+            connection.write(frame)
+        return len(matched)
+
+    def send_coalesced(self, ws: Connection, key: str, topic: str, event: str, data: Any) -> None:
+        """Send the value of a key to one peer, or let it wait for the peer.
+
+        Raises:
+            ValueError, TypeError, PayloadTooLarge: as `coalesce.send`.
+        """
+        if self.dev is not None:
+            self.dev.payload(topic, data)
+        self.turn.flush()
+        coalesce.send(ws, key, topic, event, data, metrics=self.metrics, max_frame=self.publisher.max_frame)
+
+    def _matching(self, where: Callable[[Any], bool]) -> list[Connection]:
+        """Ask `where` about every connection before anything is sent; what cannot be decided does not match."""
+        matched = []
+        failed = False
+        for connection in list(self.connections.values()):
+            try:
+                answer = where(connection.user_data)
+            except Exception:
+                if not failed:
+                    logger.exception("send_to: the predicate raised; counted as no match")
+                failed = True
+                continue
+            if inspect.isawaitable(answer):
+                if inspect.iscoroutine(answer):
+                    answer.close()
+                if not failed:
+                    logger.error(
+                        "send_to: the predicate is asynchronous; counted as no match. Use a plain function"
+                    )
+                failed = True
+            elif answer:
+                matched.append(connection)
+        return matched

@@ -1,0 +1,159 @@
+"""Questions of the server to one client: sent as `request`, answered by `reply`. Spec: platform 2.6, wire 2.5."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+from runtime.core import assertions, capacity
+from runtime.core.assertions import assert_invariant
+from runtime.core.connection import SendResult
+from runtime.core.errors import (
+    CapacityExceeded,
+    ConnectionBusy,
+    ConnectionClosed,
+    PayloadTooLarge,
+    PlatformError,
+    RequestFailed,
+    RequestTimeout,
+)
+from runtime.core.sink import Frame
+from runtime.wire import control, envelope, jsoncodec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.core.clock import Clock
+    from runtime.core.connection import Connection
+
+__all__ = ["DEFAULT_TIMEOUT", "Requests", "answer", "fail_all"]
+
+DEFAULT_TIMEOUT = 5.0  # seconds
+CLOSED = "connection closed"
+
+
+class Requests:
+    """Ask clients. The numbers of the questions count up over the whole worker; each connection keeps its own open
+    ones, so that nobody can answer for another.
+    """
+
+    __slots__ = ("_clock", "_flush", "_max_frame", "_refs")
+
+    def __init__(self, clock: Clock, max_frame: int, flush: Callable[[], None]) -> None:
+        """Send frames of at most `max_frame` bytes (0: any), behind what `flush` sends."""
+        self._clock = clock
+        self._max_frame = max_frame
+        self._flush = flush
+        self._refs = itertools.count(1)
+
+    async def ask(self, connection: Connection, event: str, data: Any, timeout: float) -> Any:
+        """Send a question and return the data of its answer. Cancelling the caller forgets the question.
+
+        Raises:
+            ValueError: `event` is empty, or `timeout` is not a finite number above 0.
+            TypeError: the data has no JSON form. PayloadTooLarge: it is larger than clients accept.
+            ConnectionClosed, ConnectionBusy, CapacityExceeded: it could not be sent.
+            ConnectionClosed: the peer went away. RequestTimeout: it did not answer. RequestFailed: with its error.
+        """
+        _check(event, timeout)
+        payload = jsoncodec.encode(data)
+        if connection.closed:
+            raise ConnectionClosed(CLOSED)
+        pending = _pending(connection)
+        limit = capacity.get("MAX_PENDING_REQUESTS_PER_CONNECTION")
+        if len(pending) >= limit:
+            capacity.record(
+                "MAX_PENDING_REQUESTS_PER_CONNECTION", "reject", hint="a client leaves requests unanswered"
+            )
+            raise CapacityExceeded(f"pending requests exceeded {limit} on this connection")
+        ref = next(self._refs)
+        frame = Frame(control.encode_request(ref, event, payload))
+        if envelope.exceeds_outbound(frame.payload, self._max_frame):
+            raise PayloadTooLarge(
+                f"the request {event!r} has {frame.size} bytes and clients drop frames above {self._max_frame}"
+            )
+        waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        pending[ref] = waiter
+        timer = self._clock.call_later(timeout, _expire, waiter)
+        try:
+            self._flush()
+            if connection.write(frame) is SendResult.DROPPED:
+                if connection.closed:
+                    raise ConnectionClosed(CLOSED)
+                waiting = connection.buffered_amount
+                raise ConnectionBusy(f"the request {event!r} was not sent: {waiting} bytes wait for the peer")
+            return await waiter
+        finally:
+            timer.cancel()
+            _forget(connection, ref, waiter)
+
+
+def answer(connection: Connection, reply: control.Reply) -> None:
+    """Give the answer of a client to whoever waits for it; an unknown, repeated or foreign number is ignored."""
+    pending = connection.requests
+    if not pending:
+        return
+    ref: Any = reply.ref  # a client may name anything
+    waiter = pending.pop(ref, None)
+    if waiter is None:
+        return
+    shape = assertions.REQUEST_ENTRY_RESOLVE_SHAPE
+    if reply.error is not None:
+        shape = assertions.REQUEST_ENTRY_REJECT_SHAPE
+    is_waiter = isinstance(waiter, asyncio.Future)
+    assert_invariant(is_waiter, shape, entry=type(waiter).__name__)
+    if not is_waiter or waiter.done():
+        return
+    if reply.error is not None:
+        waiter.set_exception(RequestFailed(reply.error))
+    else:
+        waiter.set_result(reply.data)
+
+
+def fail_all(connection: Connection, error: PlatformError | None = None) -> None:
+    """Fail every open question of a connection, as its end does: by default with `ConnectionClosed`."""
+    pending, connection.requests = connection.requests, None
+    if not pending:
+        return
+    why = error or ConnectionClosed(CLOSED)
+    for waiter in pending.values():
+        # Each waiter gets an exception of its own: raising adds to the traceback.
+        _fail(waiter, type(why)(*why.args))
+
+
+def _check(event: str, timeout: float) -> None:
+    if not isinstance(event, str) or not event:
+        raise ValueError(f"event: must be a name, not {event!r}")
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool):
+        raise ValueError(f"timeout: must be a number of seconds above 0, not {timeout!r}")
+    if not math.isfinite(timeout) or timeout <= 0:
+        raise ValueError(f"timeout: must be a finite number of seconds above 0, not {timeout!r}")
+
+
+def _pending(connection: Connection) -> dict[int, Any]:
+    pending = connection.requests
+    if pending is None:
+        pending = connection.requests = {}
+    assert_invariant(isinstance(pending, dict), assertions.REQUEST_PENDING_TYPE)
+    return pending
+
+
+def _forget(connection: Connection, ref: int, waiter: asyncio.Future[Any]) -> None:
+    if waiter.done() and not waiter.cancelled():
+        waiter.exception()  # looked at, also when the caller was cancelled in the same turn
+    pending = connection.requests
+    if pending is not None:
+        pending.pop(ref, None)
+        if not pending:
+            connection.requests = None
+
+
+def _expire(waiter: asyncio.Future[Any]) -> None:
+    _fail(waiter, RequestTimeout("request timed out"))
+
+
+def _fail(waiter: asyncio.Future[Any], error: PlatformError) -> None:
+    if not waiter.done():
+        waiter.set_exception(error)
