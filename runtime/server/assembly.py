@@ -249,7 +249,7 @@ class Runtime:
         )
         connection.write_control(control.encode_welcome(connection.id))
         self.connections[connection.id] = connection
-        self.metrics.add("connections")
+        self.metrics.add("ws_connections")
         connection.subscribe("__realtime")
         if self.events.listeners:
             self.events.emit(ConnectionOpened(connection.id, connection.user, connection.remote_address))
@@ -284,7 +284,7 @@ class Runtime:
         coalesce.forget(connection)
         if self.connections.pop(connection.id, None) is None:
             return
-        metrics.add("connections", amount=-1)
+        metrics.add("ws_connections", amount=-1)
         metrics.add("ws_connection_close_total", str(code))
         metrics.add("ws_bytes_in_total", amount=connection.bytes_in)
         metrics.observe("ws_connection_duration_seconds", duration)

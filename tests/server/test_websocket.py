@@ -223,4 +223,4 @@ async def test_a_connection_leaves_nothing_behind(tmp_path: Path) -> None:
         await eventually(lambda: not server.runtime.connections)
         assert server.runtime.subscriptions.topics == 0
         assert server.runtime.subscriptions.total == 0
-        assert server.runtime.metrics.get("connections") == 0
+        assert server.runtime.metrics.get("ws_connections") == 0

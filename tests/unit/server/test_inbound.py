@@ -382,7 +382,7 @@ async def test_closing_runs_the_hook_once_and_forgets_everything(bare: BareFacto
     assert gates.log == ["a begins", "a ends", "slow begins", "slow ends"]
     assert peer.connection.signal.reason == "bye"
     assert (one.runtime.connections, one.runtime.subscriptions.total) == ({}, 0)
-    assert one.runtime.metrics.get("connections") == 0
+    assert one.runtime.metrics.get("ws_connections") == 0
     peer.send(subscribe("later"))
     await turns()
     assert answers(peer) == [("+", "a", 1)]
