@@ -12,17 +12,22 @@ import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runtime.core.assertions import InvariantViolation
     from runtime.core.connection import Connection, SendResult
     from runtime.core.errors import (
         CapacityExceeded,
+        ConnectionBusy,
+        ConnectionClosed,
         LiveError,
         PayloadTooLarge,
         PlatformError,
         PlatformNotReady,
         RealtimeError,
+        RequestFailed,
+        RequestTimeout,
     )
     from runtime.core.platform import BatchMessage, Platform, ScopedTopic
-    from runtime.core.pressure import PressureSnapshot
+    from runtime.core.pressure import PressureSnapshot, TopicRate
     from runtime.core.signal import Signal
     from runtime.live.context import Ctx, current_ctx
     from runtime.live.declare import live as live
@@ -41,7 +46,10 @@ _HOMES = {
     "BatchMessage": "runtime.core.platform",
     "CapacityExceeded": "runtime.core.errors",
     "Connection": "runtime.core.connection",
+    "ConnectionBusy": "runtime.core.errors",
+    "ConnectionClosed": "runtime.core.errors",
     "Ctx": "runtime.live.context",
+    "InvariantViolation": "runtime.core.assertions",
     "LiveError": "runtime.core.errors",
     "Page": "runtime.live.stream",
     "PayloadTooLarge": "runtime.core.errors",
@@ -51,12 +59,15 @@ _HOMES = {
     "PressureSnapshot": "runtime.core.pressure",
     "RealtimeApp": "runtime.server.app",
     "RealtimeError": "runtime.core.errors",
+    "RequestFailed": "runtime.core.errors",
+    "RequestTimeout": "runtime.core.errors",
     "Room": "runtime.live.roomclass",
     "RoomCtx": "runtime.live.roomctx",
     "Rule": "runtime.live.ratelimit",
     "ScopedTopic": "runtime.core.platform",
     "SendResult": "runtime.core.connection",
     "Signal": "runtime.core.signal",
+    "TopicRate": "runtime.core.pressure",
     "UpgradeResponse": "runtime.server.upgrade",
     "create_app": "runtime.server.app",
     "current_ctx": "runtime.live.context",
@@ -71,7 +82,10 @@ __all__ = [
     "BatchMessage",
     "CapacityExceeded",
     "Connection",
+    "ConnectionBusy",
+    "ConnectionClosed",
     "Ctx",
+    "InvariantViolation",
     "LiveError",
     "Page",
     "PayloadTooLarge",
@@ -81,12 +95,15 @@ __all__ = [
     "PressureSnapshot",
     "RealtimeApp",
     "RealtimeError",
+    "RequestFailed",
+    "RequestTimeout",
     "Room",
     "RoomCtx",
     "Rule",
     "ScopedTopic",
     "SendResult",
     "Signal",
+    "TopicRate",
     "UpgradeResponse",
     "__version__",
     "create_app",

@@ -6,7 +6,7 @@ Spec: live-api 3.2 and 28, wire 4.2 and 4.3, platform 9.2.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from runtime.core.sensitive import redact_text
 
@@ -80,35 +80,51 @@ class LiveError(RealtimeError):
 
 
 class PlatformError(RealtimeError):
-    """Base of what the platform's methods raise."""
+    """Base of what the platform's methods raise. `code` is stable; a client does not see it (`to_wire`)."""
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
 
 
 class PlatformNotReady(PlatformError, RuntimeError):
     """The platform does not exist yet: the app has not been started."""
 
+    code = "PLATFORM_NOT_READY"
+
 
 class PayloadTooLarge(PlatformError, ValueError):
     """An envelope is larger than any client would accept. Spec: platform 2.2."""
+
+    code = "PAYLOAD_TOO_LARGE"
 
 
 class ConnectionClosed(PlatformError):
     """The peer went away while its answer was awaited."""
 
+    code = "CONNECTION_CLOSED"
+
 
 class RequestFailed(PlatformError):
     """The peer answered a request with an error text."""
+
+    code = "REQUEST_FAILED"
 
 
 class RequestTimeout(PlatformError):
     """The peer did not answer a request in time."""
 
+    code = "TIMEOUT"
+
 
 class CapacityExceeded(PlatformError):
     """A bounded structure is full and refuses more."""
 
+    code = "CAPACITY"
+
 
 class ConnectionBusy(PlatformError):
     """The request could not be sent because the peer's buffer is full."""
+
+    code = "CONNECTION_BUSY"
 
 
 @dataclass(slots=True, frozen=True)

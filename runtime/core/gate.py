@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import capacity
+from runtime.core.assertions import SUBS_SHAPE, assert_invariant
 from runtime.core.errors import HookTimeout
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.wire import control, names
@@ -138,6 +139,7 @@ class Membership:
             return blocked
         self._subscriptions.add(connection, topic)
         connection.note(topic, granted=True)
+        assert_invariant(topic in connection.all_topics and topic in connection.granted, SUBS_SHAPE)
         return None
 
     async def join(self, connection: Connection, topic: str) -> str | None:

@@ -41,7 +41,15 @@ def settings() -> Settings:
     return _current[-1][1]
 
 
-def publish(topic: str, event: str, data: Any = None, **options: Any) -> bool:
+def publish(
+    topic: str,
+    event: str,
+    data: Any = None,
+    *,
+    relay: bool = True,
+    seq: bool | int = True,
+    volatile: bool = False,
+) -> bool:
     """Publish from outside of live functions, as `platform.publish` does.
 
     Raises:
@@ -52,4 +60,4 @@ def publish(topic: str, event: str, data: Any = None, **options: Any) -> bool:
         raise PlatformNotReady(
             "publish() was called before the app was started; do it in the init hook or later"
         )
-    return platform.publish(topic, event, data, **options)
+    return platform.publish(topic, event, data, relay=relay, seq=seq, volatile=volatile)
