@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,11 +41,11 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + START_TIMEOUT
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise RuntimeError(f"the server ended with {process.returncode}: {process.args!r}")
+            raise RuntimeError(f"the server ended with {process.returncode} before it listened")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.01)
-    raise RuntimeError(f"nobody listens on port {port} after {START_TIMEOUT} s: {process.args!r}")
+    raise RuntimeError(f"nobody listens on port {port} after {START_TIMEOUT} s")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -59,14 +59,17 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def start(
-    command: Sequence[str], *, core: int | None = None, directory: Path = ROOT
+    command: Sequence[str],
+    *,
+    core: int | None = None,
+    directory: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a command in a process group of its own; `BENCH_VERBOSE=1` shows what it says."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         list(command),
         cwd=directory,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=None if os.environ.get("BENCH_VERBOSE") else subprocess.DEVNULL,
@@ -77,10 +80,15 @@ def start(
 
 @contextlib.contextmanager
 def serving(
-    command: Sequence[str], port: int, *, core: int | None = None, directory: Path = ROOT
+    command: Sequence[str],
+    port: int,
+    *,
+    core: int | None = None,
+    directory: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
     """Run a server for the length of the block; yield its process id once it listens."""
-    process = start(command, core=core, directory=directory)
+    process = start(command, core=core, directory=directory, environment=environment)
     try:
         wait_for_port(port, process)
         yield process.pid

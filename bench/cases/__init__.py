@@ -1,1 +1,1 @@
-"""One module per case; each offers `CASE`, a `bench.case.Case`."""
+"""One module per group of cases; each offers `CASES`, a tuple of `bench.case.Case`."""

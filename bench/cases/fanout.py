@@ -1,46 +1,83 @@
-"""Fan-out: one publisher, 1,000 subscribers of one topic, envelopes of 200 bytes."""
+"""Fan-out: one publisher, 1,000 subscribers of one topic, envelopes of 200 bytes.
+
+Every contestant publishes so many events per turn of its event loop. Ours is also measured with peers that announce
+`batch`, and once more with one publish per turn, so that the gain of a turn's joined write can be read in one run.
+"""
 
 from __future__ import annotations
 
 import functools
-import json
 
-from bench.case import Case, Measurement
+from bench.case import Case, Figure, Measurement, Run
 from bench.generator.build import generate
-from bench.processes import cores, free_port, serving
-from bench.servers import SERVERS
+from bench.load import call, options, sends
+from bench.servers import Dialect
 
 SUBSCRIBERS = 1000
-SUBSCRIBE = '{"type":"subscribe","topic":"bench","ref":1}'
+HELLO = '{"type":"hello","caps":["batch"]}'
+RATE = Figure("per_second", "deliveries/s")
+SETTING = "1,000 connections, one topic, no capabilities announced (ours-batch: `batch`)"
 
 
-def burst(count: int, per_turn: int) -> str:
-    """Return the call that makes the server publish."""
-    return json.dumps({"rpc": "bench/burst", "id": "1", "args": [count, per_turn]}, separators=(",", ":"))
+def arguments(dialect: Dialect, per_turn: int, connections: int, seconds: float, *, batch: bool) -> list[str]:
+    """Return what the generator is told for one measurement."""
+    return [
+        "fanout",
+        *options(path=dialect.path, connections=connections, per_turn=per_turn, seconds=seconds, limit=90),
+        *sends(*((HELLO,) if batch else ()), *dialect.subscribe),
+        *options(trigger=call(dialect, "burst", "%lu", per_turn, 0)),
+        *dialect.options,
+    ]
 
 
-def measure(per_turn: int, contestant: str, quick: bool) -> Measurement:
-    """Return deliveries per second of a burst after one to warm up."""
-    count = 100 if quick else 300
-    port = free_port()
-    trigger = burst(count, per_turn)
-    with serving(SERVERS[contestant](port), port, core=cores()[0]):
-        figures = generate(
-            [
-                *("fanout", "--port", str(port), "--connections", str(SUBSCRIBERS), "--count", str(count)),
-                *("--send", SUBSCRIBE, "--trigger", trigger, "--trigger", trigger),
-            ]
+def measure(per_turn: int, contestant: str, run: Run) -> Measurement:
+    """Return deliveries per second of a burst after two to warm up."""
+    scale, turn = run.scale, 1 if contestant == "ours-single" else per_turn
+    with run.pool.running(contestant.partition("-")[0]) as server:
+        told = arguments(
+            server.server.dialect,
+            turn,
+            scale.connections(SUBSCRIBERS),
+            scale.seconds,
+            batch=contestant == "ours-batch",
         )
-    return {"per_second": figures["per_second"], "connects_per_second": figures["connects_per_second"]}
+        found = generate([*told, *options(port=server.port)])
+    if contestant == "ours-batch" and turn > 1 and "batch_frames" in found and not found["batch_frames"]:
+        raise RuntimeError("no batch frame came although every peer announced the capability")
+    kept = ("per_second", "generator_idle")
+    return {name: found[name] for name in kept if name in found}
 
 
-CASES = tuple(
-    Case(
+def _case(name: str, per_turn: int, contestants: tuple[str, ...], more: tuple[str, ...]) -> Case:
+    return Case(
         name=name,
-        title=f"fan-out to {SUBSCRIBERS} subscribers, publishes per loop turn: {per_turn}",
-        metric="per_second",
-        contestants=("ours", "websockets", "starlette"),
+        title=f"fan-out to {SUBSCRIBERS:,} subscribers, publishes per loop turn: {per_turn}",
+        figures=(RATE,),
+        contestants=contestants,
+        more=more,
         measure=functools.partial(measure, per_turn),
+        descriptors=SUBSCRIBERS + 100,
+        setting=SETTING,
     )
-    for name, per_turn in (("fanout", 1), ("fanout-turn", 100))
+
+
+CASES = (
+    _case(
+        "fanout",
+        1,
+        ("ours", "websockets", "starlette", "socketio", "socketify", "bun"),
+        ("ours-batch", "picows", "aiohttp", "ws"),
+    ),
+    _case(
+        "fanout-10",
+        10,
+        ("ours", "ours-batch", "ours-single", "websockets", "socketify"),
+        ("starlette", "picows", "aiohttp", "ws", "bun"),
+    ),
+    _case(
+        "fanout-100",
+        100,
+        ("ours", "ours-batch", "ours-single", "websockets", "socketify"),
+        ("starlette", "picows", "aiohttp", "ws", "bun"),
+    ),
 )

@@ -1,46 +1,53 @@
-"""RPC round trips: 64 connections, each with 1 or 16 calls in flight."""
+"""RPC round trips: 64 connections, each with 1 or 16 calls in flight.
+
+A call of ours goes through the whole pipeline (registry, guard, decoding of the arguments); the peers parse JSON, look
+at the path and answer.
+"""
 
 from __future__ import annotations
 
 import functools
 
-from bench.case import Case, Measurement
+from bench.case import Case, Figure, Measurement, Run
 from bench.generator.build import generate
-from bench.processes import cores, free_port, serving
+from bench.load import call, options
 from bench.servers import SERVERS
 
 CONNECTIONS = 64
-REQUEST = '{"rpc":"bench/echo","id":"%lu","args":[%lu]}'
 
 
-def measure(in_flight: int, contestant: str, quick: bool) -> Measurement:
+def measure(in_flight: int, contestant: str, run: Run) -> Measurement:
     """Return calls per second and their latency."""
-    port = free_port()
-    with serving(SERVERS[contestant](port), port, core=cores()[0]):
-        figures = generate(
+    server_name = contestant.partition("-")[0]
+    name = "echo_plain" if contestant == "ours-def" else "echo"
+    dialect = SERVERS[server_name].dialect
+    with run.pool.running(server_name) as server:
+        found = generate(
             [
-                *(
-                    "rpc",
-                    "--port",
-                    str(port),
-                    "--connections",
-                    str(CONNECTIONS),
-                    "--in-flight",
-                    str(in_flight),
-                ),
-                *("--request", REQUEST, "--warmup", "0.5", "--seconds", "1" if quick else "2"),
+                "rpc",
+                *options(path=dialect.path, port=server.port, connections=CONNECTIONS, in_flight=in_flight),
+                *options(request=call(dialect, name, "%lu", number="%lu")),
+                *options(warmup=run.scale.seconds / 2, seconds=run.scale.seconds),
             ]
         )
-    return {name: figures[name] for name in ("per_second", "p50_ms", "p99_ms")}
+    kept = ("per_second", "p50_ms", "p99_ms", "generator_idle")
+    return {figure: found[figure] for figure in kept if figure in found}
 
 
 CASES = tuple(
     Case(
         name=f"rpc-{in_flight}",
         title=f"RPC round trips, {CONNECTIONS} connections x {in_flight} in flight",
-        metric="per_second",
-        contestants=("ours", "websockets", "starlette"),
+        figures=(
+            Figure("per_second", "calls/s"),
+            Figure("p50_ms", "ms", higher_is_better=False),
+            Figure("p99_ms", "ms", higher_is_better=False),
+        ),
+        contestants=("ours", "ours-def", "websockets", "starlette"),
+        more=("picows", "aiohttp", "socketify", "ws", "bun"),
         measure=functools.partial(measure, in_flight),
+        setting="an `async def` handler (ours-def: a plain `def`) behind a guard, one typed argument; "
+        "the Python peers use the standard library's JSON",
     )
     for in_flight in (1, 16)
 )

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from bench.case import Case, Measurement
+from bench.case import Case, Figure, Measurement, Run
 from bench.processes import ROOT, cores, free_port, pin_to, start, stop
 from bench.servers import SERVERS
 from bench.sockets import first_frame
@@ -20,10 +20,10 @@ COMMANDS = {
 DEADLINE = 30.0
 
 
-def measure_help(contestant: str, quick: bool) -> Measurement:
+def measure_help(contestant: str, run: Run) -> Measurement:
     """Return how long a command takes to print its help, the median of several runs."""
     times: list[float] = []
-    for _ in range(5 if quick else 11):
+    for _ in range(11 if run.scale.all_peers else 3):
         began = time.perf_counter()
         subprocess.run(
             COMMANDS[contestant],
@@ -37,13 +37,14 @@ def measure_help(contestant: str, quick: bool) -> Measurement:
     return {"ms": statistics.median(times)}
 
 
-def measure_cold_start(contestant: str, quick: bool) -> Measurement:
+def measure_cold_start(contestant: str, run: Run) -> Measurement:
     """Return how long a server takes from its spawn to the first frame of its first connection."""
     times: list[float] = []
-    for _ in range(2 if quick else 5):
+    for _ in range(5 if run.scale.all_peers else 1):
         port = free_port()
+        command = SERVERS[contestant].command(port)
         began = time.perf_counter()
-        process = start(SERVERS[contestant](port), core=cores()[0])
+        process = start(command.arguments, core=cores()[0], environment=command.environment)
         try:
             frame = first_frame(port, began + DEADLINE)
             times.append((time.perf_counter() - began) * 1000)
@@ -58,17 +59,15 @@ CASES = (
     Case(
         name="cli-help",
         title="command line start-up: --help",
-        metric="ms",
+        figures=(Figure("ms", "ms", higher_is_better=False),),
         contestants=("ours", "uvicorn", "interpreter"),
         measure=measure_help,
-        higher_is_better=False,
     ),
     Case(
         name="cold-start",
         title="server start-up: spawn to first welcome",
-        metric="ms",
+        figures=(Figure("ms", "ms", higher_is_better=False),),
         contestants=("ours", "websockets", "starlette"),
         measure=measure_cold_start,
-        higher_is_better=False,
     ),
 )

@@ -4,46 +4,59 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from bench.peers import frames
 
-subscribers: set[WebSocket] = set()
+topics: dict[str, set[WebSocket]] = defaultdict(set)
 
 
-async def burst(count: int, per_turn: int) -> None:
+async def publish(frame: dict[str, Any]) -> None:
     """Send events to every subscriber, so many per turn of the loop."""
-    for number in range(count):
-        text = frames.event(number)
-        for websocket in list(subscribers):
-            await websocket.send_text(text)
-        if (number + 1) % per_turn == 0:
-            await asyncio.sleep(0)
+    for turn in frames.turns(frame):
+        for topic, number in turn:
+            text = frames.event(topic, number)
+            for websocket in list(topics[topic]):
+                await websocket.send_text(text)
+        await asyncio.sleep(0)
 
 
 async def endpoint(websocket: WebSocket) -> None:
     """Serve one connection."""
+    if not websocket.headers.get("origin"):  # as the `upgrade` hook of ours looks at the handshake
+        await websocket.close()
+        return
     await websocket.accept()
     await websocket.send_text(frames.welcome())
+    held: list[str] = []
     try:
         while True:
-            frame = json.loads(await websocket.receive_text())
-            if frame.get("type") == "subscribe":
-                subscribers.add(websocket)
-                await websocket.send_text(frames.subscribed(frame))
-            elif frame["rpc"] == "bench/burst":
-                await burst(*frame["args"])
-                await websocket.send_text(frames.reply(frame, None))
-            else:
+            message = await websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                break
+            if message.get("bytes") is not None:
+                await websocket.send_bytes(frames.acknowledgement(message["bytes"]))
+                continue
+            frame = json.loads(message["text"])
+            if "rpc" not in frame:
+                for topic in frames.topics_of(frame):
+                    held.append(topic)
+                    topics[topic].add(websocket)
+                    await websocket.send_text(frames.subscribed(topic))
+            elif frame["rpc"] == "bench/echo":
                 await websocket.send_text(frames.reply(frame, frame["args"][0]))
-    except WebSocketDisconnect:
-        pass
+            else:
+                await publish(frame)
+                await websocket.send_text(frames.reply(frame, None))
     finally:
-        subscribers.discard(websocket)
+        for topic in held:
+            topics[topic].discard(websocket)
 
 
 async def home(request: object) -> PlainTextResponse:

@@ -1,28 +1,44 @@
-"""What the load cases call: an echo, and a burst of publishes."""
+"""What the load cases call: an echo, and bursts of publishes. The guard lets nobody in who has no user."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from runtime import live
+from runtime import guard, live
 
 TOPIC = "bench"
 PADDING = "x" * 120
 
+_guard = guard(authenticated=True)
 
-@live.public
+
 @live
 async def echo(ctx: Any, value: int) -> int:
     """Give the argument back."""
     return value
 
 
-@live.public
 @live
-async def burst(ctx: Any, count: int, per_turn: int) -> None:
-    """Publish numbered events, so many per turn of the loop."""
-    for number in range(count):
+def echo_plain(ctx: Any, value: int) -> int:
+    """Give the argument back, from a function that is not asynchronous."""
+    return value
+
+
+@live
+async def burst(ctx: Any, count: int, per_turn: int, first: int) -> None:
+    """Publish numbered events to one topic, so many per turn of the loop."""
+    for number in range(first, first + count):
         ctx.publish(TOPIC, "tick", {"n": number, "text": PADDING})
-        if (number + 1) % per_turn == 0:
+        if (number + 1 - first) % per_turn == 0:
             await asyncio.sleep(0)
+
+
+@live
+async def spread(ctx: Any, passes: int, per_turn: int, topics: int) -> None:
+    """Publish one event to each of many topics, so many per turn of the loop, in several passes."""
+    for number in range(passes):
+        for topic in range(topics):
+            ctx.publish(f"{TOPIC}-{topic}", "tick", {"n": number, "text": PADDING})
+            if (topic + 1) % per_turn == 0:
+                await asyncio.sleep(0)
