@@ -26,6 +26,11 @@ class TurnBatch:
         self._events: list[Event] = []
         self._scheduled = False
 
+    @property
+    def has_events(self) -> bool:
+        """Whether `flush_stored` has anything to do."""
+        return bool(self._events)
+
     def add(self, event: Event) -> None:
         """Queue one event behind the others of this turn."""
         self._events.append(event)

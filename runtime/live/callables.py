@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+from types import CoroutineType, NoneType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
+
+# What most functions return: asking whether one of these can be awaited costs more than the call.
+PLAIN = frozenset({NoneType, bool, int, float, str, bytes, dict, list, tuple})
 
 __all__ = ["call", "call_in_thread", "call_with_as_many"]
 
@@ -22,7 +26,10 @@ async def call(function: Callable[..., Any], *args: Any) -> Any:
     """
     try:
         result = function(*args)
-        return await result if inspect.isawaitable(result) else result
+        kind = result.__class__
+        if kind is CoroutineType or (kind not in PLAIN and inspect.isawaitable(result)):
+            return await result
+        return result
     except SystemExit as error:
         raise _exit_refused(function) from error
 

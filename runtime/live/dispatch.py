@@ -140,7 +140,8 @@ class Dispatcher:
             answer = await self._execute(connection, frame)
         finally:
             slots.give_back()
-        await self._turn.flush_stored()
+        if self._turn.has_events:
+            await self._turn.flush_stored()
         if frame.id is not None:
             self._reply(connection, frame.id, answer.inner)
         if answer.stream is not None:
@@ -154,7 +155,7 @@ class Dispatcher:
             if reply.size > self._max_frame:  # the id alone is that long: no answer can reach its caller
                 self._metrics.add("rpc_calls_dropped_total", "reply_size")
                 return
-        connection.write(reply, control=True)
+        connection.reply(reply)
 
     async def _run_batch(self, connection: Connection, frame: BatchFrame, slots: CallSlots) -> None:
         async def entry(one: CallFrame | BadEntry) -> _Answer:

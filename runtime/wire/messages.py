@@ -127,11 +127,13 @@ class MessageReader:
             start = position + 6
             if length == 254:
                 if end - position < 4:
+                    self._look(found, first, length)
                     break
                 size = data[position + 2] << 8 | data[position + 3]
                 start = position + 8
             elif length == 255:
                 if end - position < 10:
+                    self._look(found, first, length)
                     break
                 size = int.from_bytes(data[position + 2 : position + 10], "big")
                 start = position + 14
@@ -160,6 +162,12 @@ class MessageReader:
         if position < end and not self._ended:
             self._left = data[position:] if position else data
 
+    def _look(self, found: list[Received], first: int, length: int) -> None:
+        """Tell what is wrong with a frame whose length is not known yet, without waiting for it."""
+        problem = self._problem(first, length, 0)
+        if problem is not None:
+            self._end(found, problem)
+
     def _problem(self, first: int, length: int, size: int) -> Failure | None:
         """Return what is wrong with a frame's head, or `None`."""
         if length < 128:
@@ -172,7 +180,7 @@ class MessageReader:
                 return Failure(PROTOCOL_ERROR, f"unknown opcode {opcode}")
             if not first & 0x80:
                 return Failure(PROTOCOL_ERROR, "control frame is fragmented")
-            if size > MAX_CONTROL_PAYLOAD:
+            if length & 127 > MAX_CONTROL_PAYLOAD:
                 return Failure(PROTOCOL_ERROR, "control frame is too long")
             return None
         if opcode > framing.BINARY:

@@ -18,6 +18,8 @@ from runtime.testing import eventually
 from tests.server.peers import write_file
 from tests.server.sockets import TIMEOUT, call, receive, receive_until, served
 
+pytestmark = pytest.mark.usefixtures("write_path")
+
 LIVE = """
     from runtime import live
 

@@ -1,12 +1,16 @@
 """Functions that go wrong, and one that tells what the hooks saw."""
 
 # realtime-allow-public
+import asyncio
+
 from runtime import live
 
 
 @live
 async def seen(ctx):
-    """What the hooks of this connection saw, and what it holds."""
+    """What the hooks of this connection saw, and what it holds, once the calls before this one have ended."""
+    for _ in range(5):
+        await asyncio.sleep(0)
     return {"log": ctx.user["log"], "topics": sorted(ctx.ws.subscriptions), "caps": sorted(ctx.ws.caps)}
 
 
