@@ -31,6 +31,7 @@ from runtime.server.inbound import Inbound
 from runtime.server.keepalive import Keepalive
 from runtime.server.lifecycle import Lifecycle
 from runtime.server.startup import StartupError, StartupRefused
+from runtime.server.wsdebug import DebugPublisher, DebugSubscriptions, WsDebug
 from runtime.wire import closing, control
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ class Runtime:
         self.is_dev = settings.server.env == "dev"
         self.metrics = Metrics()
         self.events = EventBus()
-        self.subscriptions = Subscriptions()
+        #: Logs what connections do, with `[websocket] ws_debug`.
+        self.debug = WsDebug() if settings.websocket.ws_debug else None
+        self.subscriptions = Subscriptions() if self.debug is None else DebugSubscriptions()
         self.outbox = TurnOutbox(
             self.subscriptions,
             self.metrics,
@@ -97,7 +100,8 @@ class Runtime:
         base = 0 if websocket.seq_base == 0 or settings.server.env == "test" else clock_base(clock.now())
         max_frame = websocket.max_outbound_frame or 0
         self.sequence = Sequence(base)
-        self.publisher = Publisher(self.subscriptions, self.outbox, self.sequence, self.metrics, max_frame)
+        publisher = Publisher if self.debug is None else DebugPublisher
+        self.publisher = publisher(self.subscriptions, self.outbox, self.sequence, self.metrics, max_frame)
         self.turn = TurnBatch(self.publisher)
         self.membership = Membership(self.subscriptions, Gate(self.metrics))
         self._core = PlatformCore(
@@ -247,6 +251,8 @@ class Runtime:
             path=handshake.path,
             is_secure=handshake.is_secure,
         )
+        if self.debug is not None:
+            self.debug.opened(connection)
         connection.write_control(control.encode_welcome(connection.id))
         self.connections[connection.id] = connection
         self.metrics.add("ws_connections")
@@ -284,6 +290,8 @@ class Runtime:
         coalesce.forget(connection)
         if self.connections.pop(connection.id, None) is None:
             return
+        if self.debug is not None:
+            self.debug.closed(connection, code, duration)
         metrics.add("ws_connections", amount=-1)
         metrics.add("ws_connection_close_total", str(code))
         metrics.add("ws_bytes_in_total", amount=connection.bytes_in)

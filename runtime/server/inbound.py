@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from runtime.core import capacity
+from runtime.core import capacity, requests
 from runtime.core.events import ConnectionClosedEvent
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.dispatch import CallSlots
@@ -239,6 +239,10 @@ class Inbound:
             slots.give_back()
 
     def _control(self, frame: control.Control, size: int) -> None:
+        if isinstance(frame, control.Reply):
+            # A hook of the control frame that runs may be what waits for it.
+            requests.answer(self.connection, frame)
+            return
         if self._control_running:
             if self._controls is None:
                 self._controls = _Waiting()
@@ -291,9 +295,14 @@ class Inbound:
             return self._subscribe(frame.topics, frame.ref)
         if isinstance(frame, control.Unsubscribe):
             return self._unsubscribe(frame.topic)
+        debug = self._runtime.debug
         if isinstance(frame, control.Hello):
             self.connection.caps = frame.caps
+            if debug is not None:
+                debug.hello(self.connection)
         elif isinstance(frame, control.Resume):
+            if debug is not None:
+                debug.resume(self.connection, frame.last_seen_seqs)
             return self._resume(frame)
         return None
 
@@ -347,6 +356,8 @@ class Inbound:
             self._deny(topic, ref, reason)
 
     def _deny(self, topic: Any, ref: control.Ref | None, reason: str) -> None:
+        if self._runtime.debug is not None:
+            self._runtime.debug.denied(self.connection, topic, reason)
         if ref is not None:
             self.connection.write_control(control.encode_denied(topic, ref, reason))
 
@@ -399,6 +410,7 @@ class Inbound:
         connection.mark_closed(reason or "connection closed")
         self._early = self._controls = None
         try:
+            requests.fail_all(connection)
             runtime.live.connection_closed(connection)
             if self._is_opening:
                 self._when_opened = asyncio.Event()
