@@ -14,24 +14,30 @@ from runtime.client.client import Realtime, connect
 from runtime.client.errors import RpcError, StreamLagged
 from runtime.client.options import ClientOptions, Offline, OfflineCall
 from runtime.client.pending import PendingResult
+from runtime.client.plugins import Group
+from runtime.client.replays import ReplayTopic
 from runtime.client.stores import Store
 from runtime.client.streams import Stream
 from runtime.client.streamstate import StreamEvent
 from runtime.client.streamvalue import MAX_OPTIMISTIC_QUEUE_DEPTH
 from runtime.client.topics import TopicEvent
+from runtime.client.topicstores import TopicStore
 
 __all__ = [
     "MAX_OPTIMISTIC_QUEUE_DEPTH",
     "ClientOptions",
+    "Group",
     "Offline",
     "OfflineCall",
     "PendingResult",
     "Realtime",
+    "ReplayTopic",
     "RpcError",
     "Store",
     "Stream",
     "StreamEvent",
     "StreamLagged",
     "TopicEvent",
+    "TopicStore",
     "connect",
 ]

@@ -28,7 +28,7 @@ logger = logging.getLogger("realtime.client")
 
 REPLY_TOPIC = "__rpc"
 BATCH_EVENT = "__batch"
-#: A timer that fires so late (seconds, or times its delay) says that the machine slept. Spec: wire 4.8.
+#: A timer that fires so late (seconds, or times its delay) says that the machine slept. Spec: wire 4.8, live 27.2.
 SLEEP_THRESHOLD = 90.0
 SLEEP_FACTOR = 3
 ID_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -115,8 +115,9 @@ class Calls:
             self._batch.futures.append(future)
             return future
         seconds = self._options.timeout if timeout is None else timeout
-        self._expect(request, seconds, f"RPC {path!r} timed out after {seconds:g}s")
-        self._connection.send_queued(frame)
+        text = f"RPC {path!r} timed out after {seconds:g}s"
+        self._expect(request, seconds, text, asleep_after=max(SLEEP_FACTOR * seconds, SLEEP_THRESHOLD))
+        self._connection.send_queued(frame, lambda error: self._give_up([request], error))
         return future
 
     def shared_call(
@@ -165,10 +166,10 @@ class Calls:
         elif requests:
             seconds = self._options.timeout
             for request in requests:
-                self._expect(request, seconds, "Batch timed out")
+                self._expect(request, seconds, "Batch timed out", asleep_after=_sleep_limit(seconds))
             alone = len(requests) == 1
             frame = requests[0].frame if alone else _batch_frame(requests, sequential=sequential)
-            self._connection.send_queued(frame)
+            self._connection.send_queued(frame, lambda error: self._give_up(requests, error))
         return outer
 
     def fire(self, path: str, args: Sequence[Any]) -> None:
@@ -204,7 +205,8 @@ class Calls:
         fields = {"rpc": path, "id": self._next_id(), "args": list(args), "stream": True, **extra}
         request = Request(fields["id"], fields, done, failed)
         seconds = self._options.timeout
-        self._expect(request, seconds, f"stream {path!r} timed out after {seconds:g}s")
+        text = f"stream {path!r} timed out after {seconds:g}s"
+        self._expect(request, seconds, text, asleep_after=_sleep_limit(seconds))
         self._stream_requests.append(request)
         self._connection.end_of_turn()
         return request
@@ -265,12 +267,18 @@ class Calls:
             request.timer.cancel()
             request.timer = None
 
-    def _expect(self, request: Request, seconds: float, text: str) -> None:
+    def _give_up(self, requests: Iterable[Request], error: RpcError) -> None:
+        for request in requests:
+            if self._waiting.get(request.id) is request:
+                self._settled(request)
+                request.failed(error)
+
+    def _expect(self, request: Request, seconds: float, text: str, *, asleep_after: float) -> None:
         started = self._clock.now()
 
         def expire() -> None:
             self.drop(request)
-            slept = self._clock.now() - started > max(SLEEP_FACTOR * seconds, SLEEP_THRESHOLD)
+            slept = self._clock.now() - started > asleep_after
             code = DISCONNECTED if slept else TIMEOUT
             request.failed(RpcError(code, text))
 
@@ -296,6 +304,11 @@ def _request(fields: dict[str, Any], future: asyncio.Future[Any]) -> Request:
             future.set_exception(error)
 
     return Request(fields["id"], fields, done, failed)
+
+
+def _sleep_limit(seconds: float) -> float:
+    """Return when the timer of a batch or a stream is too late: after 90 s, unless its limit is as long."""
+    return SLEEP_THRESHOLD if seconds < SLEEP_THRESHOLD else SLEEP_FACTOR * seconds
 
 
 def _batch_frame(requests: Sequence[Request], *, sequential: bool) -> bytes:

@@ -13,11 +13,14 @@ from runtime.client.inbound import SYSTEM_TOPIC, Inbound
 from runtime.client.livepath import LivePath
 from runtime.client.offline import OfflineQueue
 from runtime.client.options import ClientOptions
+from runtime.client.plugins import Group, Plugins
 from runtime.client.push import PushHandlers
+from runtime.client.replays import Replays, ReplayTopic
 from runtime.client.streams import Stream, Streams
 from runtime.client.streamstate import StreamPorts
 from runtime.client.topichandle import Topic
 from runtime.client.topics import TopicEvent, Topics
+from runtime.client.topicstores import AfterTopics, StoreTable, TopicStore
 from runtime.client.transport import Transport, WebSocketTransport, shown_url
 from runtime.core.clock import Clock, SystemClock
 from runtime.core.tasks import TaskOwner
@@ -77,6 +80,10 @@ class Realtime:
         self._offline = OfflineQueue(connection, self._calls, options, clock=clock, tasks=tasks)
         self._push = PushHandlers(connection, tasks)
         self._streams = Streams()
+        self._after_topics = after = AfterTopics(connection)
+        self._stores = StoreTable()
+        self._plugins = Plugins(connection, self._topics, after, self._stores, clock)
+        self._replays = Replays(connection, self._topics, after, options, clock)
         self._ports = StreamPorts(
             calls=self._calls,
             topics=self._topics,
@@ -210,6 +217,43 @@ class Realtime:
         """Return a handle on the bare events of a topic."""
         return Topic(self._topics, topic)
 
+    def presence(self, topic: str, *, max_age: float = 0.0) -> TopicStore[list[Any]]:
+        """Return the store of the data of those present on a topic.
+
+        Being present, and hearing of others, is up to the server: subscribe to the topic itself. Like all stores
+        of this kind it works while it is entered with `async with`, subscribed to, or iterated over.
+
+        Args:
+            topic: the topic.
+            max_age: forget who is in no heartbeat for so many seconds; 0 never does.
+        """
+        return self._plugins.presence(topic, max_age)
+
+    def cursor(self, topic: str, *, max_age: float = 0.0) -> TopicStore[dict[str, Any]]:
+        """Return the store of the cursors on a topic: key to `{"user": ..., "data": ...}`, asked for at each open.
+
+        Args:
+            topic: the topic.
+            max_age: forget a cursor that did not move for so many seconds; 0 never does.
+        """
+        return self._plugins.cursor(topic, max_age)
+
+    def group(self, name: str) -> Group:
+        """Return the store of the last event of a group; its `members` is a store of `{"role": ...}`."""
+        return self._plugins.group(name)
+
+    def on_replay(self, topic: str, *, since: int = 0) -> ReplayTopic:
+        """Return the events of a topic that the server keeps: those after number `since`, then the live ones.
+
+        None comes twice, also across reconnects; an event `truncated` says that not all of them were kept.
+
+        Raises:
+            ValueError: `since` is not the number of an event.
+        """
+        if not isinstance(since, int) or isinstance(since, bool) or since < 0:
+            raise ValueError(f"since: must be the number of an event, 0 or above, not {since!r}")
+        return self._stores.get(("replay", topic, since), lambda: self._replays.topic(topic, since))
+
     def on_push(self, event: str, handler: Callable[[Any], Any]) -> Callable[[], None]:
         """Let `handler(data)` answer the server's requests named `event`; return the function that ends it."""
         return self._push.on(event, handler)
@@ -228,8 +272,8 @@ class Realtime:
 
     def _wire(self) -> None:
         connection, inbound, calls, streams = self._connection, self._inbound, self._calls, self._streams
-        connection.opening = inbound.opening_frames
-        connection.sources = [self._topics.turn_frames, calls.turn_frames]
+        connection.opening = lambda: inbound.opening_frames(resume=not connection.was_too_big)
+        connection.sources = [self._topics.turn_frames, self._after_topics.turn_frames, calls.turn_frames]
         connection.receive = inbound.receive
         inbound.request = self._push.request
         self._topics.listen(REPLY_TOPIC, calls.on_reply)
@@ -239,14 +283,18 @@ class Realtime:
         connection.lost.add(self._on_lost)
 
     def _on_opened(self, reopened: bool) -> None:
+        self._inbound.opened()
         self._streams.opened()
         self._offline.opened()
 
     def _on_lost(self, over: bool) -> None:
+        self._after_topics.forget()
         self._calls.fail_all(over)
         self._streams.lost(self._connection.end_error() if over else None)
         if over:
             self._offline.ended()
+        else:
+            self._offline.lost()
 
     def _on_system_event(self, event: TopicEvent) -> None:
         # In dev the server names the streams whose code has changed. Spec: live-api 21.1.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.client.auth import Preflight, PreflightFailed
 from runtime.client.backoff import Backoff
-from runtime.client.errors import TIMEOUT, RpcError
+from runtime.client.errors import QUEUE_FULL, TIMEOUT, RpcError
+from runtime.client.linewatch import LineWatch
 from runtime.client.stores import Listeners, WritableStore
 from runtime.client.transport import CLOSE_TIMEOUT, ConnectFailed, Socket, SocketClosed, Transport
 from runtime.wire.closing import ABNORMAL, NORMAL, TOO_BIG, CloseClass, close_class
@@ -35,6 +36,9 @@ CONNECTING = "connecting"
 OPEN = "open"
 DISCONNECTED = "disconnected"
 FAILED = "failed"
+#: Seconds that `before_reconnect` may take; the attempt goes on without it then.
+PREPARATION_TIMEOUT = 30.0
+SILENT_TEXT = "no message for too long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +80,24 @@ class ClientConnection:
         self.receive: Callable[[bytes], None] = lambda frame: None
         #: Frames that were dropped because too many waited for a connection.
         self.dropped = 0
+        #: The server refused a frame of the connection before for its size.
+        self.was_too_big = False
         self._transport = transport
         self._options = options
         self._url = url
         self._preflight = preflight
         self._clock = clock
         self._tasks = tasks
-        self._backoff = Backoff(rng)
+        self._backoff = Backoff(rng, options)
         self._socket: Socket | None = None
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[tuple[bytes, Callable[[RpcError], object] | None]] = deque()
         self._outgoing: deque[bytes] = deque()
         self._outgoing_bytes = 0
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
         self._turn_scheduled = False
         self._was_open = False
+        self._is_silent = False
         self._warned = False
         self._closing = False
 
@@ -124,16 +131,22 @@ class ClientConnection:
         self._wake.set()
         return True
 
-    def send_queued(self, frame: bytes) -> None:
-        """Send one frame now or, without a connection, at the next one; at the bound the oldest goes."""
+    def send_queued(self, frame: bytes, dropped: Callable[[RpcError], object] | None = None) -> None:
+        """Send one frame now or, without a connection, at the next one.
+
+        At the bound the oldest goes: it is counted, and its `dropped(error)` is called.
+        """
         if self.send(frame):
             return
-        if len(self._queue) >= MAX_QUEUED_FRAMES:
-            self._queue.popleft()
+        self._queue.append((frame, dropped))
+        if len(self._queue) > MAX_QUEUED_FRAMES:
+            _, oldest_dropped = self._queue.popleft()
             self.dropped += 1
+            text = f"more than {MAX_QUEUED_FRAMES} frames wait for a connection"
             if self.dropped == 1:
-                logger.warning("more than %d frames wait for a connection: the oldest go", MAX_QUEUED_FRAMES)
-        self._queue.append(frame)
+                logger.warning("%s: the oldest go", text)
+            if oldest_dropped is not None:
+                oldest_dropped(RpcError(QUEUE_FULL, f"{text}; this was the oldest"))
 
     def end_of_turn(self) -> None:
         """Ask the sources for frames at the end of this turn of the loop, if there is a connection then."""
@@ -210,8 +223,8 @@ class ClientConnection:
             if delay is None:
                 return
             await self._clock.sleep(delay)
-            await self._before_reconnect()
             self.status.set(CONNECTING)
+            await self._before_reconnect()
 
     async def _attempt(self) -> Loss:
         """Connect and serve the connection to its end."""
@@ -231,10 +244,14 @@ class ClientConnection:
         except ConnectFailed as error:
             return _closed(ABNORMAL, str(error), None)
         opened_at = self._clock.monotonic()
+        self._is_silent = False
         try:
             await self._serve(socket)
         except SocketClosed as closed:
-            return _closed(closed.code, closed.reason, self._clock.monotonic() - opened_at)
+            open_for = self._clock.monotonic() - opened_at
+            if self._is_silent:
+                return _closed(ABNORMAL, SILENT_TEXT, open_for)
+            return _closed(closed.code, closed.reason, open_for)
         finally:
             self._socket = None
         raise AssertionError("a connection is served until it is lost")
@@ -244,10 +261,12 @@ class ClientConnection:
         self._backoff.opened()
         self._outgoing.clear()
         self._outgoing_bytes = 0
-        for frame in (*self.opening(), *self._queue):
+        for frame in (*self.opening(), *(frame for frame, _ in self._queue)):
             self.send(frame)
         self._queue.clear()
+        self.was_too_big = False
         writer = self._tasks.start(self._write(socket), name="writer")
+        watch = LineWatch(self._clock, lambda: self._give_up(socket))
         reopened, self._was_open = self._was_open, True
         self._warned = False
         try:
@@ -258,8 +277,11 @@ class ClientConnection:
             if reopened:
                 _call(self._options.on_connect)
             while True:
-                self._received(await socket.recv())
+                frame = await socket.recv()
+                watch.heard()
+                self._received(frame)
         finally:
+            watch.stop()
             writer.cancel()
             self._drained.set()
 
@@ -275,6 +297,10 @@ class ClientConnection:
             self._drained.set()
             self._wake.clear()
             await self._wake.wait()
+
+    def _give_up(self, socket: Socket) -> None:
+        self._is_silent = True
+        self._tasks.start(socket.close(NORMAL, ""), name="close a silent line")
 
     def _received(self, frame: bytes) -> None:
         try:
@@ -298,13 +324,14 @@ class ClientConnection:
             # The attempts go on in silence: one line tells what is wrong, once until there is a connection.
             self._warned = True
             logger.warning("cannot connect to %s%s", self._url, self._why())
-        if loss.code == TOO_BIG:
+        self.was_too_big = loss.code == TOO_BIG
+        if self.was_too_big:
             logger.warning("the server closed the connection: %s", TOO_BIG_TEXT)
         if loss.terminal:
             self._end()
             return None
         most = self._options.max_attempts
-        if most is not None and self._backoff.attempt >= most:
+        if most is not None and self._backoff.tries >= most:
             self.failure.set({**loss.failure, "class": "EXHAUSTED"})
             self._end()
             return None
@@ -324,7 +351,8 @@ class ClientConnection:
         try:
             answer = hook() if hook is not None else None
             if inspect.isawaitable(answer):
-                await answer
+                async with asyncio.timeout(PREPARATION_TIMEOUT):
+                    await answer
         except Exception:
             logger.exception("before_reconnect raised; connecting all the same")
 

@@ -6,11 +6,22 @@ from typing import Any
 
 from runtime.core.errors import Issue, RealtimeError
 
-__all__ = ["CANCELLED", "CONNECTION_CLOSED", "DISCONNECTED", "TIMEOUT", "RpcError", "StreamLagged"]
+__all__ = [
+    "CANCELLED",
+    "CONNECTION_CLOSED",
+    "DISCONNECTED",
+    "QUEUE_FULL",
+    "STREAM_ERROR",
+    "TIMEOUT",
+    "RpcError",
+    "StreamLagged",
+]
 
 CANCELLED = "CANCELLED"
 CONNECTION_CLOSED = "CONNECTION_CLOSED"
 DISCONNECTED = "DISCONNECTED"
+QUEUE_FULL = "QUEUE_FULL"
+STREAM_ERROR = "STREAM_ERROR"
 TIMEOUT = "TIMEOUT"
 UNKNOWN = "UNKNOWN"
 UNKNOWN_TEXT = "Unknown error"

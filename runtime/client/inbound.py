@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.client.stores import Listeners, WritableStore
 from runtime.client.topics import TopicEvent, Topics
 from runtime.wire.jsoncodec import DecodeError, decode, encode
+from runtime.wire.limits import MAX_OUTBOUND_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,10 @@ __all__ = ["Inbound"]
 logger = logging.getLogger("realtime.client")
 
 SYSTEM_TOPIC = "__realtime"
-HEALTH = {"degraded": "degraded", "recovered": "healthy"}
+HEALTHY = "healthy"
+HEALTH = {"degraded": "degraded", "recovered": HEALTHY}
+#: The largest whole number that JSON carries exactly between all languages.
+MAX_NUMBER = 2**53 - 1
 
 
 class Inbound:
@@ -32,23 +36,32 @@ class Inbound:
         self.session_id: str | None = None
         self.denials: WritableStore[dict[str, Any] | None] = WritableStore(None)
         self.resumed: WritableStore[dict[str, Any] | None] = WritableStore(None)
-        self.health: WritableStore[str] = WritableStore("healthy")
+        self.health: WritableStore[str] = WritableStore(HEALTHY)
+        #: Frames that were dropped for their length. Spec: wire 1.10.
+        self.oversized = 0
         #: Called with topic and reason of each refused subscription.
         self.denied: Listeners[tuple[str, str]] = Listeners()
         #: Called with (ref, event, data) of a request that wants a reply.
         self.request: Callable[[int | float | str, str, Any], None] = lambda ref, event, data: None
         topics.listen(SYSTEM_TOPIC, self._system_event)
 
-    def opening_frames(self) -> list[bytes]:
-        """Return what a new connection begins with, in this order. Spec: wire 1.6."""
+    def opening_frames(self, *, resume: bool = True) -> list[bytes]:
+        """Return what a new connection begins with, in this order; perhaps without a resume. Spec: wire 1.6."""
         frames = [encode({"type": "hello", "caps": ["batch"]})]
-        seen = self._topics.seen
-        if self.session_id is not None and seen:
+        seen = self._topics.resume_numbers()
+        if resume and self.session_id is not None and seen:
             frames.append(encode({"type": "resume", "sessionId": self.session_id, "lastSeenSeqs": seen}))
         return frames + self._topics.opening_frames()
 
+    def opened(self) -> None:
+        """Take note of a new connection: what is known of the health is that of the one before."""
+        self.health.set(HEALTHY)
+
     def receive(self, frame: bytes) -> None:
         """Handle one frame."""
+        if len(frame) > MAX_OUTBOUND_CHARS and _is_oversized(frame):
+            self.oversized += 1
+            return
         try:
             message = decode(frame)
         except DecodeError:
@@ -77,7 +90,8 @@ class Inbound:
             return False
         event, seq = message["event"], message.get("seq")
         if isinstance(topic, str) and isinstance(event, str):
-            number = seq if isinstance(seq, int) and not isinstance(seq, bool) else None
+            is_number = isinstance(seq, int) and not isinstance(seq, bool) and 0 <= seq <= MAX_NUMBER
+            number = seq if is_number else None
             self._topics.dispatch(TopicEvent(topic, event, message.get("data"), number))
         return True
 
@@ -85,3 +99,9 @@ class Inbound:
         health = HEALTH.get(event.event)
         if health is not None:
             self.health.set(health)
+
+
+def _is_oversized(frame: bytes) -> bool:
+    """Return whether a text has more UTF-16 code units than a client looks at."""
+    text = frame.decode("utf-8", "replace")
+    return len(text) + sum(char > "\uffff" for char in text) > MAX_OUTBOUND_CHARS

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runtime.client.errors import RpcError
+from runtime.client.errors import QUEUE_FULL, RpcError
 from runtime.client.options import OfflineCall
 from runtime.client.pending import PendingResult
 
@@ -27,7 +27,6 @@ __all__ = ["OfflineQueue"]
 logger = logging.getLogger("realtime.client")
 
 CONCURRENT_REPLAYS = 10
-QUEUE_FULL = "QUEUE_FULL"
 STALE = "STALE"
 
 
@@ -62,14 +61,15 @@ class OfflineQueue:
         self._tasks = tasks
         self._waiting: deque[_Waiting] = deque()
         self._replaying = False
+        self._was_lost = False
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
     def takes_calls(self) -> bool:
-        """Whether a call made now has to wait here."""
-        return self._options.offline.queue and not self._connection.is_open and not self._connection.is_over
+        """Whether a call made now has to wait here: the connection was lost, or could not be had."""
+        return self._options.offline.queue and self._was_lost and not self._connection.is_over
 
     def add(
         self, path: str, args: Sequence[Any], *, timeout: float | None, idempotency_key: str | None
@@ -86,8 +86,13 @@ class OfflineQueue:
         self._waiting.append(_Waiting(call, future, timeout, idempotency_key))
         return future
 
+    def lost(self) -> None:
+        """Let the calls wait that are made from now on."""
+        self._was_lost = True
+
     def opened(self) -> None:
         """Send what waits, now that there is a connection."""
+        self._was_lost = False
         if self._waiting and not self._replaying:
             self._replaying = True
             self._tasks.start(self._replay(), name="offline-replay")

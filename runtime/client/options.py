@@ -63,6 +63,8 @@ class ClientOptions:
         open_timeout: seconds that `connect` waits for the first connection; 0 does not wait.
         resume_grace: seconds that a stream nobody reads keeps its value; 0 forgets it at once.
         volatile_backpressure: unsent bytes above which `fire` drops its call.
+        reconnect_interval: the middle of the first wait between attempts, in seconds.
+        max_reconnect_interval: the middle of the longest wait, in seconds.
         max_attempts: vain attempts to get the connection back before giving up; 0 never tries, `None` always.
         offline: see `Offline`.
         on_connect: called after each reconnect; not after the first connect.
@@ -77,6 +79,8 @@ class ClientOptions:
     open_timeout: float = 30.0
     resume_grace: float = 60.0
     volatile_backpressure: int = 4_194_304
+    reconnect_interval: float = 3.0
+    max_reconnect_interval: float = 300.0
     max_attempts: int | None = None
     offline: Offline = field(default_factory=Offline)
     on_connect: Callable[[], object] | None = None
@@ -115,7 +119,13 @@ class ClientOptions:
 
 def _check(name: str, value: Any) -> None:
     positive = {"timeout"}
-    unsigned = {"open_timeout", "resume_grace", "volatile_backpressure"}
+    unsigned = {
+        "open_timeout",
+        "resume_grace",
+        "volatile_backpressure",
+        "reconnect_interval",
+        "max_reconnect_interval",
+    }
     if name in positive and not value > 0:
         raise ValueError(f"{name}: must be above 0, not {value!r}")
     if name in unsigned and not value >= 0:

@@ -56,9 +56,8 @@ class PushHandlers:
         """Answer one request of the server."""
         handler = self._handlers.get(event)
         if handler is None:
-            self._reply(
-                {"type": "reply", "ref": ref, "error": f"no push handler registered for event {event!r}"}
-            )
+            error = f"[svelte-realtime] no push handler registered for event '{event}'"  # wire 2.5
+            self._reply({"type": "reply", "ref": ref, "error": error})
         elif self._running >= MAX_RUNNING_HANDLERS:
             self._reply({"type": "reply", "ref": ref, "error": "too many requests are being answered"})
         else:

@@ -5,29 +5,32 @@ Spec: wire 5, 7.5; live-api 24.2 and 24.4.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runtime.client.backoff import stream_delay
+from runtime.client.backoff import is_quick, stream_delay
 from runtime.client.calls import Calls
-from runtime.client.errors import CANCELLED, RpcError
+from runtime.client.errors import CANCELLED, STREAM_ERROR, RpcError
 from runtime.client.options import ClientOptions
 from runtime.client.stores import Listeners
+from runtime.client.streamreply import ReplyKind, StreamReply, is_number
 from runtime.client.streamvalue import StreamValue
-from runtime.client.topics import Topics
+from runtime.client.topics import TopicEvent, Topics
+from runtime.core.capacity import MAX_HELD_FRAMES
 from runtime.core.clock import Clock
 from runtime.live.merge import Merger
-from runtime.live.options import MERGES
 
 if TYPE_CHECKING:
     from runtime.client.calls import Request
     from runtime.client.history import History
-    from runtime.client.topics import TopicEvent
     from runtime.core.clock import TimerHandle
 
 __all__ = ["StreamEvent", "StreamPorts", "StreamState"]
+
+logger = logging.getLogger("realtime.client")
 
 LOADING = "loading"
 CONNECTED = "connected"
@@ -82,6 +85,10 @@ class StreamState:
         self._merge = merge
         self._value = StreamValue(Merger(**merge))
         self._seq: int | float | None = None
+        #: Every event up to this number was applied.
+        self._applied: int | float | None = None
+        #: What came between a reconnect and the answer; the answer has what was missed before it.
+        self._waiting: list[TopicEvent] | None = None
         self._version: Any = None
         self._has_version = False
         self._schema_version: Any = None
@@ -130,6 +137,8 @@ class StreamState:
         """Take note that there is a connection: ask anew in a moment, unless the question just went out."""
         if self._is_active and self._request is None and self._timer is None:
             self._set_status(RECONNECTING)
+            if self._leave_topic is not None and is_quick(self._times):
+                self._waiting = []
             delay = stream_delay(self._times, self.ports.rng)
             self._times += 1
             self._timer = self.ports.clock.call_later(delay, self.renew)
@@ -138,6 +147,7 @@ class StreamState:
         """Take note that the connection was lost, or with `error` that it is over."""
         if self._is_active:
             self._stop_timer()
+            self._stop_waiting()
             if error is not None:
                 self._fail(error)
 
@@ -158,7 +168,8 @@ class StreamState:
         """Forget everything that came from the server."""
         self._stop_timer()
         self._value = StreamValue(Merger(**self._merge))
-        self.error = self.topic = self._seq = self._version = self._schema_version = self._cursor = None
+        self.error = self.topic = self._version = self._schema_version = self._cursor = None
+        self._seq = self._applied = None
         self._has_version = self.has_more = self.is_loaded = False
         self.history = None
         self._generation += 1
@@ -167,6 +178,7 @@ class StreamState:
         """Replace the value from this side."""
         self._value.server.load(value)
         self._value.touched()
+        self._applied = None  # events that came may be undone by it
         self.is_loaded = True
         self.emit()
 
@@ -194,7 +206,7 @@ class StreamState:
         def arrived(reply: dict[str, Any]) -> None:
             self._page = None
             if generation == self._generation:
-                self._set_paging(reply)
+                self._set_paging(StreamReply.of(reply))
                 if self._value.server.extend(reply.get("data")):
                     self._value.touched()
                     self.emit()
@@ -228,21 +240,23 @@ class StreamState:
             self.path, self.args, extra, self._answered, self._refused
         )
 
-    def _answered(self, reply: dict[str, Any]) -> None:
+    def _answered(self, raw: dict[str, Any]) -> None:
         self._request = None
         self._times = 0
-        self._generation += 1
-        topic = reply.get("topic")
-        self.topic = topic if isinstance(topic, str) else None
-        missed = self._release_mark(self.topic)
-        self._take(reply)
-        self._set_paging(reply)
+        reply = StreamReply.of(raw)
+        missed = self._release_mark(reply.topic)
+        waited, self._waiting = self._waiting, None
+        self.topic = reply.topic
+        try:
+            self._install(reply, waited or [], missed or [])
+        except Exception:
+            logger.exception("the answer to stream %r could not be used", self.path)
+            self._fail(RpcError(STREAM_ERROR, f"the answer to stream {self.path!r} could not be used"))
+            return
         if self.topic is not None:
             self._leave_topic = self.ports.topics.listen(self.topic, self._on_event)
         self.error = None
         self.is_loaded = True
-        for event in missed or ():
-            self._fold(event.event, event.data)
         self.status = CONNECTED
         self.ports.status_changed(self)
         self.emit()
@@ -253,44 +267,62 @@ class StreamState:
         else:
             self._is_asking_again = False
 
-    def _take(self, reply: dict[str, Any]) -> None:
-        """Install the reply's rules and data, in the order of wire 5.2."""
-        server, data, seq = self._value.server, reply.get("data"), reply.get("seq")
-        if _is_number(seq):
-            self._seq = seq
-        if "version" in reply:
-            self._version, self._has_version = reply["version"], True
-        merge = reply.get("merge", server.merge)
-        if merge in MERGES:
-            server.configure(
-                merge,
-                key=reply.get("key", self._merge.get("key", "id")),
-                prepend=bool(reply.get("prepend", server.prepend)),
-                max=reply.get("max", server.max or None),
-            )
-        keeps = reply.get("channel") is True or reply.get("derived") is True
-        if reply.get("unchanged") is True:
-            pass
-        elif reply.get("delta") is True and isinstance(data, list):
-            server.patch(data)
-        elif reply.get("replay") is True and isinstance(data, list):
-            self._replay(data, seq)
-        elif not (keeps and self._value.server.value is not None):
-            server.load(data)
+    def _install(self, reply: StreamReply, waited: list[TopicEvent], missed: list[TopicEvent]) -> None:
+        """Take over the answer's rules and data, in the order of wire 5.2.
+
+        Args:
+            reply: the answer.
+            waited: what came between the reconnect and the request. A whole value has it, a replay has what is
+                numbered up to its end; the rest is applied first, as it came first.
+            missed: what came between the request and the answer: applied behind it, unless the answer has it.
+        """
+        server = self._value.server
+        if reply.end is not None:
+            self._seq = reply.end
+        if reply.has_version:
+            self._version, self._has_version = reply.version, True
+        server.configure(
+            reply.merge or server.merge,
+            key=reply.key or self._merge.get("key", "id"),
+            prepend=server.prepend if reply.prepend is None else reply.prepend,
+            max=server.max if reply.max is None else reply.max,
+        )
+        kind = reply.kind(has_value=server.value is not None)
+        for event in waited:
+            if kind is ReplyKind.WHOLE or (kind is ReplyKind.REPLAY and _is_up_to(reply.end, event)):
+                self._value.confirm(event.event, event.data)
+            else:
+                self._value.apply(event.event, event.data)
+        if kind is ReplyKind.DELTA:
+            server.patch(reply.data)
+        elif kind is ReplyKind.REPLAY:
+            self._replay(reply)
+        elif kind is ReplyKind.WHOLE:
+            self._generation += 1
+            self._value.load(reply.data)
         self._value.touched()
-        if _is_number(reply.get("schemaVersion")):
-            self._schema_version = reply["schemaVersion"]
+        self._applied = reply.end
+        if reply.schema_version is not None:
+            self._schema_version = reply.schema_version
+        if reply.has_paging:
+            self._set_paging(reply)
+        for event in missed:
+            if not _is_up_to(reply.end, event):
+                self._fold(event)
 
-    def _replay(self, events: list[Any], seq: Any) -> None:
-        for entry in events:
-            if isinstance(entry, dict) and isinstance(entry.get("event"), str):
+    def _replay(self, reply: StreamReply) -> None:
+        """Apply missed events; `latest` would show those twice that had come before the line broke."""
+        applied = -1 if self._applied is None or self._value.server.merge != "latest" else self._applied
+        for entry in reply.data:
+            if not isinstance(entry, dict) or not isinstance(entry.get("event"), str):
+                continue
+            seq = entry.get("seq")
+            if not is_number(seq) or seq > applied:
                 self._value.apply(entry["event"], entry.get("data"))
-                if not _is_number(seq) and _is_number(entry.get("seq")):
-                    self._seq = entry["seq"]
 
-    def _set_paging(self, reply: dict[str, Any]) -> None:
-        self.has_more = bool(reply.get("hasMore", False))
-        self._cursor = reply.get("cursor")
+    def _set_paging(self, reply: StreamReply) -> None:
+        self.has_more = reply.has_more
+        self._cursor = reply.cursor
 
     def _refused(self, error: RpcError) -> None:
         self._request = None
@@ -298,6 +330,7 @@ class StreamState:
         self._fail(error)
 
     def _fail(self, error: RpcError) -> None:
+        self._stop_waiting()
         self.error = error
         self._set_status(ERROR)
 
@@ -307,18 +340,35 @@ class StreamState:
         data = event.data
         if isinstance(data, dict) and "reqId" in data:
             if data.get("truncated") is True:
-                self._seq = None
+                self._seq = self._applied = None
+                self._has_version = False
                 self.renew()
             return
-        if self._fold(event.event, data):
+        if self._waiting is not None:
+            self.events.call(StreamEvent(event.event, data))
+            self._waiting.append(event)
+            if len(self._waiting) >= MAX_HELD_FRAMES:
+                self._stop_waiting()
+        elif self._fold(event):
             self.emit()
 
-    def _fold(self, event: str, data: Any) -> bool:
-        if isinstance(data, dict) and "reqId" in data:
+    def _fold(self, event: TopicEvent) -> bool:
+        """Apply one event and tell of it; return whether the value changed."""
+        if isinstance(event.data, dict) and "reqId" in event.data:
             return False
-        changed = self._value.apply(event, data)
-        self.events.call(StreamEvent(event, data))
+        if self._applied is not None and event.seq == self._applied + 1:
+            self._applied += 1
+        changed = self._value.apply(event.event, event.data)
+        self.events.call(StreamEvent(event.event, event.data))
         return changed
+
+    def _stop_waiting(self) -> None:
+        """Apply what waited: there is no answer to wait for any more."""
+        waited, self._waiting = self._waiting, None
+        if waited:
+            for event in waited:
+                self._value.apply(event.event, event.data)
+            self.emit()
 
     # ------------------------------------------------------------ coming and going
 
@@ -330,6 +380,7 @@ class StreamState:
         self._drop_request()
         self._drop_page()
         self._detach()
+        self._stop_waiting()
         self.ports.status_changed(self)
         grace = self.ports.options.resume_grace
         if grace:
@@ -369,5 +420,6 @@ class StreamState:
         self.changes.call(self)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_up_to(end: int | float | None, event: TopicEvent) -> bool:
+    """Return whether an answer that contains everything up to `end` has the event."""
+    return end is not None and event.seq is not None and event.seq <= end

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime.core.errors import CapacityExceeded
+from runtime.live.merge import REFRESHED
 
 if TYPE_CHECKING:
     from runtime.live.merge import Merger
 
 __all__ = ["MAX_OPTIMISTIC_QUEUE_DEPTH", "Change", "Mutation", "StreamValue"]
+
+logger = logging.getLogger("realtime.client")
+
+#: Strategies whose value is a whole, without rows that have a key.
+UNKEYED = frozenset({"set", "latest"})
 
 #: Mutations of one stream that may wait for their confirmation.
 MAX_OPTIMISTIC_QUEUE_DEPTH = 1000
@@ -27,6 +34,8 @@ class Mutation:
     event: str | None
     data: Any
     fn: Callable[[Any], Any] | None
+    #: The server's value is of a later time than the change; success adds nothing to it.
+    is_covered: bool = False
 
     @classmethod
     def of(cls, change: Change) -> Mutation:
@@ -75,7 +84,7 @@ class StreamValue:
         if not self._fresh:
             display = self.server.fork()
             for mutation in self._mutations:
-                mutation.apply(display)
+                _apply_safely(mutation, display)
             self._shown, self._fresh = display.value, True
         return self._shown
 
@@ -83,27 +92,54 @@ class StreamValue:
         """Note that `server` was changed from outside."""
         self._fresh = False
 
+    def load(self, data: Any) -> None:
+        """Replace the server's value by a whole one."""
+        self.server.load(data)
+        if self.server.merge in UNKEYED:
+            self._cover()
+        self._fresh = False
+
     def apply(self, event: str, data: Any) -> bool:
         """Fold an event of the server in; a mutation of the same row is thereby confirmed."""
-        key = self.server.confirms(event, data)
+        was_confirmed = self.confirm(event, data)
         changed = self.server.apply(event, data)
-        if key is not None and self._mutations:
-            kept = [mutation for mutation in self._mutations if mutation.key(self.server) != key]
-            changed = changed or len(kept) < len(self._mutations)
-            self._mutations = kept
         self._fresh = False
-        return changed
+        return changed or was_confirmed
+
+    def confirm(self, event: str, data: Any) -> bool:
+        """See whether an event of the server speaks for a mutation; return whether one is gone thereby.
+
+        The server writes the events of a handler before its reply, so a change of a whole value (`set`, `latest`,
+        `refreshed`) is contained in what came since it began.
+        """
+        if not self._mutations:
+            return False
+        if event == REFRESHED or self.server.merge in UNKEYED:
+            self._cover()
+            return False
+        key = self.server.confirms(event, data)
+        for position, mutation in enumerate(self._mutations):
+            if key is not None and mutation.key(self.server) == key:
+                del self._mutations[position]
+                self._fresh = False
+                return True
+        return False
 
     def add(self, mutation: Mutation) -> None:
         """Show a change before the server knows of it.
 
         Raises:
             CapacityExceeded: `MAX_OPTIMISTIC_QUEUE_DEPTH` mutations wait already.
+            Exception: what the change itself raises; it is not shown then.
         """
         if len(self._mutations) >= MAX_OPTIMISTIC_QUEUE_DEPTH:
             raise CapacityExceeded(
                 f"{MAX_OPTIMISTIC_QUEUE_DEPTH} mutations of this stream wait for the server; let some finish first"
             )
+        trial = self.server.fork()
+        for earlier in self._mutations:
+            _apply_safely(earlier, trial)
+        mutation.apply(trial)
         self._mutations.append(mutation)
         self._fresh = False
 
@@ -111,6 +147,18 @@ class StreamValue:
         """Fold a mutation into the server's value, or drop it; one that an event confirmed is gone already."""
         if any(mutation is waiting for waiting in self._mutations):
             self._mutations = [waiting for waiting in self._mutations if waiting is not mutation]
-            if succeeded:
-                mutation.apply(self.server)
+            if succeeded and not mutation.is_covered:
+                _apply_safely(mutation, self.server)
             self._fresh = False
+
+    def _cover(self) -> None:
+        for mutation in self._mutations:
+            mutation.is_covered = True
+
+
+def _apply_safely(mutation: Mutation, merger: Merger) -> None:
+    """Apply a change that worked when it was made; the value may be another one by now."""
+    try:
+        mutation.apply(merger)
+    except Exception:
+        logger.exception("an optimistic change raised on a newer value; it is left out")

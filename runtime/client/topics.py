@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime.client.stores import Listeners
-from runtime.core.capacity import MAX_HELD_FRAMES
+from runtime.core.capacity import MAX_HELD_FRAMES, MAX_RESUME_TOPICS
 from runtime.wire.jsoncodec import encode
 from runtime.wire.names import is_system_topic
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_SEEN_TOPICS", "TopicEvent", "Topics", "subscribe_batches"]
 
-#: Topics whose last number is remembered for `resume`; the one seen first goes first.
+#: Topics whose last number is remembered for `resume`; the one that was silent longest goes first.
 MAX_SEEN_TOPICS = 10_000
 BATCH_TOPICS = 200
 BATCH_BYTES = 8000
@@ -52,6 +52,8 @@ class Topics:
         self._held: deque[tuple[int, TopicEvent]] = deque(maxlen=MAX_HELD_FRAMES)
         self._held_count = 0
         self._holders = 0
+        #: Topics that the server was told to leave while events are held.
+        self._left: set[str] = set()
         #: Highest number seen of each topic, for `resume`; never lowered. Spec: wire 7.4.
         self.seen: dict[str, int] = {}
 
@@ -88,13 +90,27 @@ class Topics:
         return self._held_count
 
     def release(self, mark: int, topic: str | None) -> list[TopicEvent] | None:
-        """Let go; return the events of `topic` since `mark`, or `None` if they were too many."""
+        """Let go; return the events of `topic` since `mark`, or `None` if they were too many.
+
+        Of a topic that was left meanwhile there are none: what came is older than the new subscription.
+        """
         self._holders -= 1
         oldest = self._held[0][0] if self._held else self._held_count
         kept = [event for at, event in self._held if at >= mark and event.topic == topic]
+        was_left = topic in self._left and topic not in self._listeners
         if not self._holders:
             self._held.clear()
+            self._left.clear()
+        if was_left:
+            return []
         return None if topic is not None and oldest > mark else kept
+
+    def resume_numbers(self) -> dict[str, int]:
+        """Return what a resume names: topics in use first, then those heard of last; the server reads no more."""
+        latest = list(reversed(self.seen.items()))
+        if len(latest) > MAX_RESUME_TOPICS:
+            latest.sort(key=lambda entry: entry[0] not in self._listeners)
+        return dict(latest[:MAX_RESUME_TOPICS])
 
     def opening_frames(self) -> list[bytes]:
         """Return the frames that subscribe a new connection to everything listened to. Spec: wire 1.6."""
@@ -107,6 +123,8 @@ class Topics:
         left = [topic for topic in self._dirty if topic in self._on_wire and topic not in self._listeners]
         new = [topic for topic in self._dirty if topic not in self._on_wire and topic in self._listeners]
         self._dirty.clear()
+        if self._holders:
+            self._left.update(left)
         self._on_wire.difference_update(left)
         self._on_wire.update(new)
         frames = [encode({"type": "unsubscribe", "topic": topic}) for topic in left]
@@ -123,11 +141,10 @@ class Topics:
             self._changed()
 
     def _note(self, topic: str, seq: int) -> None:
-        known = self.seen.get(topic)
-        if known is None and len(self.seen) >= MAX_SEEN_TOPICS:
+        known = self.seen.pop(topic, seq)
+        if len(self.seen) >= MAX_SEEN_TOPICS:
             del self.seen[next(iter(self.seen))]
-        if known is None or seq > known:
-            self.seen[topic] = seq
+        self.seen[topic] = max(known, seq)  # behind the others: the first one is the one silent longest
 
     def _batches(self, topics: Iterable[str]) -> list[bytes]:
         frames = []

@@ -2872,11 +2872,11 @@ class StreamStore {
     this.#retries = 0;
     const held = this.#takeHeldEvents();
     this.#topic = typeof reply.topic === "string" ? reply.topic : null;
-    if (typeof reply.seq === "number") this.#seq = reply.seq;
     if (reply.version !== undefined) this.#version = reply.version;
     if (reply.merge !== undefined) this.#server.setRules(reply);
     const kind = this.#kindOf(reply);
     const end = endOfReply(kind, reply);
+    if (end !== undefined) this.#seq = end;
     this.#applyHeld(held, kind, end);
     this.#takeData(kind, reply);
     this.#takePaging(kind, reply);
@@ -2926,7 +2926,6 @@ class StreamStore {
     for (const missed of reply.data) {
       if (!isObject(missed)) continue;
       if (applied === undefined || !(missed.seq <= applied)) this.#server.apply(missed.event, missed.data);
-      if (typeof missed.seq === "number" && typeof reply.seq !== "number") this.#seq = missed.seq;
     }
   }
 
@@ -3284,8 +3283,8 @@ function isUpTo(end, seq) {
  */
 function endOfReply(kind, reply) {
   if (typeof reply.seq === "number") return reply.seq;
-  const last = kind === "replay" && Array.isArray(reply.data) ? reply.data.at(-1)?.seq : undefined;
-  return typeof last === "number" ? last : undefined;
+  if (kind !== "replay" || !Array.isArray(reply.data)) return undefined;
+  return reply.data.map((/** @type {any} */ missed) => missed?.seq).filter((/** @type {unknown} */ seq) => typeof seq === "number").at(-1);
 }
 
 /** Event data that ends a replay instead of being merged (wire 5.6). @param {any} data @returns {boolean} */

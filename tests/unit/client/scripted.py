@@ -110,6 +110,11 @@ class Scripted:
     def socket(self) -> ScriptedSocket:
         return self.transport.sockets[-1]
 
+    @property
+    def timers(self) -> int:
+        """Timers that wait, but for the one that watches an open line."""
+        return self.clock.pending - self.client._connection.is_open
+
     async def settle(self) -> None:
         """Let everything that can go on do so."""
         await self.clock.advance(0)

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from runtime.client import ClientOptions
 from runtime.client.backoff import Backoff, stream_delay
 
 pytestmark = pytest.mark.spec("WIRE-115")
@@ -48,6 +49,25 @@ def test_a_throttled_client_waits_minutes() -> None:
     backoff.attempt = 9
     backoff.throttle()
     assert backoff.attempt == 9
+    assert backoff.tries == 1
+
+
+def test_attempts_are_counted_apart_from_the_waits() -> None:
+    backoff = Backoff(Edge(0.5))
+    backoff.throttle()
+    for code in (4429, 1012, 1006):
+        backoff.next_delay(code, 60)
+    assert backoff.tries == 3
+    backoff.opened()
+    assert (backoff.tries, backoff.attempt) == (0, 0)
+
+
+def test_the_interval_and_its_bound_are_options_that_may_change() -> None:
+    options = ClientOptions.of({"reconnect_interval": 0.1, "max_reconnect_interval": 0.3})
+    backoff = Backoff(Edge(0.5), options)
+    assert [backoff.next_delay(1006, None) for _ in range(3)] == pytest.approx([0.1, 0.22, 0.3])
+    options.change({"max_reconnect_interval": 0.2})
+    assert backoff.next_delay(1006, None) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.999999])

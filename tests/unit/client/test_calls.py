@@ -88,6 +88,28 @@ async def test_a_timer_that_fires_far_too_late_says_that_the_machine_slept() -> 
         assert await code_of(call) == "DISCONNECTED"
 
 
+@pytest.mark.parametrize(
+    ("timeout", "late", "single", "others"),
+    [
+        (30, 90, "TIMEOUT", "TIMEOUT"),
+        (60, 90.001, "TIMEOUT", "DISCONNECTED"),
+        (60, 180.001, "DISCONNECTED", "DISCONNECTED"),
+        (120, 120, "TIMEOUT", "TIMEOUT"),
+        (120, 360.001, "DISCONNECTED", "DISCONNECTED"),
+    ],
+)
+async def test_when_a_timer_is_too_late(timeout: float, late: float, single: str, others: str) -> None:
+    async with scripted(timeout=timeout) as s, s.client.stream("a/s") as stream:
+        call = s.client.call("a/b")
+        batch = s.client.batch(lambda: [s.client.call("a/c"), s.client.call("a/d")])
+        s.clock._start += late - timeout
+        await s.clock.advance(timeout)
+        assert await code_of(call) == single
+        assert await code_of(batch) == others
+        assert stream.error is not None
+        assert stream.error.code == others
+
+
 async def test_a_loss_over_a_message_that_is_too_large_says_so(caplog: pytest.LogCaptureFixture) -> None:
     async with scripted() as s:
         sent = s.client.call("a/b", "x" * 70_000)
@@ -133,7 +155,7 @@ async def test_cancelling_a_call_drops_its_reply() -> None:
         s.socket.reply(request, 1)
         await s.settle()
         assert call.cancelled()
-        assert s.clock.pending == 0
+        assert s.timers == 0
 
 
 async def test_an_argument_without_json_form_raises_at_once() -> None:
@@ -344,7 +366,7 @@ async def test_push_is_answered_with_the_result_or_the_error(caplog: pytest.LogC
         replies = {frame["ref"]: frame for frame in s.socket.control()}
         assert replies[1] == {"type": "reply", "ref": 1, "data": {"got": "q"}}
         assert replies["two"] == {"type": "reply", "ref": "two", "error": "handler said no"}
-        assert replies[3]["error"] == "no push handler registered for event 'nobody'"
+        assert replies[3]["error"] == "[svelte-realtime] no push handler registered for event 'nobody'"
         assert replies[4] == {"type": "reply", "ref": 4, "data": None}
         assert "no JSON form" in replies[5]["error"]
         off()

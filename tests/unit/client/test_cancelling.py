@@ -53,7 +53,7 @@ async def test_closing(turns: int) -> None:
         assert s.client.status.value == "failed"
         assert s.client._tasks.running == 0
         assert isinstance(call.exception(), Exception)
-        assert s.clock.pending == 0
+        assert s.timers == 0
 
 
 WAITS: dict[str, Callable[[Scripted, Any], Coroutine[Any, Any, Any]]] = {

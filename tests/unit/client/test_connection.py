@@ -107,6 +107,41 @@ async def test_the_states_of_a_loss_and_a_return() -> None:
         assert connects == ["off", "before", "on"]
 
 
+async def test_before_reconnect_is_awaited_while_connecting_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("runtime.client.connection.PREPARATION_TIMEOUT", 0.05)
+    async with scripted(before_reconnect=asyncio.Event().wait) as s:
+        s.socket.drop()
+        await s.status("disconnected")
+        await s.clock.advance(4)
+        assert (s.client.status.value, s.transport.attempts) == ("connecting", 1)
+        await eventually(lambda: s.client.status.value == "open")
+    assert "before_reconnect" in caplog.text
+
+
+async def test_a_loss_for_good_is_told_as_a_loss_and_an_end_that_was_wanted_is_not() -> None:
+    for code, expected in ((4401, ["off"]), (None, [])):
+        calls: list[str] = []
+        async with scripted(on_disconnect=lambda calls=calls: calls.append("off")) as s:
+            if code is None:
+                await s.client.close()
+            else:
+                s.socket.drop(code)
+            await s.status("failed")
+        assert calls == expected
+
+
+async def test_after_a_close_for_size_the_next_connection_does_without_a_resume_once() -> None:
+    async with scripted() as s:
+        s.socket.publish("t", "x", None, 1)
+        await s.settle()
+        await s.reopen(1009)
+        assert s.socket.sent == [HELLO]
+        await s.reopen()
+        assert [frame["type"] for frame in s.socket.sent] == ["hello", "resume"]
+
+
 async def test_a_failing_callback_of_the_app_disturbs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     async def broken() -> None:
         raise RuntimeError("mine")
@@ -159,6 +194,18 @@ async def test_other_closes_are_tried_again(code: int) -> None:
     async with scripted() as s:
         await s.reopen(code)
         assert s.transport.attempts == 2
+
+
+async def test_a_throttled_client_with_a_limit_of_attempts_still_has_its_attempts() -> None:
+    async with scripted(max_attempts=1) as s:
+        s.transport.is_down = True
+        s.socket.drop(4429)
+        await s.status("disconnected")
+        await s.clock.advance(200)
+        assert s.transport.attempts == 2
+        assert s.client.status.value == "failed"
+        assert s.client.failure.value is not None
+        assert s.client.failure.value["class"] == "EXHAUSTED"
 
 
 async def test_a_throttled_client_comes_back_after_minutes() -> None:
@@ -299,7 +346,7 @@ async def test_close_while_disconnected_ends_the_attempts() -> None:
         s.socket.drop()
         await s.status("disconnected")
         await s.client.close()
-        assert s.clock.pending == 0
+        assert s.timers == 0
         assert s.client.status.value == "failed"
 
 
@@ -311,6 +358,23 @@ async def test_at_most_a_thousand_frames_wait_and_the_oldest_go(caplog: pytest.L
         sent = [call["args"][0] for call in s.socket.requests("a/b")]
         assert sent == list(range(3, MAX_QUEUED_FRAMES + 3))
         assert "more than 1000 frames" in caplog.text
+        for call in calls[:3]:
+            with pytest.raises(RpcError) as caught:
+                await call
+            assert caught.value.code == "QUEUE_FULL"
+        for call in calls:
+            call.cancel()
+    assert s.client._connection.dropped == 3
+
+
+@pytest.mark.spec("WIRE-117")
+async def test_a_batch_whose_frame_is_dropped_fails_whole() -> None:
+    async with scripted(opened=False) as s:
+        batch = s.client.batch(lambda: [s.client.call("a/b"), s.client.call("a/c")])
+        calls = [s.client.call("a/b") for _ in range(MAX_QUEUED_FRAMES)]
+        with pytest.raises(RpcError) as caught:
+            await batch
+        assert caught.value.code == "QUEUE_FULL"
         for call in calls:
             call.cancel()
 
@@ -336,6 +400,9 @@ async def test_denials_and_health_are_told() -> None:
         s.socket.publish("__realtime", "recovered", {"at": 2})
         await s.settle()
         assert s.client.health.value == "healthy"
+        s.socket.publish("__realtime", "degraded", {"at": 3})
+        await s.reopen()
+        assert s.client.health.value == "healthy", "another connection, perhaps to another server"
 
 
 @pytest.mark.parametrize(

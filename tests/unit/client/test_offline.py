@@ -61,6 +61,24 @@ async def test_calls_wait_for_the_connection_and_run_one_after_the_other() -> No
         online.cancel()
 
 
+async def test_before_the_first_loss_calls_go_into_the_send_queue() -> None:
+    async with scripted(opened=False, offline=Offline(queue=True)) as s:
+        call = s.client.call("a/b", 1)
+        await s.status("open")
+        assert sent(s) == [1]
+        call.cancel()
+
+
+async def test_a_vain_first_attempt_is_a_loss() -> None:
+    async with scripted(opened=False, offline=Offline(queue=True)) as s:
+        s.transport.is_down = True
+        await s.status("disconnected")
+        call = s.client.call("a/b", 1)
+        await s.clock.advance(60)
+        assert not call.done()
+        call.cancel()
+
+
 async def test_without_the_queue_a_call_fails_with_the_connection() -> None:
     async with scripted() as s:
         await go_offline(s)

@@ -18,6 +18,8 @@ from runtime.client.transport import origin_of
         ({"resume_grace": -1}, ValueError, "resume_grace"),
         ({"volatile_backpressure": -1}, ValueError, "volatile_backpressure"),
         ({"max_attempts": -1}, ValueError, "max_attempts"),
+        ({"reconnect_interval": -1}, ValueError, "reconnect_interval"),
+        ({"max_reconnect_interval": -1}, ValueError, "max_reconnect_interval"),
         ({"offline": True}, TypeError, "offline"),
         ({"auth": "no-slash"}, ValueError, "auth"),
         ({"onConnect": print}, TypeError, "unknown option 'onConnect'; did you mean 'on_connect'"),

@@ -352,6 +352,58 @@ async def test_mutate_takes_a_function_of_a_copy() -> None:
         assert stream.value == rows(2)
 
 
+async def test_a_change_of_a_whole_value_is_contained_in_what_came_since() -> None:
+    async with scripted() as s, s.client.stream(LIST) as stream:
+        await answer(s, 1, merge="set")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        counted = asyncio.ensure_future(stream.mutate(lambda: done, lambda n: n + 1))
+        await s.settle()
+        assert stream.value == 2
+        s.socket.publish("todos", "set", 2)
+        await s.settle()
+        done.set_result(None)
+        await counted
+        assert stream.value == 2
+
+
+async def test_an_event_confirms_one_change_of_its_row_at_a_time() -> None:
+    async with scripted() as s, s.client.stream(LIST) as stream:
+        await answer(s, [{"id": 1, "n": 0}])
+        waits = [asyncio.get_running_loop().create_future() for _ in range(2)]
+        changes = [
+            asyncio.ensure_future(stream.mutate(lambda wait=wait: wait, ("updated", {"id": 1, "n": n})))
+            for n, wait in enumerate(waits, 1)
+        ]
+        await s.settle()
+        s.socket.publish("todos", "updated", {"id": 1, "n": 1})
+        await s.settle()
+        assert stream.value == [{"id": 1, "n": 2}], "the second change is still on top"
+        waits[0].set_result(None)
+        waits[1].set_exception(RuntimeError("mine"))
+        await asyncio.gather(*changes, return_exceptions=True)
+        assert stream.value == [{"id": 1, "n": 1}]
+
+
+async def test_a_change_that_raises_is_not_shown_and_nothing_is_run(caplog: pytest.LogCaptureFixture) -> None:
+    async with scripted() as s, s.client.stream(LIST) as stream:
+        await answer(s, rows(1))
+        runs: list[int] = []
+        with pytest.raises(ZeroDivisionError):
+            await stream.mutate(lambda: runs.append(1), lambda draft: 1 / 0)  # type: ignore[arg-type,func-returns-value]  # never run
+        assert (runs, stream.value) == ([], rows(1))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        fits_once = asyncio.ensure_future(stream.mutate(lambda: done, lambda draft: draft[0] and draft))
+        await s.settle()
+        s.socket.publish("todos", "deleted", {"id": 1})
+        await s.settle()
+        assert "raised on a newer value" in caplog.text
+        s.socket.publish("todos", "created", {"id": 2})
+        await s.settle()
+        assert stream.value == rows(2)
+        done.set_result(None)
+        await fits_once
+
+
 async def test_mutate_refuses_what_it_cannot_do_and_too_much() -> None:
     async with scripted() as s, s.client.stream(LIST) as stream:
         await answer(s, rows(1))

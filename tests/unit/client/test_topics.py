@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.client.topics import MAX_SEEN_TOPICS, TopicEvent, Topics, subscribe_batches
-from runtime.core.capacity import MAX_HELD_FRAMES
+from runtime.core.capacity import MAX_HELD_FRAMES, MAX_RESUME_TOPICS
 
 pytestmark = pytest.mark.spec("WIRE-116")
 
@@ -97,13 +97,49 @@ def test_the_highest_number_of_each_topic_is_kept_and_never_lowered() -> None:
     assert topics.seen == {"a": 5, "b": 1, "__signal:u": 2}
 
 
-def test_numbers_of_the_first_topics_go_at_the_bound() -> None:
+def test_numbers_of_the_topics_that_were_silent_longest_go_at_the_bound() -> None:
     topics, _ = made()
-    for number in range(MAX_SEEN_TOPICS + 2):
+    for number in range(MAX_SEEN_TOPICS):
         topics.dispatch(TopicEvent(f"t{number}", "x", None, 1))
+    topics.dispatch(TopicEvent("t0", "x", None, 2))
+    for number in range(2):
+        topics.dispatch(TopicEvent(f"new{number}", "x", None, 1))
     assert len(topics.seen) == MAX_SEEN_TOPICS
     assert "t1" not in topics.seen
-    assert f"t{MAX_SEEN_TOPICS + 1}" in topics.seen
+    assert "t2" not in topics.seen
+    assert topics.seen["t0"] == 2
+
+
+def test_a_resume_names_the_topics_in_use_then_those_heard_of_last() -> None:
+    topics, _ = made()
+    topics.listen("t5", ignore)
+    topics.listen("__presence:room", ignore)
+    topics.dispatch(TopicEvent("__presence:room", "x", None, 7))
+    for number in range(3 * MAX_RESUME_TOPICS):
+        topics.dispatch(TopicEvent(f"t{number}", "x", None, number))
+    named = topics.resume_numbers()
+    assert len(named) == MAX_RESUME_TOPICS
+    assert (named["__presence:room"], named["t5"]) == (7, 5)
+    assert f"t{2 * MAX_RESUME_TOPICS + 2}" in named
+    assert f"t{2 * MAX_RESUME_TOPICS + 1}" not in named
+
+
+def test_of_a_topic_that_was_left_meanwhile_nothing_is_held() -> None:
+    topics, _ = made()
+    off = topics.listen("a", ignore)
+    topics.listen("b", ignore)
+    topics.turn_frames()
+    off()
+    mark = topics.hold()
+    topics.turn_frames()
+    for topic in ("a", "b"):
+        topics.dispatch(TopicEvent(topic, "late", None))
+    other = topics.hold()
+    assert topics.release(mark, "a") == []
+    assert topics.release(other, "b") == []
+    mark = topics.hold()
+    topics.dispatch(TopicEvent("a", "early", None))
+    assert len(topics.release(mark, "a") or ()) == 1, "the next request is another subscription"
 
 
 def test_held_events_come_back_by_topic_and_since_the_mark() -> None:
