@@ -133,6 +133,8 @@ class Runtime:
         )
         self.keepalive = Keepalive(self.connections, websocket.text_keepalive or 0, clock)
         self._inbounds: set[Inbound] = set()
+        self._bytes_of_the_gone = 0
+        self.metrics.watch("ws_bytes_in_total", self._bytes_in)
         self._hook_watch = HookWatch(self.metrics, clock, dev=self.is_dev)
         self._lifecycle = Lifecycle(self)
 
@@ -294,7 +296,7 @@ class Runtime:
             self.debug.closed(connection, code, duration)
         metrics.add("ws_connections", amount=-1)
         metrics.add("ws_connection_close_total", str(code))
-        metrics.add("ws_bytes_in_total", amount=connection.bytes_in)
+        self._bytes_of_the_gone += connection.bytes_in
         metrics.observe("ws_connection_duration_seconds", duration)
         metrics.observe("ws_connection_messages_in", connection.messages_in)
         metrics.observe("ws_connection_messages_out", connection.messages_out)
@@ -309,6 +311,9 @@ class Runtime:
         as before. Spec: platform 1.3 and 1.9.
         """
         await self._lifecycle.drain(reason)
+
+    def _bytes_in(self) -> int:
+        return self._bytes_of_the_gone + sum(one.bytes_in for one in self.connections.values())
 
     def close_connections(self, code: int, reason: str) -> None:
         """Say goodbye to every peer at once."""
