@@ -164,6 +164,7 @@ class LiveApp:
         if result.modules or result.removed:
             for name in result.modules:
                 self._warn(loaded.registry.modules[name], before.modules.get(name))
+            self.streams.drop_histories({*result.modules, *result.removed}, self.registry)
             resubscribe = self._refresher.moved(set(result.modules), self.registry)
             if self._dev:
                 data = {"modules": [*result.modules, *result.removed], "resubscribe": resubscribe}

@@ -74,7 +74,7 @@ class Ctx:
             event: `created`, `updated`, `deleted` for crud streams; any name for others.
             data: anything with a JSON form.
             volatile: without a number. A topic that a stream declared volatile is always so.
-            seq: `False` leaves the number out.
+            seq: `False` leaves the number out; that cannot be where a stream keeps the events for replay.
 
         Raises:
             LiveError: `INVALID_TOPIC` for a system topic.
@@ -121,7 +121,7 @@ class Ctx:
         if self._scope.dev is not None:
             self._scope.dev.payload(topic, data)
         stamped = seq and topic not in self._scope.volatile_topics
-        return make_event(topic, event, data, stamped, self._scope.max_frame)
+        return self._scope.check(make_event(topic, event, data, stamped, self._scope.max_frame))
 
     def _enqueue(self, event: Event) -> None:
         self._scope.enqueue(event)

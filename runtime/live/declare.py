@@ -16,7 +16,7 @@ from runtime.live import collector
 from runtime.live.access import Access, allows
 from runtime.live.admission import Admission
 from runtime.live.guards import denied
-from runtime.live.options import Predicate, StreamOptions, Topic
+from runtime.live.options import Predicate, ReplayOptions, StreamOptions, Topic
 from runtime.live.ratelimit import RateLimits, Rule
 from runtime.live.room import RoomDeclaration
 from runtime.live.roomclass import Room, action
@@ -120,6 +120,7 @@ class Live:
         key: str | None = None,
         prepend: bool = False,
         max: int | None = None,
+        replay: bool | ReplayOptions = False,
         access: Predicate | None = None,
         filter: Predicate | None = None,
         transform: Callable[[Any], Any] | None = None,
@@ -137,6 +138,8 @@ class Live:
             key: identity field of crud items, default `id`.
             prepend: new items go first.
             max: bound of the list at the client, 0 = none.
+            replay: keep the topic's last events, so that a client that was away gets what it missed instead of
+                everything; `{"size": n}` says how many. Every publish on the topic needs its number then.
             access: `(ctx, *args)`, falsy refuses before anything is subscribed; `filter` is its other name.
             transform: `(item)`, applied to what is loaded.
             volatile: publishes carry no number.
@@ -153,6 +156,7 @@ class Live:
             key=key,
             prepend=prepend,
             max=max,
+            replay=replay,
             access=access if access is not None else filter,
             transform=transform,
             volatile=volatile,

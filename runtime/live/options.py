@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypedDict
 
-__all__ = ["MERGES", "Predicate", "StreamOptions", "Topic"]
+__all__ = ["MERGES", "Predicate", "ReplayOptions", "StreamOptions", "Topic"]
 
 Topic = str | Callable[..., str]
 Predicate = Callable[..., Any]
@@ -15,6 +15,12 @@ Predicate = Callable[..., Any]
 #: How a client folds events into its value. Spec: wire 5.6.
 MERGES = ("crud", "latest", "set", "presence", "cursor")
 DEFAULT_KEY = "id"
+
+
+class ReplayOptions(TypedDict, total=False):
+    """How the events of a stream's topic are kept: the last `size` of them."""
+
+    size: int
 
 
 @dataclass(slots=True, frozen=True)
@@ -26,6 +32,7 @@ class StreamOptions:
     key: str | None = None
     prepend: bool = False
     max: int | None = None
+    replay: bool | ReplayOptions = False
     access: Predicate | None = None
     transform: Callable[[Any], Any] | None = None
     volatile: bool = False
@@ -56,12 +63,39 @@ class StreamOptions:
         _check(isinstance(self.prepend, bool), "prepend", f"must be a bool, not {self.prepend!r}")
         whole = isinstance(self.max, int) and not isinstance(self.max, bool) and self.max >= 0
         _check(self.max is None or whole, "max", f"must be an integer >= 0, not {self.max!r}")
+        self._check_replay()
         _check(isinstance(self.volatile, bool), "volatile", f"must be a bool, not {self.volatile!r}")
+        _check(
+            not (self.volatile and self.keeps_events),
+            "volatile",
+            "cannot be combined with replay: events without a number cannot be replayed; pick one of them",
+        )
         cos = self.class_of_service
         _check(cos is None or isinstance(cos, str), "class_of_service", f"must be a string, not {cos!r}")
         for name in ("access", "transform", "on_subscribe", "on_unsubscribe", "on_error"):
             value = getattr(self, name)
             _check(value is None or callable(value), name, f"must be a function, not {value!r}")
+
+    def _check_replay(self) -> None:
+        replay = self.replay
+        if isinstance(replay, bool):
+            return
+        _check(isinstance(replay, Mapping), "replay", f'must be a bool or {{"size": n}}, not {replay!r}')
+        unknown = sorted(set(replay) - {"size"})
+        _check(not unknown, "replay", f"has no option {', '.join(map(repr, unknown))}; it has size")
+        size = replay.get("size", 1)
+        whole = isinstance(size, int) and not isinstance(size, bool) and size >= 1
+        _check(whole, "replay", f"size must be an integer >= 1, not {size!r}")
+
+    @property
+    def keeps_events(self) -> bool:
+        """Whether the topic's events are kept for clients that come back."""
+        return self.replay is not False
+
+    @property
+    def replay_size(self) -> int | None:
+        """How many events are kept; `None`: as many as the history keeps of any topic."""
+        return None if isinstance(self.replay, bool) else self.replay.get("size")
 
     @property
     def wire_key(self) -> str | None:
@@ -77,6 +111,8 @@ class StreamOptions:
             options["prepend"] = True
         if self.max is not None:
             options["max"] = self.max
+        if self.keeps_events:
+            options["replay"] = True
         return options
 
     @classmethod

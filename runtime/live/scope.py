@@ -29,6 +29,15 @@ class LiveScope:
         self._turn = turn
         self._metrics = metrics
 
+    def check(self, event: Event) -> Event:
+        """Return `event` if it may be published.
+
+        Raises:
+            ValueError: it has no number, and its topic is kept for replay.
+        """
+        self.platform.parts.publisher.check(event)
+        return event
+
     def enqueue(self, event: Event) -> None:
         """Queue a checked publish behind the others of this loop turn."""
         self._metrics.add("publish_total", "ctx")

@@ -16,6 +16,7 @@ from runtime.core.errors import LiveError, denial_error
 from runtime.core.subscriptions import Hold
 from runtime.live.access import allows
 from runtime.live.callables import call_with_as_many
+from runtime.live.catchup import REPLY_MARGIN, CatchUp, newest
 from runtime.live.guards import denied
 from runtime.live.streamsubs import StreamSub
 from runtime.live.topics import resolve_topic
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from runtime.core.subscriptions import Subscriptions
     from runtime.live.context import Ctx
     from runtime.live.options import StreamOptions
-    from runtime.live.registry import Endpoint
+    from runtime.live.registry import Endpoint, Registry
     from runtime.live.roompresence import RoomPresence
     from runtime.live.runner import FunctionRunner
     from runtime.live.scope import LiveScope
@@ -41,9 +42,6 @@ logger = logging.getLogger("realtime.stream")
 
 # Loads of one request whose topic publishes more than may be held back while each runs.
 MAX_LOADS = 3
-
-# Room for the keys of a reply around its data.
-REPLY_MARGIN = 1024
 
 
 @dataclass(slots=True)
@@ -67,7 +65,16 @@ class StreamResult:
 class StreamRunner:
     """Runs stream requests and the hooks around a subscription's life."""
 
-    __slots__ = ("_functions", "_max_frame", "_membership", "_scope", "_subscriptions", "presence", "subs")
+    __slots__ = (
+        "_catch_up",
+        "_functions",
+        "_max_frame",
+        "_membership",
+        "_scope",
+        "_subscriptions",
+        "presence",
+        "subs",
+    )
 
     def __init__(
         self,
@@ -84,6 +91,7 @@ class StreamRunner:
         self._subscriptions = subscriptions
         self._functions = functions
         self._max_frame = max_frame
+        self._catch_up = CatchUp(scope, max_frame)
         self.presence = presence
         self.subs = subs
 
@@ -106,17 +114,25 @@ class StreamRunner:
         await self._admit(options, ctx, args)
         if frame.cursor is not None and self.subs.holds(connection, endpoint, topic):
             return StreamResult(await self._load(endpoint, ctx, args, topic))
+        history = self._catch_up.history(options, topic)
+        # Read before anything is held back: whoever comes back with this number gets all that was held.
+        seq = None if history is None else await history.seq(topic)
         result = await self._subscribe(endpoint, connection, topic, frame.args)
         try:
+            await self._catch_up.close_gap(connection, topic)
             if endpoint.room is not None and result.sub is not None:
                 await self.presence.entered(result.sub, ctx)
             await self._call_hook("on_subscribe", options.on_subscribe, (ctx, topic))
-            result.reply = await self._first_value(endpoint, ctx, args, topic, result)
+            missed = None
+            if history is not None:
+                missed = await self._catch_up.reply(history, options, topic, frame, result.held)
+            if missed is not None:
+                result.reply = _describe(missed, options, topic)
+            else:
+                result.reply = await self._first_value(endpoint, ctx, args, topic, result, frame)
+                result.reply.seq = seq
             if endpoint.room is not None and result.sub is not None and self.subs.is_held(result.sub):
                 await self.presence.loaded(result.sub, ctx, args)
-            if endpoint.kind == "stream" and _is_number(frame.seq):
-                # The client asked for what came after its number and gets all of it instead (wire 5.4).
-                result.reply.replay = False
         except BaseException:
             self.roll_back(result, ctx)
             raise
@@ -173,9 +189,10 @@ class StreamRunner:
         held = None
         if joined:
             connection.note(topic, stream=True)
-        if joined and self._subscriptions.held_by(connection, topic) is None:
+        if joined and not self._subscriptions.is_loading(connection, topic):
             # From here to the reply the client does not listen yet: keep the frames for it.
             held = self._subscriptions.hold(connection, topic)
+        self._catch_up.record(_options(endpoint), topic)
         try:
             sub = self.subs.add(connection, endpoint, topic, args)
         except LiveError:
@@ -186,28 +203,41 @@ class StreamRunner:
         return StreamResult(StreamReply(b"null"), sub, held)
 
     async def _first_value(
-        self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str, result: StreamResult
+        self,
+        endpoint: Endpoint,
+        ctx: Ctx,
+        args: list[Any],
+        topic: str,
+        result: StreamResult,
+        frame: CallFrame,
     ) -> StreamReply:
         options = _options(endpoint)
         if endpoint.kind == "channel":
             empty = b"null" if options.merge == "set" else b"[]"
             return _describe(StreamReply(empty, channel=True), options, topic)
         for _ in range(MAX_LOADS):
-            reply = await self._load(endpoint, ctx, args, topic)
+            reply = await self._load(endpoint, ctx, args, topic, is_reload=_is_number(frame.seq))
             if result.held is None or not result.held.overflowed:
                 return reply
             # More was published meanwhile than may be held: only a newer load has it all.
             result.held.restart()
         raise LiveError("OVERLOADED", "The topic is too busy to be loaded; try again")
 
-    async def _load(self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str) -> StreamReply:
+    async def _load(
+        self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str, *, is_reload: bool = False
+    ) -> StreamReply:
+        """Run the loader. `is_reload`: the client asked for what came after its number and gets all of it instead."""
         options = _options(endpoint)
         try:
             value = await self.load(endpoint, ctx, args)
         except Exception as error:
             await self._call_hook("on_error", options.on_error, (error, ctx, topic))
             raise
-        reply = self._reply_of(value, options)
+        if is_reload and options.keeps_events and options.merge == "latest":
+            value = newest(value, options)
+        reply = self._reply_of(value)
+        if is_reload:
+            reply.replay = False
         return _describe(reply, options, topic)
 
     async def load(self, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
@@ -224,7 +254,7 @@ class StreamRunner:
             return {**value, "data": _transformed(transform, value["data"])}
         return _transformed(transform, value)
 
-    def _reply_of(self, value: Any, options: StreamOptions) -> StreamReply:
+    def _reply_of(self, value: Any) -> StreamReply:
         if isinstance(value, Page):
             value = {"data": value.data, "hasMore": value.has_more, "cursor": value.cursor}
         if not _is_page(value):
@@ -263,6 +293,14 @@ class StreamRunner:
         wanted = topic in connection.wire_topics or self.subs.has(connection, topic)
         if topic in connection.stream_topics and not wanted:
             connection.unsubscribe(topic)
+
+    def drop_histories(self, modules: set[str], registry: Registry) -> None:
+        """Keep the events no longer of topics whose streams were reloaded without `replay`."""
+        for sub in self.subs.of_modules(modules):
+            renewed = registry.find(sub.endpoint.path)
+            keeps = renewed is not None and renewed.options is not None and renewed.options.keeps_events
+            if _options(sub.endpoint).keeps_events and not keeps:
+                self._catch_up.release(sub.topic)
 
     def leave(self, connection: Connection, topic: str) -> None:
         """End the streams of `connection` on `topic`: an unsubscribe frame came, or the topic was taken away."""

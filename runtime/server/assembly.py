@@ -24,6 +24,7 @@ from runtime.core.turnbatch import TurnBatch
 from runtime.live.app import LiveApp
 from runtime.live.problems import LoadProblem, problem_from
 from runtime.live.ratelimit import RateLimits, Rule
+from runtime.plugins.replay import Replay
 from runtime.server.edge import Edge
 from runtime.server.hooks import HookSet, load_hooks
 from runtime.server.hookwatch import HookWatch
@@ -116,6 +117,12 @@ class Runtime:
             on_unsubscribed=self._unsubscribed,
         )
         self.platform = Platform(self._core, SHARED_REQUEST_ID)
+        self.platform.replay = Replay(
+            size=capacity.get("MAX_REPLAY_SIZE"),
+            max_topics=capacity.get("MAX_REPLAY_TOPICS"),
+            max_bytes=capacity.get("MAX_REPLAY_BYTES"),
+            clock=clock.monotonic,
+        )
         #: The way of other threads into the loop.
         self.threads = self._core.threads
         self.executor = ThreadPoolExecutor(settings.server.threads, thread_name_prefix="realtime")
@@ -289,6 +296,7 @@ class Runtime:
         connection, metrics = inbound.connection, self.metrics
         self.subscriptions.remove_all(connection)
         self._inbounds.discard(inbound)
+        self._core.resumes.forget(connection)
         coalesce.forget(connection)
         if self.connections.pop(connection.id, None) is None:
             return

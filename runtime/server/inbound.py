@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from runtime.core import capacity, requests
 from runtime.core.events import ConnectionClosedEvent
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.dispatch import CallSlots
+from runtime.server import resume
 from runtime.wire import control, names
 from runtime.wire.classify import Classified, Kind, classify
 from runtime.wire.limits import MAX_BATCH_TOPICS
@@ -33,7 +34,8 @@ logger = logging.getLogger("realtime.inbound")
 INVALID_TOPIC = "INVALID_TOPIC"
 RATE_LIMITED = "RATE_LIMITED"
 
-Step = Coroutine[Any, Any, None]
+Step = Coroutine[Any, Any, object]
+Ordered = control.Control | resume.ReplayRequest
 T = TypeVar("T")
 
 
@@ -155,7 +157,7 @@ class Inbound:
         self._when_opened: asyncio.Event | None = None
         # Most connections never have a frame that waits.
         self._early: _Waiting[str | bytes] | None = None
-        self._controls: _Waiting[control.Control] | None = None
+        self._controls: _Waiting[Ordered] | None = None
         self._control_running = False
         self._closed = False
 
@@ -203,8 +205,13 @@ class Inbound:
             return
         if found.kind is Kind.CONTROL:
             self._control(found.payload, size)
+            return
+        message = found.payload if isinstance(found.payload, dict) else None
+        request = resume.request_of(self._runtime, message)
+        if request is not None:
+            self._control(request, size)
         else:
-            self._unhandled(data, found.payload if isinstance(found.payload, dict) else None, slots)
+            self._unhandled(data, message, slots)
 
     def _call(self, found: Classified, slots: CallSlots) -> bool:
         """Hand a call, a batch or what was meant as one to the live layer; return whether it was that."""
@@ -238,7 +245,7 @@ class Inbound:
         finally:
             slots.give_back()
 
-    def _control(self, frame: control.Control, size: int) -> None:
+    def _control(self, frame: Ordered, size: int) -> None:
         if isinstance(frame, control.Reply):
             # A hook of the control frame that runs may be what waits for it.
             requests.answer(self.connection, frame)
@@ -277,7 +284,7 @@ class Inbound:
     def _cannot_handle(self) -> None:
         logger.exception("a control frame of %s could not be handled", self.connection.id)
 
-    def _overflow(self, frame: control.Control, where: str) -> None:
+    def _overflow(self, frame: Ordered, where: str) -> None:
         self._runtime.metrics.add("ws_control_dropped_total", where)
         if isinstance(frame, control.Subscribe):
             self._deny(frame.topic, frame.ref, RATE_LIMITED)
@@ -285,7 +292,7 @@ class Inbound:
             for topic in frame.topics:
                 self._deny(topic, frame.ref, RATE_LIMITED)
 
-    def _handle(self, frame: control.Control) -> Step | None:
+    def _handle(self, frame: Ordered) -> Step | None:
         """Carry out one control frame: at once (`None`), or by the coroutine returned when a hook has to be asked."""
         if self.connection.closed:
             return None
@@ -303,7 +310,9 @@ class Inbound:
         elif isinstance(frame, control.Resume):
             if debug is not None:
                 debug.resume(self.connection, frame.last_seen_seqs)
-            return self._resume(frame)
+            return resume.run(self._runtime, self.connection, frame)
+        elif isinstance(frame, resume.ReplayRequest):
+            return resume.answer(self._runtime, self.connection, frame)
         return None
 
     def _subscribe(self, topics: list[Any], ref: control.Ref | None) -> Step | None:
@@ -318,8 +327,7 @@ class Inbound:
         if not wanted:
             return None
         if self._runtime.membership.gate.is_open:
-            self._grant(wanted, ref, {})
-            return None
+            return self._grant(wanted, ref, {})
         return self._ask(wanted, ref)
 
     def _is_allowed(self, topic: Any) -> bool:
@@ -340,20 +348,57 @@ class Inbound:
         asked = [topic for topic, reason in reasons.items() if reason is None]
         answers = await membership.gate.decide(self.connection, asked) if asked else []
         if not self.connection.closed:
-            self._grant(topics, ref, {**reasons, **dict(zip(asked, answers, strict=True))})
+            step = self._grant(topics, ref, {**reasons, **dict(zip(asked, answers, strict=True))})
+            if step is not None:
+                await step
 
-    def _grant(self, topics: list[str], ref: control.Ref | None, reasons: dict[str, str | None]) -> None:
-        for topic in topics:
+    def _grant(
+        self, topics: list[str], ref: control.Ref | None, reasons: dict[str, str | None]
+    ) -> Step | None:
+        """Carry out the decisions in order; return what is left when the peer has to be waited for."""
+        gap = self._grant_next(left := deque(topics), ref, reasons)
+        return None if gap is None else self._grant_behind(gap, left, ref, reasons)
+
+    async def _grant_behind(
+        self,
+        gap: Awaitable[None] | None,
+        left: deque[str],
+        ref: control.Ref | None,
+        reasons: dict[str, str | None],
+    ) -> None:
+        """Confirm each topic once what a resumed peer missed of it has been written. Spec: wire 8.4."""
+        while gap is not None:
+            await gap
+            if self.connection.closed:
+                return
+            self._acknowledge(left.popleft(), ref)
+            gap = self._grant_next(left, ref, reasons)
+
+    def _grant_next(
+        self, left: deque[str], ref: control.Ref | None, reasons: dict[str, str | None]
+    ) -> Awaitable[None] | None:
+        """Carry out decisions until one has to wait for the peer; that topic is the first that is left then."""
+        resumes = self._runtime.platform.parts.resumes
+        while left:
+            topic = left[0]
             held = topic in self.connection.granted
             reason = self._runtime.membership.grant(self.connection, topic, reasons.get(topic))
             if reason is None:
                 self.connection.note(topic, wire=True)
-                if ref is not None:
-                    self.connection.write_control(control.encode_subscribed(topic, ref))
-                continue
-            if held:
-                self._runtime.live.left_topic(self.connection, topic)
-            self._deny(topic, ref, reason)
+                gap = resumes.close_gap(self.connection, topic)
+                if gap is not None:
+                    return gap
+                self._acknowledge(topic, ref)
+            else:
+                if held:
+                    self._runtime.live.left_topic(self.connection, topic)
+                self._deny(topic, ref, reason)
+            left.popleft()
+        return None
+
+    def _acknowledge(self, topic: str, ref: control.Ref | None) -> None:
+        if ref is not None:
+            self.connection.write_control(control.encode_subscribed(topic, ref))
 
     def _deny(self, topic: Any, ref: control.Ref | None, reason: str) -> None:
         if self._runtime.debug is not None:
@@ -369,29 +414,6 @@ class Inbound:
         if self._runtime.hooks.get("unsubscribe") is None:
             return None
         return self._hook("unsubscribe", topic=topic)
-
-    def _resume(self, frame: control.Resume) -> Step | None:
-        if self._runtime.hooks.get("resume") is None:
-            self._resumed()
-            return None
-        return self._run_resume(frame)
-
-    async def _run_resume(self, frame: control.Resume) -> None:
-        seen = {
-            topic: number
-            for topic, number in list(frame.last_seen_seqs.items())[: capacity.get("MAX_RESUME_TOPICS")]
-            if names.is_wire_topic(topic, allow_non_ascii=True)
-            and not names.is_system_topic(topic)
-            and isinstance(number, int)
-            and not isinstance(number, bool)
-            and number >= 0
-        }
-        await self._hook("resume", session_id=frame.session_id, last_seen_seqs=seen)
-        self._resumed()
-
-    def _resumed(self) -> None:
-        # Nothing is replayed yet, so there is no outcome to report for any topic (wire 8.4).
-        self.connection.write_control(control.encode_resumed(None))
 
     async def _hook(self, name: str, **values: Any) -> None:
         """Run a hook whose failure is logged and changes nothing."""

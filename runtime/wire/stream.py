@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET
 
 from runtime.wire.jsoncodec import encode
 
-__all__ = ["StreamReply", "encode_stream_reply"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["StreamReply", "encode_missed", "encode_stream_reply"]
 
 
 class StreamReply(msgspec.Struct):
@@ -35,6 +38,13 @@ class StreamReply(msgspec.Struct):
     channel: bool = False
     derived: bool = False
     gated: bool = False
+
+
+def encode_missed(topic: str, events: Iterable[tuple[int, str, bytes]]) -> bytes:
+    """Return the data of a reply that replays `events`: number, name and encoded data of each. Spec: wire 5.4."""
+    head = b',"topic":' + encode(topic) + b',"event":'
+    parts = [b'{"seq":%d%b%b,"data":%b}' % (seq, head, encode(event), data) for seq, event, data in events]
+    return b"[" + b",".join(parts) + b"]"
 
 
 def encode_stream_reply(id: str, reply: StreamReply) -> bytes:

@@ -379,7 +379,7 @@ async def test_a_restart_is_survived_with_streams_and_a_resume(server: RunningSe
         await eventually(lambda: stream.value[-1] == {"id": 9})
         assert hook_list(server, "RESUMES") == [(session, seen)]
         assert list(seen) == ["things"]
-        assert rt.resumed.value == {}
+        assert rt.resumed.value == {"things": {"state": "truncated"}}
         off()
         assert shown == [2, 3]
         await rt.call("things/add", "coffee")

@@ -242,7 +242,7 @@ async def test_resumed_follows_the_hook_whatever_comes_of_it(bare: BareFactory, 
         if fails:
             raise RuntimeError("broken hook")
 
-    one = await bare({"resume": resume}, MAX_RESUME_TOPICS=8)
+    one = await bare({"resume": resume}, MAX_RESUME_TOPICS=3)
     peer = one.connect()
     numbers = {
         "a": 4,
