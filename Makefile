@@ -60,11 +60,13 @@ coverage: ready ## Run the tests with branch coverage; wire, core and live have 
 docs: ready ## Run every example of the documents and check their links
 	$(PY) -m pytest tests/docs
 
-bench: ready ## Measure quickly, each figure beside its peers
-	$(PY) -m bench.run --quick
+bench: ready ## Measure beside the usual servers, below ten minutes
+	$(PY) -m bench.peersetup
+	$(PY) -m bench.run --quick $(ARGS)
 
-bench-full: ready ## Measure with full rounds
-	$(PY) -m bench.run
+bench-full: ready ## Measure longer and beside every server that can be installed
+	$(PY) -m bench.peersetup
+	$(PY) -m bench.run $(ARGS)
 
 format: ready ## Rewrite the sources in the house style
 	$(PY) -m ruff check --fix .
