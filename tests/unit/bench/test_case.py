@@ -210,7 +210,7 @@ def test_a_case_that_needs_too_many_descriptors_says_so_and_is_left_out(
 
 
 def test_unknown_case_names_the_known_ones() -> None:
-    with pytest.raises(SystemExit, match="no such case: nothing; there are fanout"):
+    with pytest.raises(SystemExit, match="no such case: nothing; there are cli-help, "):
         run.chosen(["nothing"])
 
 
