@@ -304,6 +304,9 @@ class WebSocketSettings(Section, frozen=True, kw_only=True):
             "Write to the transport without ASGI in between: where the server allows it, always, or never.",
         ),
     ] = "auto"
+    compression: Annotated[
+        bool, _flag("Agree to permessage-deflate; a published frame is deflated once for all peers.")
+    ] = False
     close_on_backpressure_for: Annotated[
         float | None,
         _limit("A peer whose buffer has been full for so long is closed with 1013; 0 is never.", 0.001),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from runtime.server.fastpath.messages import Close, Failure, MessageReader, Ping
 from runtime.wire import closing, framing
-from runtime.wire.messages import Close, Failure, MessageReader, Ping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,7 +13,7 @@ from websockets.frames import Close as TheirClose
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
-from runtime.wire.messages import Close, Failure, MessageReader, Ping, Pong
+from runtime.server.fastpath.messages import Close, Failure, MessageReader, Ping, Pong
 
 MAX_SIZE = 300
 MASKS = st.binary(min_size=4, max_size=4)
