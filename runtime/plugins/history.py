@@ -82,9 +82,7 @@ class History:
         """The bytes that all events take."""
         return self._bytes
 
-    def add(
-        self, topic: str, event: str, data: bytes, seq: int, current: int, size: int | None = None
-    ) -> int:
+    def add(self, topic: str, event: str, data: bytes, seq: int, before: int, size: int | None = None) -> int:
         """Keep one event under its number and return the number up to which the topic counts now.
 
         That is `seq`, the topic's next number. A number that leaves some out makes what came before unusable: nobody
@@ -93,12 +91,12 @@ class History:
 
         Args:
             topic, event, data, seq: as published; `data` is encoded JSON.
-            current: the number of the topic that was the last before, or `seq`.
+            before: the number up to which the topic counted until now.
             size: bound of this topic instead of the common one.
         """
         ring = self._rings.get(topic)
         if ring is None:
-            ring = self._rings[topic] = _Ring(max(seq - 1, current - (current == seq)))
+            ring = self._rings[topic] = _Ring(before)
             self._trim_topics()
         else:
             self._rings.move_to_end(topic)

@@ -52,6 +52,16 @@ class _Recorders:
             record(event, data, seq)
 
 
+class _Recorded:
+    """A topic whose publishes are recorded: how many are kept, and the number up to which it counts."""
+
+    __slots__ = ("last", "size")
+
+    def __init__(self, size: int | None, last: int) -> None:
+        self.size = size
+        self.last = last
+
+
 class Replay:
     """A bounded history of topics in this process; its cluster twins have the same methods.
 
@@ -91,8 +101,7 @@ class Replay:
             clock,
         )
         self._core: PlatformCore | None = None
-        #: Topics whose publishes are recorded, with their own bound if they have one.
-        self._topics: OrderedDict[str, int | None] = OrderedDict()
+        self._topics: OrderedDict[str, _Recorded] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<Replay of {len(self._topics)} topics, {self._history.size} bytes>"
@@ -126,19 +135,19 @@ class Replay:
         if topic in self._topics:
             self._topics.move_to_end(topic)
             if size is not None:
-                self._topics[topic] = size
+                self._topics[topic].size = size
             return
         names.check_name(topic, "topic")
         core.turn.flush()  # what was published before is not asked for its number
         if len(self._topics) >= capacity.get("MAX_REPLAY_RECORDED"):
             capacity.record("MAX_REPLAY_RECORDED", "evict", hint="topic names that never repeat cost memory")
             self.release_topic(next(iter(self._topics)))
-        self._topics[topic] = size
+        recorded = self._topics[topic] = _Recorded(size, core.publisher.sequence.current(topic))
         recorders = core.publisher.recorders
         others = recorders.get(topic)
         if not isinstance(others, _Recorders):
             others = recorders[topic] = _Recorders()
-        others.members[self] = lambda event, data, seq: self._record(core, topic, event, data, seq)
+        others.members[self] = lambda event, data, seq: self._record(core, topic, recorded, event, data, seq)
 
     def is_recorded(self, topic: str) -> bool:
         """Return whether the events of `topic` are kept."""
@@ -146,7 +155,7 @@ class Replay:
 
     def release_topic(self, topic: str) -> None:
         """Record `topic` no longer and forget its events; unnumbered publishes are allowed on it again."""
-        if self._topics.pop(topic, -1) == -1 or self._core is None:
+        if self._topics.pop(topic, None) is None or self._core is None:
             return
         self._history.forget(topic)
         recorders = self._core.publisher.recorders
@@ -156,11 +165,13 @@ class Replay:
             if not others.members:
                 del recorders[topic]
 
-    def _record(self, core: PlatformCore, topic: str, event: str, data: bytes, seq: int) -> None:
-        sequence = core.publisher.sequence
-        last = self._history.add(topic, event, data, seq, sequence.current(topic), self._topics[topic])
+    def _record(
+        self, core: PlatformCore, topic: str, recorded: _Recorded, event: str, data: bytes, seq: int
+    ) -> None:
+        last = self._history.add(topic, event, data, seq, recorded.last, recorded.size)
+        recorded.last = last
         if last != seq:
-            sequence.raise_to(topic, last)
+            core.publisher.sequence.raise_to(topic, last)
         core.metrics.add("replay_publishes_total", topic)
 
     # ------------------------------------------------------------ reading
