@@ -39,12 +39,14 @@ class WebSocketEndpoint:
         await receive()
         runtime = self._runtime
         runtime.upgrading += 1
+        outcome = "aborted"  # unless the peer is still there for our answer
         try:
             decision = await decide(runtime, scope)
-            runtime.metrics.add("ws_upgrades_total", _result(decision))
             peer = decision if isinstance(decision, Refused) else await self._accept(decision, scope, send)
+            outcome = decision.outcome
         finally:
             runtime.upgrading -= 1
+            runtime.metrics.add("ws_upgrades_total", outcome)
         if isinstance(peer, Refused):
             await _refuse(peer, scope, send)
         elif peer is not None:
@@ -130,10 +132,6 @@ def upgrade_required(request: Request) -> Response:
 def _bytes_exceed(text: str, limit: int) -> bool:
     """Return whether `text` has more than `limit` bytes; encodes only where the length leaves doubt."""
     return not text.isascii() and len(text) * 4 > limit and len(text.encode("utf-8", "surrogatepass")) > limit
-
-
-def _result(decision: Accepted | Refused) -> str:
-    return decision.outcome
 
 
 def _link(scope: Scope) -> PeerLink | None:
