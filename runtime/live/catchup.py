@@ -48,6 +48,8 @@ class CatchUp:
         replay: ReplaySource | None = self._scope.platform.replay
         if replay is None:
             self._warn(topic)
+        else:
+            replay.attach(self._scope.platform)
         return replay
 
     def record(self, options: StreamOptions, topic: str) -> None:

@@ -106,6 +106,9 @@ class ReplayProtocol(Protocol):
 class ReplaySource(ReplayProtocol, Protocol):
     """What the framework needs of `platform.replay` besides, to keep streams and to resume sessions."""
 
+    def attach(self, platform: Platform) -> None:
+        """Belong to the app of `platform`."""
+
     def record_topic(self, topic: str, size: int | None = None, platform: Platform | None = None) -> None:
         """Keep every event of `topic` from now on, whoever publishes it; the last `size` of them."""
 

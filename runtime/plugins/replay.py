@@ -7,7 +7,6 @@ one number.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from runtime.core.publisher import Recorder
 
 __all__ = ["Replay"]
-
-logger = logging.getLogger("realtime.replay")
 
 INVALID_TOPIC = "INVALID_TOPIC"
 MONOTONIC = SystemClock().monotonic
@@ -107,6 +104,10 @@ class Replay:
         return f"<Replay of {len(self._topics)} topics, {self._history.size} bytes>"
 
     # ------------------------------------------------------------ publishing and recording
+
+    def attach(self, platform: Platform) -> None:
+        """Belong to the app of `platform`, as the first use with it does; what was kept for another one is gone."""
+        self._bind(platform)
 
     async def publish(self, platform: Platform | None, topic: str, event: str, data: Any = None) -> bool:
         """Publish one event and keep it under its number; return whether anybody was subscribed.
@@ -291,11 +292,7 @@ class Replay:
             denied = denials.get(topic)
             if only_recorded and denied is None and topic not in self._topics:
                 continue
-            try:
-                outcome = await self._answer(core, ws, topic, since, None, denied)
-            except Exception:
-                logger.exception("the replay of %r failed", topic)
-                continue
+            outcome = await self._answer(core, ws, topic, since, None, denied)
             written += outcome.count + 1
             if written >= PAGE:
                 written = 0
@@ -398,7 +395,7 @@ class Replay:
         return platform
 
     def _bind(self, platform: Platform) -> PlatformCore:
-        """Belong to the app of `platform`. What was kept for another one, as tests have them, is gone."""
+        """Return the parts of the app of `platform`, to which this belongs from now on."""
         core = platform.parts
         if self._core is not core:
             for topic in list(self._topics):
