@@ -288,11 +288,20 @@ async def test_headers_of_the_answer_are_repeated_for_lists() -> None:
         {"colon:": "a"},
         {" ": "a"},
         {"x": "snowman \N{SNOWMAN}"},
+        {"x": "low byte is a line feed: \u010a"},
+        {"x": "\n"},
+        {"Sec-WebSocket-Accept": "x"},
+        {"sec-websocket-protocol": "x"},
+        {"Connection": "close"},
+        {"transfer-encoding": "chunked"},
+        {"Content-Length": "5"},
+        {"Upgrade": ["h2c"]},
         {"x": 5},
         {"x": [b"bytes"]},
         {5: "x"},
     ],
 )
+@pytest.mark.spec("PLAT-13", "PLAT-115")
 async def test_headers_that_cannot_be_sent_refuse(
     headers: dict[Any, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
