@@ -16,6 +16,14 @@ START_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
 
 
+def environment_of_children(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of what is started: ours can be imported, and compiled modules are kept.
+
+    A server whose modules were compiled anew at each start would be measured with a compiler in front of it.
+    """
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", **(more or {})}
+
+
 def cores() -> tuple[int | None, int | None]:
     """Return the cores for the server and for the generator; None where pinning is not possible."""
     if not hasattr(os, "sched_getaffinity"):
@@ -69,7 +77,7 @@ def start(
     return subprocess.Popen(
         list(command),
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+        env=environment_of_children(environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=None if os.environ.get("BENCH_VERBOSE") else subprocess.DEVNULL,
