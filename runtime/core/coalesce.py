@@ -124,6 +124,8 @@ def send(
             connection.write(direct_frame(topic, event, data, max_frame))
             return
         waiting = connection.coalesced = Coalesced(metrics, max_frame)
+        waiting.put(key, topic, event, data)
+        return
     waiting.put(key, topic, event, data)
     waiting.pump(connection)
 

@@ -61,19 +61,12 @@ class Requests:
         payload = jsoncodec.encode(data)
         if connection.closed:
             raise ConnectionClosed(CLOSED)
-        pending = _pending(connection)
-        limit = capacity.get("MAX_PENDING_REQUESTS_PER_CONNECTION")
-        if len(pending) >= limit:
-            capacity.record(
-                "MAX_PENDING_REQUESTS_PER_CONNECTION", "reject", hint="a client leaves requests unanswered"
-            )
-            raise CapacityExceeded(f"pending requests exceeded {limit} on this connection")
+        _check_room(connection)
         ref = next(self._refs)
-        frame = Frame(control.encode_request(ref, event, payload))
-        if envelope.exceeds_outbound(frame.payload, self._max_frame):
-            raise PayloadTooLarge(
-                f"the request {event!r} has {frame.size} bytes and clients drop frames above {self._max_frame}"
-            )
+        frame = self._frame(ref, event, payload)
+        pending = connection.requests
+        if pending is None:
+            pending = connection.requests = {}
         waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         pending[ref] = waiter
         timer = self._clock.call_later(timeout, _expire, waiter)
@@ -88,6 +81,14 @@ class Requests:
         finally:
             timer.cancel()
             _forget(connection, ref, waiter)
+
+    def _frame(self, ref: int, event: str, payload: bytes) -> Frame:
+        frame = Frame(control.encode_request(ref, event, payload))
+        if envelope.exceeds_outbound(frame.payload, self._max_frame):
+            raise PayloadTooLarge(
+                f"the request {event!r} has {frame.size} bytes and clients drop frames above {self._max_frame}"
+            )
+        return frame
 
 
 def answer(connection: Connection, reply: control.Reply) -> None:
@@ -132,12 +133,15 @@ def _check(event: str, timeout: float) -> None:
         raise ValueError(f"timeout: must be a finite number of seconds above 0, not {timeout!r}")
 
 
-def _pending(connection: Connection) -> dict[int, Any]:
+def _check_room(connection: Connection) -> None:
     pending = connection.requests
-    if pending is None:
-        pending = connection.requests = {}
-    assert_invariant(isinstance(pending, dict), assertions.REQUEST_PENDING_TYPE)
-    return pending
+    assert_invariant(pending is None or isinstance(pending, dict), assertions.REQUEST_PENDING_TYPE)
+    limit = capacity.get("MAX_PENDING_REQUESTS_PER_CONNECTION")
+    if pending and len(pending) >= limit:
+        capacity.record(
+            "MAX_PENDING_REQUESTS_PER_CONNECTION", "reject", hint="a client leaves requests unanswered"
+        )
+        raise CapacityExceeded(f"pending requests exceeded {limit} on this connection")
 
 
 def _forget(connection: Connection, ref: int, waiter: asyncio.Future[Any]) -> None:
