@@ -18,7 +18,7 @@ from runtime.wire import envelope
 from runtime.wire.limits import BATCH_FRAME_WARNING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from runtime.core.clock import Clock
     from runtime.core.connection import Connection
@@ -56,7 +56,7 @@ class _Slice:
 
     def __init__(self, entries: list[Entry]) -> None:
         self.entries = entries
-        self.size = sum([entry[1].size for entry in entries])
+        self.size = entries[0][1].size if len(entries) == 1 else sum([entry[1].size for entry in entries])
         self._batched: list[Entry] | None = None
         self._joined: list[bytes | None] = [None] * LANES
 
@@ -190,30 +190,74 @@ class TurnOutbox:
             return
         topics = list(log.items())
         log.clear()
-        wanted: dict[Connection, list[int]] = {}
-        subscriptions = self._subscriptions
-        for index, (topic, _) in enumerate(topics):
-            for connection in subscriptions.of(topic):
-                held = wanted.get(connection)
-                if held is None:
-                    wanted[connection] = [index]
-                else:
-                    held.append(index)
-        groups: dict[tuple[int, ...], list[Connection]] = {}
-        for connection, indices in wanted.items():
-            groups.setdefault(tuple(indices), []).append(connection)
-        several = sum(len(key) > 1 or len(topics[key[0]][1]) > 1 for key in groups)
-        may_batch = several <= MAX_BATCH_GROUPS
+        groups = self._grouped(topics)
+        may_batch = self._is_worth_batches(topics, groups)
         for key, connections in groups.items():
-            if len(key) == 1:
-                entries = topics[key[0]][1]
-            else:
+            if isinstance(key, tuple):
                 entries = [entry for index in key for entry in topics[index][1]]
                 entries.sort(key=_position)
+            else:
+                entries = topics[key][1]
+                if len(connections) == 1 and len(entries) == 1:
+                    self._write_one(connections[0], entries)
+                    continue
             self._fan_out(connections, _Slice(entries), may_batch=may_batch)
+
+    @staticmethod
+    def _is_worth_batches(
+        topics: list[tuple[str, list[Entry]]], groups: Iterable[int | tuple[int, ...]]
+    ) -> bool:
+        several = 0
+        for key in groups:
+            if isinstance(key, tuple) or len(topics[key][1]) > 1:
+                several += 1
+                if several > MAX_BATCH_GROUPS:
+                    return False
+        return True
+
+    def _write_one(self, connection: Connection, entries: list[Entry]) -> None:
+        """Write a single frame to the only connection that is to get it."""
+        frame = entries[0][1]
+        try:
+            lane = connection.lane
+            if lane < 0 or connection.own or frame.size * JOINED_SHARE > connection.max_backpressure:
+                connection.deliver(entries)
+            else:
+                connection.spoke = True
+                connection.transmit(frame.deflated if lane & DEFLATES else frame.wire)
+        except Exception:
+            self._drop(connection)
+        self._metrics.add("ws_deliveries_total")
+        self._metrics.add("ws_bytes_out_total", amount=frame.size)
+
+    def _grouped(
+        self, topics: list[tuple[str, list[Entry]]]
+    ) -> dict[int | tuple[int, ...], list[Connection]]:
+        """Return the connections by the busy topics they hold: the index of one, or a tuple of several."""
+        wanted: dict[Connection, int | list[int]] = {}
+        subscribers = self._subscriptions.of
+        for index, (topic, _) in enumerate(topics):
+            for connection in subscribers(topic):
+                held = wanted.setdefault(connection, index)
+                if isinstance(held, list):
+                    held.append(index)
+                elif held != index:
+                    wanted[connection] = [held, index]
+        groups: dict[int | tuple[int, ...], list[Connection]] = {}
+        for connection, held in wanted.items():
+            key = held if isinstance(held, int) else tuple(held)
+            known = groups.get(key)
+            if known is None:
+                groups[key] = [connection]
+            else:
+                known.append(connection)
+        return groups
 
     def _fan_out(self, members: Collection[Connection], piece: _Slice, *, may_batch: bool = True) -> None:
         """Write `piece` to each of `members`; the loop does nothing that could be done once for all."""
+        count = len(members)
+        self._metrics.add("ws_deliveries_total", amount=count * len(piece.entries))
+        self._metrics.add("ws_bytes_out_total", amount=count * piece.size)
         joined: list[bytes | None] = [None] * LANES
         mask = LANES - 1 if may_batch else LANES - 1 - BATCHES
         size = piece.size * JOINED_SHARE
@@ -238,9 +282,6 @@ class TurnOutbox:
                 if connection is None:
                     raise
                 self._drop(connection)
-        count = len(members)
-        self._metrics.add("ws_deliveries_total", amount=count * len(piece.entries))
-        self._metrics.add("ws_bytes_out_total", amount=count * piece.size)
 
     def batched(self, entries: list[Entry]) -> list[Entry]:
         """Return `entries` with those of one group, where there are two or more, joined to batch frames."""

@@ -6,8 +6,9 @@ Spec: wire 2.1 to 2.3, platform 2.2 and 2.5.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from runtime.core import capacity
 from runtime.core.errors import PayloadTooLarge
@@ -32,8 +33,7 @@ OTHER_TOPICS = "__other__"
 Recorder = Callable[[str, bytes, int], None]
 
 
-@dataclass(slots=True, frozen=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """A checked and encoded publish that waits for its number. `seq`: stamp, leave out, or use this one."""
 
     topic: str
