@@ -61,6 +61,9 @@ class Coalesced:
                     "evict",
                     hint="a peer is slow and the keys never repeat",
                 )
+            assert_invariant(
+                len(entries) < limit, assertions.CAPACITY_OVER_LIMIT, size=len(entries), limit=limit
+            )
             self._metrics.add("ws_coalesced_pending")
         entries[key] = _Entry(topic, event, data)
 

@@ -25,6 +25,7 @@ logger = logging.getLogger("realtime.platform")
 T = TypeVar("T")
 
 MAX_SAFE_INTEGER = 2**53 - 1  # the largest whole number that JavaScript keeps exactly
+CALLER = 3  # frames from `watched` up to whoever called the method of the platform
 MAX_WALKED = 10_000  # values of one payload that are looked at
 _RAW = (bytes, bytearray, memoryview)
 
@@ -65,7 +66,7 @@ class DevChecks:
 
     def watched(self, coroutine: Coroutine[Any, Any, T], what: str) -> Coroutine[Any, Any, T]:
         """Return `coroutine`, which reports the place of its call should nobody await it."""
-        caller = sys._getframe(2)
+        caller = sys._getframe(CALLER)
         place = f"{caller.f_code.co_filename}:{caller.f_lineno} in {caller.f_code.co_name}"
         return Watched(coroutine, what, place)
 
@@ -73,12 +74,13 @@ class DevChecks:
 class Watched(Coroutine[Any, Any, T]):
     """A coroutine that knows where it was made, and says so when it is thrown away without having run."""
 
-    __slots__ = ("_coroutine", "_place", "_what")
+    __slots__ = ("_coroutine", "_is_awaited", "_place", "_what")
 
     def __init__(self, coroutine: Coroutine[Any, Any, T], what: str, place: str) -> None:
         self._coroutine = coroutine
         self._what = what
         self._place = place
+        self._is_awaited = False
 
     def send(self, value: Any) -> Any:
         """Run on to the next wait."""
@@ -93,11 +95,12 @@ class Watched(Coroutine[Any, Any, T]):
         self._coroutine.close()
 
     def __await__(self) -> Any:
+        self._is_awaited = True  # this object itself is thrown away before the coroutine begins
         return self._coroutine.__await__()
 
     def __del__(self) -> None:
         coroutine: Any = self._coroutine
-        if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+        if not self._is_awaited and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
             coroutine.close()
             logger.error(
                 "%s at %s was called without await, so it did nothing; write: await %s",
