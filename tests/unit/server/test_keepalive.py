@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from runtime.server.keepalive import Keepalive
+from tests.server.peers import turns
 from tests.unit.core.parts import Core
+from tests.unit.server.runtimes import BareFactory
 
 PING = '{"type":"ping"}'
 
@@ -78,3 +80,19 @@ async def test_one_timer_serves_all_connections_and_zero_switches_it_off() -> No
     assert [core.texts(peer) for peer in peers] == [[PING]] * 3
     keepalive.stop()
     assert core.clock.pending == 0
+
+
+@pytest.mark.spec("PLAT-162", "WIRE-15")
+@pytest.mark.parametrize(("setting", "pings"), [(60, 1), (8, 12), (0, 0)])
+async def test_the_setting_says_after_how_much_silence(bare: BareFactory, setting: int, pings: int) -> None:
+    one = await bare(websocket={"text_keepalive": setting})
+    peer = one.connect()
+    await turns()
+    await one.clock.advance(setting / 4)  # the first look finds that the welcome was said
+    assert len(peer.frames) == 1
+    await one.clock.advance(120)
+    await turns()
+    assert peer.frames[1:] == [PING] * pings
+    await one.runtime.stop()
+    await one.clock.advance(600)
+    assert len(peer.frames) == 1 + pings
