@@ -170,6 +170,7 @@ def left_behind() -> Any:
     return asyncio.all_tasks(), threads, modules, get_platform()
 
 
+@pytest.mark.spec("PLAT-37", "PLAT-8")
 @pytest.mark.parametrize("fails", ["init", "live", "hooks", "signature"])
 async def test_a_failed_start_leaves_nothing_and_says_so_at_the_next_one(tmp_path: Path, fails: str) -> None:
     project(tmp_path, INIT.format(fails=fails == "init"))
@@ -201,6 +202,7 @@ async def test_a_stopped_app_does_not_start_again(tmp_path: Path) -> None:
         await app.start()
 
 
+@pytest.mark.spec("PLAT-37")
 async def test_a_port_in_use_stops_the_app_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project(tmp_path, INIT.format(fails=False))
     before = left_behind()
@@ -216,6 +218,7 @@ async def test_a_port_in_use_stops_the_app_again(tmp_path: Path, capsys: pytest.
     assert left_behind() == before
 
 
+@pytest.mark.spec("PLAT-40")
 async def test_the_shutdown_does_not_wait_for_what_does_not_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

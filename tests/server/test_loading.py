@@ -533,6 +533,7 @@ async def test_hooks_run_with_the_parameters_they_name(make_app: AppFactory) -> 
     ]
 
 
+@pytest.mark.spec("PLAT-19")
 async def test_an_open_hook_may_refuse_and_a_broken_one_closes_with_1011(make_app: AppFactory) -> None:
     app = await make_app({"hooks.py": HOOKS, "live/_log.py": "log = []\n"})
     banned = await app.connect({"id": "banned"})
@@ -566,6 +567,7 @@ async def test_a_misspelt_hook_is_reported(make_app: AppFactory, caplog: pytest.
     assert "find_user" not in caplog.text
 
 
+@pytest.mark.spec("PLAT-8")
 async def test_an_init_that_takes_too_long_stops_the_start(tmp_path: Path) -> None:
     from runtime.core.settings import ServerSettings, Settings
     from runtime.server.assembly import assemble

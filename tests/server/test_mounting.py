@@ -72,6 +72,7 @@ def fastapi_app(realtime: Any) -> Any:
     return app
 
 
+@pytest.mark.spec("PLAT-43")
 @pytest.mark.parametrize("host", [starlette_app, fastapi_app])
 async def test_it_mounts_under_a_prefix(tmp_path: Path, host: Any) -> None:
     write_file(tmp_path, "live/greet.py", LIVE)

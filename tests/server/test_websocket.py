@@ -145,6 +145,7 @@ async def test_other_origins_and_crowds_are_refused(tmp_path: Path) -> None:
             assert (await refusal(server))[0] == 503
 
 
+@pytest.mark.spec("PLAT-2")
 async def test_without_hooks_a_broken_hooks_file_never_opens_the_door(tmp_path: Path) -> None:
     async with served(project(tmp_path, "1 / 0\n"), settings("dev")) as server:
         assert await refusal(server) == (500, "WebSocket handler failed to load")
@@ -176,6 +177,7 @@ async def test_a_frame_of_the_limit_is_handled_and_a_larger_one_closes_1009(tmp_
             assert caught.value.rcvd.code == 1009
 
 
+@pytest.mark.spec("WIRE-17", "PLAT-38")
 async def test_the_message_a_peer_gets_at_shutdown(tmp_path: Path) -> None:
     hooks = """
         async def shutdown(platform, reason):

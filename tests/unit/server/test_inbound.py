@@ -294,6 +294,7 @@ async def test_what_is_not_ours_reaches_the_message_hook_unanswered(bare: BareFa
     assert answers(peer) == []
 
 
+@pytest.mark.spec("PLAT-22")
 async def test_without_a_message_hook_it_is_counted(bare: BareFactory) -> None:
     one = await bare()
     peer = one.connect()
@@ -349,6 +350,7 @@ async def test_a_hook_that_hangs_is_left_behind_at_its_timeout(bare: BareFactory
     assert one.runtime.metrics.get("hook_errors_total", "unsubscribe") == 0
 
 
+@pytest.mark.spec("PLAT-35")
 async def test_closing_runs_the_hook_once_and_forgets_everything(bare: BareFactory) -> None:
     closed: list[Any] = []
     gates = Gates()
@@ -388,6 +390,7 @@ async def test_closing_runs_the_hook_once_and_forgets_everything(bare: BareFacto
     assert answers(peer) == [("+", "a", 1)]
 
 
+@pytest.mark.spec("PLAT-35")
 async def test_a_close_hook_that_fails_does_not_keep_the_connection(bare: BareFactory) -> None:
     def on_close() -> None:
         raise RuntimeError("broken hook")

@@ -12,7 +12,7 @@ from tests.server.peers import turns
 from tests.unit.server.runtimes import BareFactory, Gates, answers, batch, subscribe
 
 
-@pytest.mark.spec("WIRE-55")
+@pytest.mark.spec("WIRE-55", "PLAT-24")
 async def test_control_frames_wait_for_each_other_and_calls_for_nobody(bare: BareFactory) -> None:
     gates = Gates()
 
@@ -45,6 +45,7 @@ async def test_control_frames_wait_for_each_other_and_calls_for_nobody(bare: Bar
     assert peer.connection.subscriptions == {"b"}
 
 
+@pytest.mark.spec("PLAT-24")
 async def test_too_many_waiting_control_frames_are_denied_or_dropped_and_counted(bare: BareFactory) -> None:
     gates = Gates()
 
@@ -97,7 +98,7 @@ async def test_a_hook_that_breaks_in_an_unexpected_way_does_not_stop_the_queue(
     assert "unexpected" in caplog.text
 
 
-@pytest.mark.spec("WIRE-56")
+@pytest.mark.spec("WIRE-56", "PLAT-19")
 async def test_frames_during_open_wait_and_keep_their_order(bare: BareFactory) -> None:
     gates = Gates()
     seen: list[Any] = []
@@ -179,6 +180,7 @@ async def test_waiting_control_frames_are_bounded_in_bytes_and_the_bytes_come_ba
     assert one.runtime.metrics.get("ws_control_dropped_total", "queue") == 2
 
 
+@pytest.mark.spec("PLAT-19")
 async def test_an_open_hook_that_fails_closes_and_its_frames_go_nowhere(bare: BareFactory) -> None:
     def on_open() -> None:
         raise RuntimeError("broken hook")
