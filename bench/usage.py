@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.case import CannotMeasure
@@ -43,3 +45,21 @@ def resident_bytes(group: int) -> int:
     """Return the resident memory of a process group."""
     page = os.sysconf("SC_PAGE_SIZE")
     return sum(int((folder / "statm").read_text().split()[1]) * page for folder in _members(group))
+
+
+@dataclass(slots=True)
+class Stretch:
+    """The processor time of a process group between two marks of the generator, "begin" and "end"."""
+
+    group: int
+    _taken: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def note(self, mark: str) -> None:
+        """Take the time at a mark."""
+        self._taken[mark] = (time.monotonic(), cpu_seconds(self.group))
+
+    @property
+    def percent(self) -> float:
+        """The share of a core that was used, in percent."""
+        (began, before), (ended, after) = self._taken["begin"], self._taken["end"]
+        return 100 * (after - before) / (ended - began)

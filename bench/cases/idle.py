@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.case import Case, Figure, Measurement, Run
 from bench.generator.build import generate
 from bench.load import options
-from bench.usage import cpu_seconds, resident_bytes
+from bench.usage import Stretch, resident_bytes
 
 WARM = 100
 MEASURED = 5000
@@ -17,29 +17,28 @@ def measure(contestant: str, run: Run) -> Measurement:
     scale = run.scale
     measured, full = scale.connections(MEASURED), scale.connections(CONNECTIONS)
     warm = min(WARM, measured // 2)
-    seconds = scale.seconds * 6
     memory: dict[str, int] = {}
-    used: dict[str, float] = {}
     with run.pool.fresh(contestant) as server:
+        stretch = Stretch(server.group)
 
         def note(mark: str) -> None:
             if mark.startswith("open"):
                 memory[mark] = resident_bytes(server.group)
             else:
-                used[mark] = cpu_seconds(server.group)
+                stretch.note(mark)
 
         generate(
             [
                 "idle",
                 *options(port=server.port, connections=full, steps=f"{warm},{measured},{full}"),
-                *options(warmup=0.3, seconds=seconds, limit=120),
+                *options(warmup=0.3, seconds=scale.seconds * 6, limit=120),
             ],
             on_mark=note,
         )
     grown = memory[f"open {measured}"] - memory[f"open {warm}"]
     return {
         "kib_per_connection": grown / 1024 / (measured - warm),
-        "cpu_percent": 100 * (used["end"] - used["begin"]) / seconds,
+        "cpu_percent": stretch.percent,
     }
 
 

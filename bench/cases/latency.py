@@ -9,7 +9,7 @@ from bench.case import Case, Figure, Measurement, Run
 from bench.generator.build import generate
 from bench.load import call, options, sends
 from bench.servers import SERVERS
-from bench.usage import cpu_seconds
+from bench.usage import Stretch
 
 SUBSCRIBERS = 1000
 INTERVAL = 0.05
@@ -17,22 +17,22 @@ INTERVAL = 0.05
 
 def measure(contestant: str, run: Run) -> Measurement:
     """Return the latency of deliveries and the share of a core."""
-    dialect, seconds = SERVERS[contestant].dialect, run.scale.seconds * 4
-    used: dict[str, float] = {}
+    dialect = SERVERS[contestant].dialect
     with run.pool.running(contestant) as server:
+        stretch = Stretch(server.group)
         found = generate(
             [
                 "latency",
                 *options(path=dialect.path, connections=run.scale.connections(SUBSCRIBERS)),
                 *sends(*dialect.subscribe),
                 *options(trigger=call(dialect, "burst", 1, 1, "%lu"), interval=INTERVAL),
-                *options(warmup=0.25, seconds=seconds, port=server.port),
+                *options(warmup=0.25, seconds=run.scale.seconds * 4, port=server.port),
                 *dialect.options,
             ],
-            on_mark=lambda mark: used.update({mark: cpu_seconds(server.group)}),
+            on_mark=stretch.note,
         )
     figures = {name: found[name] for name in ("p50_ms", "p99_ms", "max_ms", "generator_idle")}
-    return {**figures, "cpu_percent": 100 * (used["end"] - used["begin"]) / seconds}
+    return {**figures, "cpu_percent": stretch.percent}
 
 
 CASES = (

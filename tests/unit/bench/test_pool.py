@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,7 @@ from bench import peersetup, pool, servers
 from bench.case import CannotMeasure
 from bench.pool import Pool
 from bench.servers import SERVERS, Command, Server
-from bench.usage import cpu_seconds, resident_bytes
+from bench.usage import Stretch, cpu_seconds, resident_bytes
 from runtime.testing import eventually
 
 LISTENS = """
@@ -80,6 +81,16 @@ async def test_waiting_until_a_server_is_calm_has_a_limit(monkeypatch: pytest.Mo
     with Pool(TEST_SERVERS.__getitem__) as opened, opened.running("listens"):
         pass
     assert 2 <= next(readings) <= 10
+
+
+def test_a_share_of_a_core_is_taken_over_the_time_between_the_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    used, times = iter([1.0, 1.5]), iter([10.0, 12.0])
+    monkeypatch.setattr("bench.usage.cpu_seconds", lambda group: next(used))
+    monkeypatch.setattr("bench.usage.time", SimpleNamespace(monotonic=lambda: next(times)))
+    stretch = Stretch(1)
+    stretch.note("begin")
+    stretch.note("end")
+    assert stretch.percent == 25.0
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVERS) - {"ours", "websockets", "starlette"}))
