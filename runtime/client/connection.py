@@ -264,7 +264,6 @@ class ClientConnection:
         for frame in (*self.opening(), *(frame for frame, _ in self._queue)):
             self.send(frame)
         self._queue.clear()
-        self.was_too_big = False
         writer = self._tasks.start(self._write(socket), name="writer")
         watch = LineWatch(self._clock, lambda: self._give_up(socket))
         reopened, self._was_open = self._was_open, True

@@ -1048,7 +1048,6 @@ class Connection {
     this.#write('{"type":"hello","caps":["batch"]}');
     const sessionId = this.#readSession();
     const lastSeenSeqs = this.#wasTooBig ? null : this.#topics.seenNumbers();
-    this.#wasTooBig = false;
     if (sessionId && lastSeenSeqs) this.#write(JSON.stringify({ type: "resume", sessionId, lastSeenSeqs }));
     this.#subscribeBatch(this.#topics.wireTopics());
     const queue = this.#queue;
