@@ -143,7 +143,7 @@ async def test_a_peer_in_its_open_hook_is_read_for_one_frame_and_seen_leaving(tm
                 await eventually(lambda: opening[1].closed)
                 for n in range(20):
                     await sending.send(json.dumps({"rpc": "a/echo", "id": f"s{n}", "args": [n]}))
-                await eventually(lambda: len(fed) == 1)
+                    await eventually(lambda: len(fed) == 1)
                 async with server.connect() as other:
                     for n in range(5):
                         assert (await call(other, "a/echo", n))["data"] == n
