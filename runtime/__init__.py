@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from runtime.live.stream import Page
     from runtime.server.app import RealtimeApp, create_app
     from runtime.server.current import get_platform, publish, settings
+    from runtime.server.hooks import HookContext, HookSignatureError
     from runtime.server.upgrade import UpgradeResponse
 
 __version__ = "0.5.0"
@@ -50,6 +51,8 @@ _HOMES = {
     "ConnectionClosed": "runtime.core.errors",
     "Ctx": "runtime.live.context",
     "InvariantViolation": "runtime.core.assertions",
+    "HookContext": "runtime.server.hooks",
+    "HookSignatureError": "runtime.server.hooks",
     "LiveError": "runtime.core.errors",
     "Page": "runtime.live.stream",
     "PayloadTooLarge": "runtime.core.errors",
@@ -86,6 +89,8 @@ __all__ = [
     "ConnectionClosed",
     "Ctx",
     "InvariantViolation",
+    "HookContext",
+    "HookSignatureError",
     "LiveError",
     "Page",
     "PayloadTooLarge",
