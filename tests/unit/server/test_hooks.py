@@ -13,7 +13,9 @@ import pytest
 from runtime.core.clock import SystemClock
 from runtime.core.errors import HookTimeout
 from runtime.core.metrics import Metrics
+from runtime.core.settings import ServerSettings, Settings, SettingsError
 from runtime.live.collector import Collector, current
+from runtime.server.assembly import assemble
 from runtime.server.hooks import HOOKS, Hook, HookContext, HookSet, HookSignatureError, load_hooks
 from runtime.server.hookwatch import HookWatch
 from tests.server.peers import write_file
@@ -363,3 +365,35 @@ def test_a_file_that_fails_leaves_no_module_behind(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no"):
         load_hooks(file, Collector())
     assert not [name for name in set(sys.modules) - before if "hooks" in name]
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ("hooks.py", "hooks.py"),
+        ("app/hooks.py", "app/hooks.py"),
+        ("app.hooks", "app/hooks.py"),
+        ("app", "app.py"),
+        ("my-app/hooks.py", "my-app/hooks.py"),
+        ("my-app.hooks", "my-app.hooks"),
+    ],
+)
+def test_the_setting_names_a_file_or_a_module(value: str, path: str) -> None:
+    assert ServerSettings(hooks=value).hooks == path
+
+
+@pytest.mark.parametrize("value", ["../hooks.py", "/etc/hooks.py", "", "a:b"])
+def test_the_setting_stays_inside_the_project(value: str) -> None:
+    with pytest.raises(SettingsError, match="hooks: expected a Python file inside the project"):
+        ServerSettings(hooks=value)
+
+
+@pytest.mark.spec("PLAT-1")
+@pytest.mark.parametrize("value", ["app.hooks", "app/hooks.py", "app.missing"])
+async def test_hooks_of_another_place_are_loaded_and_may_be_missing(tmp_path: Path, value: str) -> None:
+    write_file(tmp_path, "app/hooks.py", "def subscribe(topic): return 'NO'\n")
+    settings = Settings(server=ServerSettings(env="test", hooks=value, shutdown_timeout=0))
+    runtime = assemble(tmp_path, settings)
+    await runtime.start()
+    assert runtime.membership.gate.is_open is (value == "app.missing")
+    await runtime.stop()
