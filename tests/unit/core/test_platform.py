@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from runtime.core.assertions import assertion_counters
 from runtime.core.connection import SendResult
 from runtime.core.errors import PayloadTooLarge
 from runtime.core.publisher import Event, make_event
 from tests.unit.core.parts import Core
 
 
-@pytest.mark.spec("WIRE-24", "WIRE-26", "LIVE-14", "PLAT-49")
+@pytest.mark.spec("WIRE-24", "WIRE-26", "LIVE-14", "PLAT-49", "PLAT-51")
 async def test_publish_stamps_unless_it_is_told_not_to() -> None:
     core = Core()
     peer = core.connect("a", "__system")
@@ -36,6 +37,7 @@ async def test_publish_stamps_unless_it_is_told_not_to() -> None:
     assert core.metrics.get("publish_total", "platform") == 7
 
 
+@pytest.mark.spec("PLAT-50", "WIRE-27")
 async def test_a_publish_that_cannot_be_changes_nothing() -> None:
     core = Core(max_frame=500)
     peer = core.connect("a")
@@ -151,10 +153,12 @@ async def test_only_the_last_of_equal_keys_survives_at_its_own_place() -> None:
     assert core.metrics.get("publish_total", "publish_batched") == 5
 
 
+@pytest.mark.spec("PLAT-179")
 async def test_an_empty_batch_does_nothing() -> None:
     core = Core()
     peer = core.connect("a")
     core.platform.publish_batched([])
+    core.platform.publish_batched(())
     assert core.platform.batch([]) == []
     assert core.frames(peer) == []
 
@@ -167,6 +171,8 @@ GOOD = {"topic": "a", "event": "e", "coalesce_key": "same"}
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
+        ({"topic": "kept", "event": "e", "seq": False}, ValueError, "message 2: seq: the events of 'kept'"),
+        ({"topic": "kept", "event": "e", "volatile": True}, ValueError, "message 2: seq: the events of"),
         ({"event": "e"}, ValueError, "message 2: 'topic' is missing"),
         ({"topic": "a"}, ValueError, "message 2: 'event' is missing"),
         ({"topic": 'a"', "event": "e"}, ValueError, "message 2: topic"),
@@ -181,9 +187,11 @@ async def test_a_bad_message_is_named_and_nothing_is_sent(
     method: str, bad: Any, error: type[Exception], message: str
 ) -> None:
     core = Core(max_frame=900)
-    peer = core.connect("a")
+    peer = core.connect("a", "kept")
+    core.publisher.recorders["kept"] = lambda event, data, seq: None
     with pytest.raises(error, match=message):
         getattr(core.platform, method)([GOOD, GOOD, bad, GOOD])
+    assert core.metrics.total("publish_total") == 0
     assert core.events(peer) == []
     assert core.sequence.current("a") == 0
 
@@ -193,12 +201,14 @@ async def test_a_key_that_cannot_be_one_is_named() -> None:
         Core().platform.publish_batched([GOOD, {**GOOD, "coalesce_key": []}])
 
 
+@pytest.mark.spec("PLAT-179")
 @pytest.mark.parametrize("messages", [None, "ab", {"topic": "a"}, iter([])])
 async def test_publish_batched_takes_a_list_or_tuple(messages: Any) -> None:
     with pytest.raises(TypeError, match="publish_batched takes a list or tuple of messages"):
         Core().platform.publish_batched(messages)
 
 
+@pytest.mark.spec("PLAT-64", "PLAT-66")
 async def test_subscribing_and_leaving_from_the_server() -> None:
     core = Core()
     core.gate(subscribe=lambda connection, topic: "NO" if topic == "closed" else None)
@@ -247,6 +257,60 @@ async def test_a_scoped_topic_has_a_verb_for_each_common_event() -> None:
     assert core.platform.topic("empty").created(1) is False
 
 
+@pytest.mark.spec("PLAT-60", "WIRE-25")
+async def test_options_of_one_message_hold_in_frames_and_in_single_envelopes() -> None:
+    core = Core()
+    able, plain = core.connect("a", caps=["batch"]), core.connect("a")
+    options: list[Any] = [
+        {},
+        {"seq": False},
+        {"relay": False},
+        {"volatile": True},
+        {"seq": 9},
+        {"relay": True},
+    ]
+    messages: list[Any] = [{"topic": "a", "event": "e", "data": n, **o} for n, o in enumerate(options)]
+    core.platform.publish_batched(messages)
+    expected = [("a", "e", n, number) for n, number in enumerate([1, None, 2, None, 9, 10])]
+    assert core.events(able) == core.events(plain) == expected
+    assert (len(core.frames(able)), len(core.frames(plain))) == (1, 6)
+    for text in core.texts(able) + core.texts(plain):
+        assert "relay" not in text
+        assert "volatile" not in text
+    assert core.platform.batch(messages) == [True] * 6
+    assert [number for *_, number in core.events(plain)[6:]] == [11, None, 12, None, 9, 13]
+
+
+@pytest.mark.spec("PLAT-51")
+async def test_with_one_worker_relaying_changes_nothing() -> None:
+    core = Core()
+    peer = core.connect("a")
+    assert core.platform.publish("a", "e", 1, relay=False) is True
+    assert core.platform.topic("a").publish("e", 2, relay=False) is True
+    assert core.platform.publish("nobody", "e", relay=True) is False
+    assert [number for *_, number in core.events(peer)] == [1, 2]
+
+
+@pytest.mark.spec("PLAT-63")
+async def test_a_large_batch_frame_is_delivered_and_warned_of_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    core = Core()
+    peer = core.connect("a", caps=["batch"])
+    messages: list[Any] = [{"topic": "a", "event": "e", "data": "x" * 140_000}] * 2
+    for _ in range(3):
+        core.platform.publish_batched(messages)
+        core.outbox.flush()
+        await core.clock.advance(20)
+    assert len(core.events(peer)) == 6
+    assert len(core.frames(peer)) == 3
+    assert len(caplog.records) == 1
+    core.platform.publish_batched(messages)
+    core.outbox.flush()
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.spec("PLAT-180")
 async def test_a_view_differs_in_its_request_id_alone() -> None:
     core = Core()
     view = core.platform.view("r7")
@@ -262,6 +326,19 @@ async def test_a_view_differs_in_its_request_id_alone() -> None:
     assert view.max_backpressure == websocket.max_backpressure
     core.sink(peer).buffered = 77
     assert view.buffered_amount(peer) == 77
+    assert view.metrics is core.platform.metrics is core.metrics
+    assert view.assertions is core.platform.assertions is assertion_counters()
+    assert view.health is core.platform.health
+
+
+async def test_the_default_plugins_are_none_until_they_are_set_and_the_same_in_every_view() -> None:
+    core = Core()
+    view = core.platform.view("r7")
+    assert (view.replay, view.presence, view.redis) == (None, None, None)
+    view.replay, view.presence, view.redis = 1, 2, 3
+    platform = core.platform
+    assert (platform.replay, platform.presence, platform.redis) == (1, 2, 3)
+    assert platform.parts is core.parts
 
 
 async def test_every_way_out_comes_behind_what_live_functions_published_before() -> None:
@@ -273,6 +350,7 @@ async def test_every_way_out_comes_behind_what_live_functions_published_before()
         lambda: core.platform.send_to(lambda user: True, "a", "send_to"),
         lambda: core.platform.batch([{"topic": "a", "event": "batch"}]),
         lambda: core.platform.publish_batched([{"topic": "a", "event": "batched"}]),
+        lambda: core.platform.send_coalesced(peer, key="k", topic="a", event="coalesced"),
     ]
     for n, way in enumerate(ways):
         core.turn.add(_event(n))
@@ -288,6 +366,8 @@ async def test_every_way_out_comes_behind_what_live_functions_published_before()
         "batch",
         "4",
         "batched",
+        "5",
+        "coalesced",
     ]
 
 
