@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from runtime.core.settings import (
     SECTIONS,
     DevSettings,
+    PressureSettings,
     RateLimitSettings,
     RateRule,
     SecuritySettings,
@@ -68,6 +70,16 @@ def test_every_section_of_the_settings_has_a_struct():
         (ServerSettings, {"web": "dist/web/"}, "dist/web"),
         (ServerSettings, {"static_immutable": ["/a/"]}, ("/a/",)),
         (ServerSettings, {"shutdown_timeout": 0}, 0.0),
+        (ServerSettings, {"memory_limit": "512M"}, 512 * 1024**2),
+        (ServerSettings, {"memory_limit": "auto"}, None),
+        (PressureSettings, {"memory_ratio": False}, None),
+        (PressureSettings, {"memory_ratio": None}, None),
+        (PressureSettings, {"memory_ratio": 0}, 0.0),
+        (PressureSettings, {"memory_ratio": 1}, 1.0),
+        (PressureSettings, {"publish_rate": 0.5}, 0.5),
+        (PressureSettings, {"topic_publish_bytes": "1K"}, 1024),
+        (PressureSettings, {"topic_publish_bytes": False}, None),
+        (PressureSettings, {"release_ratio": 0.1}, 0.1),
         (RateLimitSettings, {"default": {"points": 5, "window": "1m"}}, RateRule(5, 60.0)),
         (RateLimitSettings, {"overrides": {"a/b": RateRule(1, 2)}}, {"a/b": RateRule(1, 2.0)}),
     ],
@@ -120,6 +132,22 @@ def test_values_given_in_code_are_converted(struct, values, expected):
         (WebSocketSettings, {"allowed_origins": ["https://a.example:port"]}),
         (WebSocketSettings, {"allowed_origins": ["https://a.*.example"]}),
         (WebSocketSettings, {"allowed_origins": ["a.example"]}),
+        (ServerSettings, {"memory_limit": False}),
+        (ServerSettings, {"memory_limit": "automatic"}),
+        (ServerSettings, {"memory_limit": 0}),
+        (PressureSettings, {"memory_ratio": True}),
+        (PressureSettings, {"memory_ratio": "0.5"}),
+        (PressureSettings, {"memory_ratio": 1.1}),
+        (PressureSettings, {"memory_ratio": -0.1}),
+        (PressureSettings, {"memory_ratio": float("nan")}),
+        (PressureSettings, {"publish_rate": 0}),
+        (PressureSettings, {"publish_rate": float("inf")}),
+        (PressureSettings, {"sample_interval": 0.09}),
+        (PressureSettings, {"release_samples": 0}),
+        (PressureSettings, {"release_samples": 61}),
+        (PressureSettings, {"release_ratio": 0.09}),
+        (PressureSettings, {"release_ratio": False}),
+        (PressureSettings, {"topic_publish_bytes": 0}),
         (SecuritySettings, {"max_envelope_depth": 7}),
         (SecuritySettings, {"allow_non_ascii_topics": 1}),
         (RateLimitSettings, {"default": {"points": 0, "window": 1}}),
@@ -136,6 +164,33 @@ def test_values_that_do_not_fit_are_refused_by_name(struct, values):
     assert str(caught.value).startswith(f"{name}: expected {keys_of(struct)[name].kind.expected}")
     assert repr(value) in str(caught.value)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "text", "expected"),
+    [
+        (PressureSettings, "memory_ratio", "0.5", 0.5),
+        (PressureSettings, "memory_ratio", "0", 0.0),
+        (PressureSettings, "memory_ratio", "off", None),
+        (PressureSettings, "publish_rate", "FALSE", None),
+        (PressureSettings, "topic_publish_bytes", "2M", 2 * 1024**2),
+        (PressureSettings, "topic_publish_bytes", "no", None),
+        (PressureSettings, "release_ratio", "1", 1.0),
+        (ServerSettings, "memory_limit", "auto", None),
+        (ServerSettings, "memory_limit", "1G", 1024**3),
+    ],
+)
+def test_numbers_and_their_alternatives_are_read_from_the_environment(section, name, text, expected):
+    kind = keys_of(section)[name].kind
+    assert kind.parse_text(text) == expected
+    written = tomllib.loads(f"x = {kind.to_toml(expected)}")["x"]
+    assert kind.parse(written) == expected
+
+
+@pytest.mark.parametrize("text", ["", "half", "1e3", "-1", "nan", "true", "0x1", "auto"])
+def test_what_is_no_number_in_the_environment_is_refused(text):
+    with pytest.raises(ValueError, match=r"^$"):
+        keys_of(PressureSettings)["memory_ratio"].kind.parse_text(text)
 
 
 def test_settings_are_frozen():
