@@ -40,6 +40,8 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "metrics_collector_errors_total": ("metric",),
         "metrics_series_dropped_total": ("metric",),
         "page_dedup_total": ("outcome",),
+        "pressure_memory_ratio": (),
+        "pressure_reason": ("reason",),
         "publish_dropped_total": ("reason",),
         "publish_total": ("surface",),
         "reload_total": ("kind", "result"),
@@ -64,6 +66,8 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "ws_frames_unhandled_total": (),
         "ws_publishes_total": (),
         "ws_subscriptions": (),
+        "ws_topic_publish_bytes": ("topic",),
+        "ws_topic_publish_rate": ("topic",),
         "ws_topics": (),
         "ws_upgrades_total": ("outcome",),
     }
@@ -97,6 +101,7 @@ HISTOGRAMS: Mapping[str, Histogram] = MappingProxyType(
     {
         "hook_duration_seconds": Histogram(("hook",), _SECONDS),
         "http_request_duration_seconds": Histogram(("kind",), _SECONDS),
+        "loop_lag_seconds": Histogram((), _SECONDS),
         "rpc_duration_seconds": Histogram(("path",), _SECONDS),
         "ws_connection_bytes_in": Histogram((), _BYTES),
         "ws_connection_bytes_out": Histogram((), _BYTES),

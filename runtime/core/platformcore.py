@@ -79,6 +79,7 @@ class PlatformCore:
             subscriptions=self.subscriptions,
             connections=self.connections,
             memory=self.memory or Memory(worker_limit(settings.server.memory_limit, 1)),
+            metrics=self.metrics,
             tasks=self.tasks,
         )
         if settings.is_dev:

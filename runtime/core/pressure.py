@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from runtime.core.clock import Clock
     from runtime.core.memory import Memory
+    from runtime.core.metrics import Metrics
     from runtime.core.pressuresettings import PressureSettings
     from runtime.core.publisher import Publisher
     from runtime.core.subscriptions import Subscriptions
@@ -36,7 +37,8 @@ _URGENCY: tuple[Reason, ...] = ("MEMORY", "PUBLISH_RATE", "SUBSCRIBERS", "NONE")
 
 DEFAULT_INTERVAL = 1.0  # seconds
 MIN_INTERVAL = 0.1
-TOP_PUBLISHERS = 5
+TOP_PUBLISHERS = 5  # of a snapshot
+TOP_METRICS = 10  # topics whose rates are metrics
 WARNING_INTERVAL = 60.0  # seconds between two warnings of one topic
 
 T = TypeVar("T")
@@ -84,6 +86,7 @@ class Sampler:
         "_connections",
         "_lag",
         "_memory",
+        "_metrics",
         "_publisher",
         "_rate_listeners",
         "_reason_listeners",
@@ -91,6 +94,7 @@ class Sampler:
         "_sampled_at",
         "_settings",
         "_subscriptions",
+        "_top",
         "interval",
         "snapshot",
     )
@@ -104,6 +108,7 @@ class Sampler:
         subscriptions: Subscriptions,
         connections: Sized,
         memory: Memory,
+        metrics: Metrics,
         tasks: TaskOwner,
         interval: float | None = None,
     ) -> None:
@@ -116,6 +121,7 @@ class Sampler:
             subscriptions: counts the pairs of connection and topic.
             connections: the open ones.
             memory: what the process has taken.
+            metrics: shows what was sampled.
             tasks: runs what asynchronous callbacks return.
             interval: seconds between samples instead of the setting; below 0.1 the default is used.
         """
@@ -136,6 +142,14 @@ class Sampler:
         self._calmer = 0
         #: The last sample.
         self.snapshot = PressureSnapshot()
+        self._top: list[TopicRate] = []
+        self._metrics = metrics
+        metrics.watch("pressure_memory_ratio", lambda: self.snapshot.memory_ratio)
+        metrics.watch(
+            "pressure_reason", lambda: {(one,): float(one == self.snapshot.reason) for one in REASONS}
+        )
+        metrics.watch("ws_topic_publish_rate", lambda: self._by_label(1))
+        metrics.watch("ws_topic_publish_bytes", lambda: self._by_label(2))
 
     def on_pressure(self, callback: Callable[[PressureSnapshot], Any]) -> Callable[[], None]:
         """Call `callback(snapshot)` whenever the reason has changed; return the function that ends it.
@@ -159,6 +173,7 @@ class Sampler:
             due = self._clock.monotonic() + self.interval
             await self._clock.sleep(self.interval)
             self._lag = max(0.0, self._clock.monotonic() - due)
+            self._metrics.observe("loop_lag_seconds", self._lag)
             try:
                 self.sample()
             except Exception:
@@ -191,6 +206,7 @@ class Sampler:
             "PUBLISH_RATE": messages / elapsed if elapsed > 0 else 0.0,
             "SUBSCRIBERS": held / connections if connections else 0.0,
         }
+        self._top = _top(window, elapsed)
         before = self.snapshot.reason
         reason = self._decide(before, values)
         snapshot = self.snapshot = PressureSnapshot(
@@ -199,7 +215,7 @@ class Sampler:
             subscriber_ratio=values["SUBSCRIBERS"],
             publish_rate=values["PUBLISH_RATE"],
             memory_mb=resident / MIB,
-            top_publishers=_top(window, elapsed),
+            top_publishers=self._top[:TOP_PUBLISHERS],
             memory_ratio=values["MEMORY"],
             loop_lag=self._lag,
         )
@@ -225,6 +241,14 @@ class Sampler:
             return before
         self._calmer = 0
         return found
+
+    def _by_label(self, column: int) -> dict[tuple[str, ...], float]:
+        """Return one column of the busiest topics; topics that share a label are added up."""
+        values: dict[tuple[str, ...], float] = {}
+        for rate in self._top:
+            label = (self._metrics.topic_label(rate.topic),)
+            values[label] = values.get(label, 0.0) + float(rate[column])
+        return values
 
     def _is_over(self, reason: Reason, before: Reason, values: Mapping[Reason, float]) -> bool:
         settings = self._settings
@@ -329,7 +353,7 @@ class _Runaways:
 def _top(window: Mapping[str, tuple[int, int]], elapsed: float) -> list[TopicRate]:
     if elapsed <= 0:
         return []
-    busiest = heapq.nlargest(TOP_PUBLISHERS, window.items(), key=lambda item: item[1])
+    busiest = heapq.nlargest(TOP_METRICS, window.items(), key=lambda item: item[1])
     return [_rate(topic, counts, elapsed) for topic, counts in busiest]
 
 

@@ -263,6 +263,25 @@ async def test_the_busiest_topics_are_named_busiest_first() -> None:
     assert top[0].bytes_per_sec == 7 * len(frame) / 2
 
 
+async def test_what_was_sampled_is_in_the_metrics() -> None:
+    load = Load(**SMALL)
+    for n in range(12):
+        load.platform.batch([{"topic": f"doc:{n}", "event": "e"}] * 2)
+    load.platform.batch([{"topic": "plain", "event": "e"}] * 5)
+    await load.sample(memory=250, seconds=2)
+    found = load.core.metrics.snapshot()
+    assert found["pressure_memory_ratio"] == {(): 0.25}
+    assert found["pressure_reason"] == {
+        ("NONE",): 0,
+        ("PUBLISH_RATE",): 1,
+        ("SUBSCRIBERS",): 0,
+        ("MEMORY",): 0,
+    }
+    # The ten busiest topics, and those of one kind added up.
+    assert found["ws_topic_publish_rate"] == {("plain",): 2.5, ("doc:*",): 9}
+    assert found["ws_topic_publish_bytes"][("plain",)] > 0
+
+
 @pytest.mark.spec("PLAT-75")
 async def test_topics_are_counted_anew_in_each_window_and_within_a_bound() -> None:
     load = Load()
@@ -370,6 +389,7 @@ async def test_the_sampler_runs_once_per_interval_and_notes_how_late_the_loop_wa
     await clock.advance(2.5)
     samples.append(sampler.snapshot.loop_lag)
     assert samples == [0, 0.5]
+    assert core.metrics.spread("loop_lag_seconds").total == 0.5
     task.cancel()
 
 
@@ -401,6 +421,7 @@ def test_an_interval_below_the_floor_is_replaced(given: float | None, taken: flo
         subscriptions=core.subscriptions,
         connections={},
         memory=Memory(0),
+        metrics=core.metrics,
         tasks=core.parts.tasks,
         interval=given,
     )
