@@ -156,6 +156,7 @@ async def test_the_shutdown_hook_can_still_talk_and_cannot_refuse(make: Make, en
 @pytest.mark.spec("PLAT-38", "WIRE-17")
 async def test_the_steps_of_a_shutdown_come_in_order(make: Make) -> None:
     log: list[str] = []
+    before = get_platform()
     hooks = {
         "shutdown": lambda platform: log.append(f"shutdown hook, {platform.connections} connections"),
         "close": lambda code, reason: log.append(f"close hook {code} {reason}"),
@@ -173,7 +174,7 @@ async def test_the_steps_of_a_shutdown_come_in_order(make: Make) -> None:
     assert (peer.sink.closed, sampling[0].done()) == ((1001, "Server shutting down"), True)
     await runtime.stop("SIGTERM")
     assert log == ["shutdown hook, 1 connections", "close hook 1001 Server shutting down"]
-    assert (runtime.connections, get_platform()) == ({}, None)
+    assert (runtime.connections, get_platform()) == ({}, before)
     assert clock_of(runtime).pending == 0
 
 
@@ -265,6 +266,7 @@ async def test_calls_and_close_hooks_are_counted_in_one_warning(
 async def test_a_step_that_fails_does_not_keep_the_others_open(
     make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    before = get_platform()
     runtime = make()
     await runtime.start()
     close = runtime.live.close
@@ -277,7 +279,7 @@ async def test_a_step_that_fails_does_not_keep_the_others_open(
     await runtime.stop()
     assert "the live modules could not be closed; going on" in caplog.text
     assert runtime.tasks.closed
-    assert get_platform() is None
+    assert get_platform() is before
 
 
 async def test_stopping_twice_or_before_the_start_does_nothing(make: Make) -> None:
