@@ -105,7 +105,7 @@ def announce(settings: Settings, metrics: Metrics) -> None:
     server = settings.server
     if server.env in OWN_ENVIRONMENTS or not settings.websocket.enabled:
         return
-    if not (server.origin or server.host_header or server.protocol_header):
+    if not (server.origin or server.host_header or server.protocol_header or server.tls_cert):
         logger.warning(
             "nothing says whether people reach the app by https: behind a proxy that ends TLS, set [server] origin or "
             "protocol_header; without it the browser's pages are refused"
@@ -114,7 +114,7 @@ def announce(settings: Settings, metrics: Metrics) -> None:
 
 def _unpinned(settings: Settings, has_upgrade_hook: bool) -> Iterator[StartupRefused]:
     server, websocket = settings.server, settings.websocket
-    pinned = server.origin or server.host_header or server.allowed_hosts or has_upgrade_hook
+    pinned = server.origin or server.host_header or server.allowed_hosts or server.tls_cert or has_upgrade_hook
     if pinned or not websocket.enabled or websocket.allowed_origins != "same-origin":
         return
     if not settings.security.unsafe_same_origin_without_host_pin:
