@@ -116,9 +116,8 @@ class App:
 
     def __init__(self, project: Path, env: str, clock: Clock | None = None, **settings: Any) -> None:
         self.project = project
-        self.runtime: Runtime = assemble(
-            project, Settings(server=ServerSettings(env=env, shutdown_timeout=0.2), **settings), clock=clock
-        )
+        server = ServerSettings(env=env, shutdown_timeout=0.2, allowed_hosts=["app.example"])
+        self.runtime: Runtime = assemble(project, Settings(server=server, **settings), clock=clock)
 
     async def connect(self, user: Any = None, caps: Sequence[str] = ("batch",), **handshake: Any) -> Peer:
         sink = MemorySink()
