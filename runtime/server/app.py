@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +22,6 @@ from runtime.server.settings_source import load_settings
 from runtime.server.websocket import WebSocketEndpoint, upgrade_required
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import AsyncIterator, Sequence
 
     from starlette.types import Receive, Scope, Send
@@ -99,7 +100,8 @@ def create_app(
 
     Args:
         project: the folder with `realtime.toml`; `None` for an app whose live modules are registered by hand.
-        settings: effective settings; read from the project and the environment when missing.
+        settings: effective settings; read from the project and the environment when missing, `[server] env` being
+            `test` under pytest and `production` elsewhere unless they say otherwise.
         routes: Starlette routes of yours, in front of the static files.
         lifespan: `auto` starts and stops with the ASGI server; `manual` when mounted in an app whose lifespan calls
             `await app.start()` and `await app.stop()`.
@@ -112,12 +114,22 @@ def create_app(
     """
     folder = None if project is None else Path(project)
     if settings is None:
+        from runtime.core.settings import ServerSettings
         from runtime.core.settings import Settings as Defaults
 
-        settings = load_settings(folder).settings if folder is not None else Defaults()
+        env = "test" if _is_under_pytest() else "production"
+        if folder is not None:
+            settings = load_settings(folder, env_default=env).settings
+        else:
+            settings = Defaults(server=ServerSettings(env=env))
     runtime = assemble(folder, settings, clock=clock)
     runtime.page_snippets.extend(page_snippets)
     return RealtimeApp(runtime, routes=routes, lifespan=lifespan)
+
+
+def _is_under_pytest() -> bool:
+    """Whether this process runs tests; one that a test starts does not, though it has the variable too."""
+    return "pytest" in sys.modules and "PYTEST_VERSION" in os.environ
 
 
 @contextlib.asynccontextmanager
