@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from runtime.core import capacity, requests
 from runtime.core.events import ConnectionClosedEvent
@@ -35,7 +35,16 @@ INVALID_TOPIC = "INVALID_TOPIC"
 RATE_LIMITED = "RATE_LIMITED"
 
 Step = Coroutine[Any, Any, object]
-Ordered = control.Control | resume.ReplayRequest
+
+
+class _LateCall(NamedTuple):
+    """A request for a stream that waits for the control frames before it."""
+
+    found: Classified
+    slots: CallSlots
+
+
+Ordered = control.Control | resume.ReplayRequest | _LateCall
 T = TypeVar("T")
 
 
@@ -143,6 +152,7 @@ class Inbound:
         "_controls",
         "_early",
         "_is_opening",
+        "_leaving",
         "_runtime",
         "_slots",
         "_when_opened",
@@ -159,6 +169,9 @@ class Inbound:
         self._early: _Waiting[str | bytes] | None = None
         self._controls: _Waiting[Ordered] | None = None
         self._control_running = False
+        # Unsubscribe frames that wait. A client leaves a topic and asks for its stream anew right behind that: the
+        # request must not overtake, or the leaving would end what it began (wire 5.10).
+        self._leaving = 0
         self._closed = False
 
     def opened(self) -> None:
@@ -201,6 +214,9 @@ class Inbound:
     def _take(self, data: str | bytes, size: int) -> None:
         found = classify(data, self._runtime.settings.security.max_envelope_depth)
         slots = self._slots if size <= LIGHT else _Weighed(self._slots, size)
+        if self._leaving and _asks_for_a_stream(found):
+            self._control(_LateCall(found, slots), size)
+            return
         if self._call(found, slots):
             return
         if found.kind is Kind.CONTROL:
@@ -255,6 +271,8 @@ class Inbound:
                 self._controls = _Waiting()
             if not self._controls.add(frame, size):
                 self._overflow(frame, "queue")
+            elif isinstance(frame, control.Unsubscribe):
+                self._leaving += 1
             return
         try:
             step = self._handle(frame)
@@ -270,7 +288,9 @@ class Inbound:
             while step is not None or self._controls:
                 try:
                     if step is None and self._controls:
-                        step = self._handle(self._controls.take())
+                        frame = self._controls.take()
+                        self._leaving -= isinstance(frame, control.Unsubscribe)
+                        step = self._handle(frame)
                     if step is not None:
                         await step
                 except (Exception, asyncio.CancelledError):
@@ -291,6 +311,8 @@ class Inbound:
         elif isinstance(frame, control.SubscribeBatch):
             for topic in frame.topics:
                 self._deny(topic, frame.ref, RATE_LIMITED)
+        elif isinstance(frame, _LateCall):
+            self._call(frame.found, _NoSlots())
 
     def _handle(self, frame: Ordered) -> Step | None:
         """Carry out one control frame: at once (`None`), or by the coroutine returned when a hook has to be asked."""
@@ -313,6 +335,8 @@ class Inbound:
             return resume.run(self._runtime, self.connection, frame)
         elif isinstance(frame, resume.ReplayRequest):
             return resume.answer(self._runtime, self.connection, frame)
+        elif isinstance(frame, _LateCall):
+            self._call(frame.found, frame.slots)
         return None
 
     def _subscribe(self, topics: list[Any], ref: control.Ref | None) -> Step | None:
@@ -454,6 +478,14 @@ class Inbound:
             runtime.forget(self, code, duration)
         if runtime.events.listeners:
             runtime.events.emit(ConnectionClosedEvent(connection.id, connection.user, code, reason, duration))
+
+
+def _asks_for_a_stream(found: Classified) -> bool:
+    if found.kind is Kind.CALL:
+        return bool(found.payload.stream)
+    return found.kind is Kind.BATCH and any(
+        getattr(entry, "stream", False) for entry in found.payload.entries
+    )
 
 
 def _size(data: str | bytes) -> int:

@@ -366,3 +366,45 @@ async def test_a_volatile_stream_ends_a_recording_of_its_topic(make_app: AppFact
     assert (await app.runtime.live.reload([file])).ok
     await peer.stream("feed/items")
     assert (await peer.request("feed/whisper", "feed"))["ok"] is True
+
+
+SLOW_GATE = """
+    import asyncio
+
+    asked = []
+    gate = asyncio.Event()
+
+    async def subscribe(ws, topic):
+        asked.append(topic)
+        await gate.wait()
+"""
+
+
+@pytest.mark.spec("WIRE-106", "WIRE-55")
+@pytest.mark.parametrize("in_a_batch", [False, True])
+async def test_a_request_for_a_stream_does_not_overtake_the_leaving_before_it(
+    make_app: AppFactory, in_a_batch: bool
+) -> None:
+    app = await make_app({"live/feed.py": FEED, "hooks.py": SLOW_GATE})
+    peer = await app.connect()
+    request = {"rpc": "feed/items", "id": "s", "args": [], "stream": True}
+    peer.send({"type": "subscribe-batch", "topics": ["feed"], "ref": 1})
+    peer.send({"type": "unsubscribe", "topic": "feed"})
+    peer.send({"batch": [request]} if in_a_batch else request)
+    assert (await peer.request("feed/add", 1))["ok"] is True  # other calls wait for nothing
+    assert loads(app) == []
+    gate = app.runtime.hooks.get("subscribe")._function.__globals__["gate"]
+    gate.set()
+    await peer.reply("__batch" if in_a_batch else "s")
+    app.runtime.platform.publish("feed", "created", {"id": 2})
+    await turns()
+    assert peer.events("feed") == [("created", {"id": 2})]
+    assert app.runtime.platform.subscribers("feed") == 1
+
+
+async def test_a_request_that_would_wait_for_too_much_is_refused(make_app: AppFactory) -> None:
+    app = await make_app({"live/feed.py": FEED, "hooks.py": SLOW_GATE}, capacity={"MAX_CONTROL_QUEUE": 1})
+    peer = await app.connect()
+    peer.send({"type": "subscribe", "topic": "feed", "ref": 1})
+    peer.send({"type": "unsubscribe", "topic": "feed"})
+    assert (await peer.stream("feed/items"))["code"] == "OVERLOADED"
