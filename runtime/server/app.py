@@ -16,6 +16,7 @@ from runtime.server.assembly import Runtime, assemble
 from runtime.server.auth import AuthRoute
 from runtime.server.errorpages import error_handlers
 from runtime.server.headers import NosniffMiddleware
+from runtime.server.hookroutes import HookRoutes
 from runtime.server.http import http_routes
 from runtime.server.requestcontext import RequestContext
 from runtime.server.settings_source import load_settings
@@ -52,7 +53,7 @@ class RealtimeApp(Starlette):
             ]
         super().__init__(
             debug=False,
-            routes=[*own, *http_routes(runtime, routes)],
+            routes=[*own, *http_routes(runtime, [*routes, HookRoutes(runtime)])],
             middleware=[Middleware(NosniffMiddleware)],
             exception_handlers=error_handlers(runtime),
             lifespan=_lifespan if lifespan == "auto" else None,
@@ -102,7 +103,7 @@ def create_app(
         project: the folder with `realtime.toml`; `None` for an app whose live modules are registered by hand.
         settings: effective settings; read from the project and the environment when missing, `[server] env` being
             `test` under pytest and `production` elsewhere unless they say otherwise.
-        routes: Starlette routes of yours, in front of the static files.
+        routes: Starlette routes of yours, in front of the static files; those of `hooks.py` come behind them.
         lifespan: `auto` starts and stops with the ASGI server; `manual` when mounted in an app whose lifespan calls
             `await app.start()` and `await app.stop()`.
         page_snippets: markup for the head of every HTML page.
