@@ -80,7 +80,10 @@ class Platform:
             core.dev.thread("publish")
             core.dev.payload(topic, data)
         made = make_event(topic, event, data, False if volatile else seq, core.publisher.max_frame)
-        return core.publish(made)
+        core.turn.flush()
+        reached = core.publisher.publish(made)
+        core.metrics.add("publish_total", "platform")
+        return reached
 
     def send(self, ws: Connection, topic: str, event: str, data: Any = None) -> SendResult:
         """Send one envelope without a number to one connection, subscribed or not.
@@ -93,8 +96,8 @@ class Platform:
     def send_to(self, where: Callable[[Any], bool], topic: str, event: str, data: Any = None) -> int:
         """Send one envelope to every connection for whose user data `where` is true; return how many that were.
 
-        `where` must be synchronous: an awaitable counts as no match, and so does an exception, which is logged.
-        Walks all connections: publish to a topic instead where the audience is known.
+        An awaitable counts as no match, and so does an exception, which is logged. Walks all connections: publish to a
+        topic where the audience is known.
         """
         return self._core.send_to(where, self._core.direct(topic, event, data))
 
@@ -155,15 +158,14 @@ class Platform:
     def request(
         self, ws: Connection, event: str, data: Any = None, *, timeout: float = DEFAULT_TIMEOUT
     ) -> Coroutine[Any, Any, Any]:
-        """Ask the client and return the data of its answer; await it. Cancelling forgets the question.
-
-        Do not await it in the `open` hook: what a client sends is read only when that has returned.
+        """Ask the client and return the data of its answer; await it, but not in the `open` hook, before whose end
+        nothing that a client sends is read. Cancelling forgets the question.
 
         Args:
             ws: whom to ask.
-            event: what is asked; the client's push handler for it answers.
+            event: what is asked; the client's push handler of that name answers.
             data: anything with a JSON form.
-            timeout: seconds to wait; a finite number above 0.
+            timeout: seconds, a finite number above 0.
 
         Raises:
             RequestFailed: the client answered with an error. RequestTimeout: it did not answer in time.
@@ -201,9 +203,8 @@ class Platform:
         return self._core.sampler.snapshot
 
     def on_pressure(self, callback: Callable[[PressureSnapshot], Any]) -> Callable[[], None]:
-        """Call `callback(snapshot)` when the reason of the pressure has changed; return the function that ends it.
-
-        Callbacks run in the order in which they came; what an asynchronous one returns runs as a task.
+        """Call `callback(snapshot)` when the reason has changed; return the function that ends it. What an asynchronous
+        callback returns runs as a task.
 
         Raises:
             CapacityExceeded: `MAX_PRESSURE_LISTENERS` are registered already.
@@ -211,9 +212,8 @@ class Platform:
         return self._core.sampler.on_pressure(callback)
 
     def on_publish_rate(self, callback: Callable[[list[TopicRate]], Any]) -> Callable[[], None]:
-        """Call `callback(rates)` with the topics that were published to too much; return the function that ends it.
-
-        Without any callback such topics are warned of in the log.
+        """Call `callback(rates)` with topics that are published to too much; return the function that ends it. Without
+        any callback they are warned of in the log.
 
         Raises:
             CapacityExceeded: `MAX_PRESSURE_LISTENERS` are registered already.

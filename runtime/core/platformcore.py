@@ -67,6 +67,7 @@ class PlatformCore:
     resumes: Resumes = field(init=False, default_factory=Resumes)
     #: What only dev looks at.
     dev: DevChecks | None = field(init=False, default=None)
+    _told_of_async: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -117,7 +118,7 @@ class PlatformCore:
         return made
 
     def publish(self, event: Event) -> bool:
-        """Publish one event; return whether anybody was subscribed."""
+        """Publish one event; return whether anybody was subscribed. `Platform.publish` does this without the call."""
         self.turn.flush()
         reached = self.publisher.publish(event)
         self.metrics.add("publish_total", "platform")
@@ -184,13 +185,16 @@ class PlatformCore:
                 failed = True
                 continue
             if inspect.isawaitable(answer):
-                if inspect.iscoroutine(answer):
-                    answer.close()
-                if not failed:
-                    logger.error(
-                        "send_to: the predicate is asynchronous; counted as no match. Use a plain function"
-                    )
-                failed = True
+                self._refuse(answer)
             elif answer:
                 matched.append(connection)
         return matched
+
+    def _refuse(self, answer: Any) -> None:
+        """End the answer of an asynchronous predicate, and say so the first time."""
+        end = getattr(answer, "close", None) or getattr(answer, "cancel", None)
+        if end is not None:
+            end()
+        if not self._told_of_async:
+            self._told_of_async = True
+            logger.error("send_to: the predicate is asynchronous; counted as no match. Use a plain function")

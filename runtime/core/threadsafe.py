@@ -70,10 +70,10 @@ class ThreadDoor:
                     "MAX_THREADSAFE_QUEUE", "reject", hint="a thread publishes faster than the loop"
                 )
                 raise CapacityExceeded(f"calls of other threads that wait for the loop exceeded {limit}")
-            self._waiting.append(work)
             if not self._is_woken:
                 loop.call_soon_threadsafe(self._work)
                 self._is_woken = True
+            self._waiting.append(work)
 
     def _work(self) -> None:
         assert_invariant(threading.get_ident() == self._thread, assertions.LOOP_THREAD)

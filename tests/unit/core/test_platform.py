@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -108,10 +109,18 @@ async def test_an_async_predicate_matches_nobody(caplog: pytest.LogCaptureFixtur
         def __await__(self) -> Any:
             yield
 
+    pending: list[asyncio.Future[bool]] = []
+
+    def future(user: int) -> Any:
+        pending.append(asyncio.get_running_loop().create_future())
+        return pending[-1]
+
     assert core.platform.send_to(where, "a", "e") == 0
     assert core.platform.send_to(lambda user: Answer(), "a", "e") == 0
+    assert core.platform.send_to(future, "a", "e") == 0
+    assert [one.cancelled() for one in pending] == [True, True]
     assert [core.events(peer) for peer in peers] == [[], []]
-    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
+    assert [record.levelno for record in caplog.records] == [logging.ERROR], "told once, however often"
 
 
 @pytest.mark.spec("WIRE-33", "PLAT-57")

@@ -402,7 +402,7 @@ async def test_a_sample_that_fails_does_not_end_the_sampler(caplog: pytest.LogCa
             raise broken.pop()
         return 500 * MIB
 
-    memory.resident = resident  # type: ignore[method-assign]  # one failure, then a value
+    memory.resident = resident
     task = core.parts.tasks.start(core.parts.sampler.run(), name="pressure")
     await core.clock.advance(1)
     assert [record.getMessage() for record in caplog.records] == ["the load could not be sampled"]

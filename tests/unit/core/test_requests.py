@@ -184,7 +184,7 @@ async def test_cancelling_in_the_turn_of_the_answer_leaves_nothing(
     if late == "end":
         requests.fail_all(peer)
     elif late == "timeout":
-        core.clock._timers[0][2].callback(*core.clock._timers[0][2].args)  # type: ignore[misc]  # it is due now
+        core.clock._timers[0][2].callback(*core.clock._timers[0][2].args)
     else:
         requests.answer(peer, reply(1, error="no" if late == "error" else None))
     task.cancel()
