@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, TypedDict, assert_type
 
-from runtime import Ctx, LiveError, create_app, guard, live
+from runtime import (
+    BatchMessage,
+    Connection,
+    Ctx,
+    LiveError,
+    Platform,
+    PressureSnapshot,
+    SendResult,
+    TopicRate,
+    create_app,
+    get_platform,
+    guard,
+    live,
+    publish,
+)
 from runtime.client import Realtime, RpcError, connect
 from runtime.server.app import RealtimeApp
 from runtime.testing import FakeClock, TestEnv, eventually
@@ -90,3 +104,36 @@ async def kit(env: TestEnv, clock: FakeClock) -> None:
     await stream.ready()
     await clock.advance(1.0)
     assert_type(await eventually(lambda: bool(stream.value)), bool)
+
+
+async def the_platform_has_its_types(platform: Platform, ws: Connection) -> None:
+    """Publish, send, ask and look around."""
+    message: BatchMessage = {"topic": "t", "event": "e", "data": 1, "coalesce_key": "k", "relay": False}
+    assert_type(platform.publish("t", "e", relay=False, seq=41), bool)
+    assert_type(platform.batch([message]), list[bool])
+    platform.publish_batched([message])
+    platform.publish_batched((message,))
+    assert_type(platform.send(ws, "t", "e"), SendResult)
+    assert_type(platform.send_to(lambda user: user["role"] == "admin", "t", "e"), int)
+    platform.send_coalesced(ws, key="k", topic="t", event="e", data=[1])
+    assert_type(await platform.subscribe(ws, "t"), str | None)
+    assert_type(await platform.check_subscribe(ws, "t"), str | None)
+    answer: str = await platform.request(ws, "confirm", timeout=10)
+    assert_type(platform.topic(answer).increment(2.5), bool)
+    assert_type(platform.pressure.top_publishers, list[TopicRate])
+
+
+def callbacks_have_their_types(platform: Platform) -> None:
+    """Take plain and asynchronous functions."""
+
+    def changed(snapshot: PressureSnapshot) -> None:
+        assert_type(snapshot.publish_rate, float)
+
+    async def too_much(rates: list[TopicRate]) -> None:
+        assert_type(rates[0].topic, str)
+
+    off = platform.on_pressure(changed)
+    platform.on_publish_rate(too_much)
+    off()
+    assert_type(get_platform(), Platform | None)
+    assert_type(publish("t", "e", seq=False), bool)
