@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from http.cookies import CookieError, Morsel, SimpleCookie
 from typing import TYPE_CHECKING
 
-from runtime.client.transport import origin_of
+from runtime.client.transport import add_cookies, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,8 +84,7 @@ class Preflight:
             connection = http.client.HTTPConnection(host, port, timeout=REQUEST_TIMEOUT)
         headers = dict(self._headers)
         if self.cookies:
-            name = next((name for name in headers if name.lower() == "cookie"), "Cookie")
-            headers[name] = f"{headers[name]}; {self.cookies}" if name in headers else self.cookies
+            add_cookies(headers, self.cookies)
         try:
             connection.request("POST", self._path, headers=headers)
             response = connection.getresponse()

@@ -20,6 +20,7 @@ __all__ = [
     "SocketClosed",
     "Transport",
     "WebSocketTransport",
+    "add_cookies",
     "origin_of",
     "shown_url",
 ]
@@ -67,6 +68,15 @@ class Socket(Protocol):
         ...
 
 
+def add_cookies(headers: dict[str, str], cookies: str) -> None:
+    """Put `cookies` into the `Cookie` header; they replace those of the same names, of which servers take the first."""
+    name = next((name for name in headers if name.lower() == "cookie"), "Cookie")
+    fresh = {pair.partition("=")[0].strip() for pair in cookies.split(";")}
+    old = [pair.strip() for pair in headers.get(name, "").split(";")]
+    kept = [pair for pair in old if pair and pair.partition("=")[0].strip() not in fresh]
+    headers[name] = "; ".join([*kept, cookies])
+
+
 class Transport(Protocol):
     """A way to a server."""
 
@@ -111,8 +121,7 @@ class WebSocketTransport:
 
         headers = dict(self._headers)
         if cookies:
-            name = next((name for name in headers if name.lower() == "cookie"), "Cookie")
-            headers[name] = f"{headers[name]}; {cookies}" if name in headers else cookies
+            add_cookies(headers, cookies)
         options: dict[str, Any] = {} if self._ssl is None else {"ssl": self._ssl}
         if urllib.parse.urlsplit(self.url).hostname in LOOPBACK:
             options["proxy"] = None

@@ -249,6 +249,17 @@ async def test_cookies_are_kept_for_the_next_time_and_bad_ones_ignored() -> None
         assert upgrade == second == "own=yes; a=1; c=3"
 
 
+async def test_a_renewed_cookie_replaces_the_one_of_the_options() -> None:
+    async with preflight_server(cookies=["sid=new; Path=/"]) as (url, seen):
+        async with connect(url, auth=True, headers={"cookie": "sid=old; own=yes; sid=older"}) as rt:
+            preflight = rt._connection._preflight
+            assert preflight is not None
+            await preflight.run()
+        first, upgrade, second = (headers["cookie"] for _, headers in seen)
+        assert first == "sid=old; own=yes; sid=older"
+        assert upgrade == second == "own=yes; sid=new"
+
+
 async def test_a_refused_request_ends_the_client() -> None:
     async with preflight_server(403) as (url, seen):
         with pytest.raises(RpcError, match="403 Word") as caught:
