@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     from runtime.live.roomctx import RoomCtx
     from runtime.live.stream import Page
     from runtime.server.app import RealtimeApp, create_app
+    from runtime.server.cookies import Cookies
     from runtime.server.current import get_platform, publish, settings
     from runtime.server.hooks import HookContext, HookSignatureError
+    from runtime.server.proxies import ClientAddressError
+    from runtime.server.startup import StartupError, StartupRefused
     from runtime.server.upgrade import UpgradeResponse
 
 __version__ = "0.5.0"
@@ -46,9 +49,11 @@ __version__ = "0.5.0"
 _HOMES = {
     "BatchMessage": "runtime.core.platform",
     "CapacityExceeded": "runtime.core.errors",
+    "ClientAddressError": "runtime.server.proxies",
     "Connection": "runtime.core.connection",
     "ConnectionBusy": "runtime.core.errors",
     "ConnectionClosed": "runtime.core.errors",
+    "Cookies": "runtime.server.cookies",
     "Ctx": "runtime.live.context",
     "InvariantViolation": "runtime.core.assertions",
     "HookContext": "runtime.server.hooks",
@@ -71,6 +76,8 @@ _HOMES = {
     "SendResult": "runtime.core.connection",
     "Signal": "runtime.core.signal",
     "TopicRate": "runtime.core.pressure",
+    "StartupError": "runtime.server.startup",
+    "StartupRefused": "runtime.server.startup",
     "UpgradeResponse": "runtime.server.upgrade",
     "create_app": "runtime.server.app",
     "current_ctx": "runtime.live.context",
@@ -84,9 +91,11 @@ _HOMES = {
 __all__ = [
     "BatchMessage",
     "CapacityExceeded",
+    "ClientAddressError",
     "Connection",
     "ConnectionBusy",
     "ConnectionClosed",
+    "Cookies",
     "Ctx",
     "HookContext",
     "HookSignatureError",
@@ -108,6 +117,8 @@ __all__ = [
     "ScopedTopic",
     "SendResult",
     "Signal",
+    "StartupError",
+    "StartupRefused",
     "TopicRate",
     "UpgradeResponse",
     "__version__",
