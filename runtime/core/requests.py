@@ -80,7 +80,7 @@ class Requests:
             return await waiter
         finally:
             timer.cancel()
-            _forget(connection, ref, waiter)
+            _forget(connection, ref)
 
     def _frame(self, ref: int, event: str, payload: bytes) -> Frame:
         frame = Frame(control.encode_request(ref, event, payload))
@@ -144,9 +144,7 @@ def _check_room(connection: Connection) -> None:
         raise CapacityExceeded(f"pending requests exceeded {limit} on this connection")
 
 
-def _forget(connection: Connection, ref: int, waiter: asyncio.Future[Any]) -> None:
-    if waiter.done() and not waiter.cancelled():
-        waiter.exception()  # looked at, also when the caller was cancelled in the same turn
+def _forget(connection: Connection, ref: int) -> None:
     pending = connection.requests
     if pending is not None:
         pending.pop(ref, None)
