@@ -20,6 +20,7 @@ from runtime.wire import closing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.core.connection import Connection
     from runtime.server.assembly import Runtime
 
 __all__ = ["Lifecycle"]
@@ -120,10 +121,15 @@ class Lifecycle:
 
     def close_connections(self, code: int, reason: str) -> None:
         """See `Runtime.close_connections`."""
-        runtime = self._runtime
-        runtime.turn.flush()
-        for connection in list(runtime.connections.values()):
-            connection.close_soon(code, reason)
+        self._flush()
+        for connection in list(self._runtime.connections.values()):
+            _close(connection, code, reason)
+
+    def _flush(self) -> None:
+        try:
+            self._runtime.turn.flush()
+        except Exception:
+            logger.exception("shutdown: what was published last could not be sent; going on")
 
     async def farewell(self, code: int, reason: str) -> None:
         """See `Runtime.farewell`."""
@@ -139,14 +145,14 @@ class Lifecycle:
     async def _spread(self, code: int, reason: str, over: float) -> None:
         """Close the connections of now evenly over so many seconds, so that they do not all come back at once."""
         clock = self._runtime.clock
-        self._runtime.turn.flush()
+        self._flush()
         waiting = list(self._runtime.connections.values())
         begun, closed = clock.monotonic(), 0
         while closed < len(waiting):
             share = (clock.monotonic() - begun + SPREAD_STEP) / over
             due = min(len(waiting), int(len(waiting) * share))
             for connection in waiting[closed:due]:
-                connection.close_soon(code, reason)
+                _close(connection, code, reason)
             closed = max(closed, due)
             if closed < len(waiting):
                 await clock.sleep(SPREAD_STEP)
@@ -223,3 +229,11 @@ class Lifecycle:
         if self._sampling is not None:
             self._sampling.cancel()
             self._sampling = None
+
+
+def _close(connection: Connection, code: int, reason: str) -> None:
+    try:
+        connection.close_soon(code, reason)
+    except Exception:
+        logger.exception("connection %s could not be closed; it is dropped", connection.id)
+        connection.terminate()

@@ -282,6 +282,27 @@ async def test_a_step_that_fails_does_not_keep_the_others_open(
     assert get_platform() is before
 
 
+async def test_a_peer_that_cannot_be_closed_does_not_keep_the_others_open(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    codes: list[int] = []
+    runtime = make({"close": lambda code: codes.append(code)}, shutdown_spread=1)
+    await runtime.start()
+    peers = [connect(runtime) for _ in range(3)]
+
+    def broken(code: int, reason: str) -> None:
+        raise OSError("broken transport")
+
+    monkeypatch.setattr(peers[0].sink, "close", broken)
+    stopping = asyncio.ensure_future(runtime.stop())
+    await clock_of(runtime).advance(1)
+    await stopping
+    assert [peer.sink.closed for peer in peers[1:]] == [(1001, "Server shutting down")] * 2
+    assert codes == [1001] * 3
+    assert "could not be closed; it is dropped" in caplog.text
+    assert runtime.connections == {}
+
+
 async def test_stopping_twice_or_before_the_start_does_nothing(make: Make) -> None:
     ran: list[str] = []
     runtime = make({"shutdown": lambda: ran.append("shutdown")})
