@@ -16,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 SKIPPED_FOLDERS = ("docs/changelog.d/", "scaffolds/", "demo/", ".venv/")
 
+SETTINGS = (ROOT / "scaffolds/minimal/template/realtime.toml").read_text(encoding="utf-8")
+
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"(?:#|//|<!--)\s*([\w./-]+\.\w+)\s*(?:-->)?\s*")
 _PROJECT = re.compile(r"<!-- project: (\w+) -->")
@@ -78,10 +80,14 @@ def template_of(document: str) -> str | None:
 
 
 def start_project(document: str, folder: Path) -> None:
-    """Make the project that a document starts from."""
+    """Make the project that a document starts from: its template, or the settings that every template has.
+
+    A document that tells its reader to write the settings starts from nothing.
+    """
     template = template_of(document)
     if template is None:
-        (folder / "realtime.toml").write_text("", encoding="utf-8")
+        has_own = any(example.file == "realtime.toml" for example in examples_of(document))
+        (folder / "realtime.toml").write_text("" if has_own else SETTINGS, encoding="utf-8")
         return
     from realtime_cli.makeproject import make_project
     from realtime_cli.templates import list_templates
