@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import coalesce, messages
+from runtime.core.assertions import assertion_counters
 from runtime.core.clock import Clock
 from runtime.core.connection import Connection, SendResult
 from runtime.core.devchecks import DevChecks
@@ -83,6 +84,7 @@ class PlatformCore:
             metrics=self.metrics,
             tasks=self.tasks,
         )
+        self.metrics.watch("assertion_violations_total", _violations)
         if settings.is_dev:
             self.dev = DevChecks(self.threads.is_foreign)
 
@@ -198,3 +200,7 @@ class PlatformCore:
         if not self._told_of_async:
             self._told_of_async = True
             logger.error("send_to: the predicate is asynchronous; counted as no match. Use a plain function")
+
+
+def _violations() -> dict[tuple[str, ...], float]:
+    return {(category,): count for category, count in assertion_counters().items()}

@@ -16,6 +16,7 @@ import pytest
 from runtime.core import assertions
 from runtime.core.assertions import InvariantViolation, assert_invariant, assertion_counters, dev_assert
 from runtime.testing import FakeClock
+from tests.unit.core.parts import Core
 
 ROOT = Path(__file__).parents[3]
 CATEGORY = assertions.SUBS_SHAPE
@@ -158,6 +159,13 @@ async def test_ten_lines_a_minute_for_each_category_and_every_violation_counted(
     assert_invariant(False, CATEGORY)
     assert len(lines(caplog)) == 12
     assert assertion_counters()[CATEGORY] == before + 27
+
+
+@pytest.mark.usefixtures("outside_tests")
+async def test_every_worker_shows_the_counters_as_a_metric() -> None:
+    assert_invariant(False, CATEGORY)
+    shown = Core().metrics.snapshot()["assertion_violations_total"]
+    assert shown[(CATEGORY,)] == assertion_counters()[CATEGORY]
 
 
 def test_the_counters_are_one_live_view_that_nobody_changes() -> None:
