@@ -111,6 +111,9 @@ def agree(mine: list[Any], other: list[Any]) -> bool:
     """
     if mine == other:
         return True
+    if mine and isinstance(mine[-1], Close):
+        # They take a close inside of a fragmented message for a fault, we for the end that it is.
+        return other == [*mine[:-1], ("failed", 1002)]
     if not mine or mine[-1][0] != "failed":
         return False
     before = mine[:-1]
