@@ -164,5 +164,5 @@ def _is_full(connection: Connection) -> bool:
     connection.flush()
     if connection.buffered_amount < connection.max_backpressure:
         return False
-    connection._sink.watch()
+    connection.watch()
     return True

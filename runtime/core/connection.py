@@ -60,6 +60,7 @@ class Connection:
         "_stall_timer",
         "_stalled",
         "_subscriptions",
+        "_view",
         "all_topics",
         "bytes_in",
         "bytes_out",
@@ -149,6 +150,7 @@ class Connection:
         self._outbox = outbox
         self._subscriptions = subscriptions
         self._platform = platform
+        self._view: Platform | None = None
         self._dropped = 0
         self._missed = 0
         self._missed_topics: dict[str, int] | None = None
@@ -166,8 +168,11 @@ class Connection:
 
     @property
     def platform(self) -> Platform:
-        """The platform as this connection sees it: its `request_id` is the connection's."""
-        return self._platform.view(self.request_id)
+        """The platform as this connection sees it, always the same object: its `request_id` is the connection's."""
+        view = self._view
+        if view is None:
+            view = self._view = self._platform.view(self.request_id)
+        return view
 
     @property
     def user(self) -> Any:
@@ -383,6 +388,10 @@ class Connection:
             size += frame.size
         if ready:
             sink.write(ready)
+
+    def watch(self) -> None:
+        """Have `drained` called once everything handed over has gone out, also if the buffer is not over its limit."""
+        self._sink.watch()
 
     def stalled(self) -> None:
         """Note that the buffer is over its limit; from the transport, or when a frame had to be dropped."""
