@@ -9,6 +9,7 @@ Spec: wire 3.2, 3.4 and 10; platform 1.7 and 1.8.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Coroutine
@@ -443,6 +444,13 @@ class Inbound:
         """Run a hook whose failure is logged and changes nothing."""
         await self._runtime.attempt(name, self.connection, **values)
 
+    async def _wait_for_open_hook(self) -> None:
+        """Wait for the `open` hook to end; no longer than it may take, should it never have begun."""
+        self._when_opened = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._runtime.settings.websocket.hook_timeout):
+                await self._when_opened.wait()
+
     async def closed(self, code: int, reason: str) -> None:
         """End the connection's side of everything; runs the `close` hook once, after the `open` hook has ended.
 
@@ -459,8 +467,7 @@ class Inbound:
             requests.fail_all(connection)
             runtime.live.connection_closed(connection)
             if self._is_opening:
-                self._when_opened = asyncio.Event()
-                await self._when_opened.wait()
+                await self._wait_for_open_hook()
             if runtime.hooks.get("close") is not None:
                 await self._hook(
                     "close",

@@ -87,6 +87,14 @@ async def test_the_close_hook_waits_for_the_open_hook(bare: BareFactory) -> None
     assert log == [["open begins", "open ends"]]
 
 
+async def test_a_connection_whose_open_hook_never_began_ends_all_the_same(bare: BareFactory) -> None:
+    closed: list[int] = []
+    one = await bare({"close": lambda code: closed.append(code)}, websocket={"hook_timeout": 0.01})
+    peer = one.connect(opened=False)
+    await peer.inbound.closed(1006, "")
+    assert (closed, one.runtime.connections) == ([1006], {})
+
+
 @pytest.mark.spec("PLAT-22", "PLAT-23")
 async def test_control_frames_come_first_then_calls_then_the_message_hook_then_nobody(
     bare: BareFactory,
