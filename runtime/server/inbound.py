@@ -13,13 +13,14 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runtime.core import capacity, requests
+from runtime.core import requests
 from runtime.core.events import ConnectionClosedEvent
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.dispatch import CallSlots
 from runtime.server import resume
+from runtime.server.inflight import LIGHT, NoSlots, Slots, Waiting, Weighed
 from runtime.wire import control, names
 from runtime.wire.classify import Classified, Kind, classify
 from runtime.wire.limits import MAX_BATCH_TOPICS
@@ -46,102 +47,6 @@ class _LateCall(NamedTuple):
 
 
 Ordered = control.Control | resume.ReplayRequest | _LateCall
-T = TypeVar("T")
-
-
-# A frame of up to this many bytes counts as a call only: `MAX_INFLIGHT_CALLS` of them are no more than
-# `MAX_INFLIGHT_BYTES` of larger ones.
-LIGHT = 16 * 1024
-
-
-class _Slots(CallSlots):
-    """The calls of one connection that run, and how many bytes the large ones among them came in."""
-
-    __slots__ = ("weight",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = 0
-
-
-class _Weighed(CallSlots):
-    """Slots for the calls of one large frame; its bytes count from the first of them to the end of the last."""
-
-    __slots__ = ("_held", "_size", "_slots")
-
-    def __init__(self, slots: _Slots, size: int) -> None:
-        self._slots = slots
-        self._size = size
-        self._held = 0
-
-    def take(self) -> bool:
-        """Take a slot; return whether there was one. A frame that is alone is never too large."""
-        slots = self._slots
-        if not self._held:
-            if slots.weight and slots.weight + self._size > capacity.get("MAX_INFLIGHT_BYTES"):
-                capacity.record("MAX_INFLIGHT_BYTES", "reject", hint="large calls of one connection are slow")
-                return False
-            if not slots.take():
-                return False
-            slots.weight += self._size
-        elif not slots.take():
-            return False
-        self._held += 1
-        return True
-
-    def give_back(self) -> None:
-        """Return a slot."""
-        self._slots.give_back()
-        self._held -= 1
-        if not self._held:
-            self._slots.weight -= self._size
-
-
-class _NoSlots(CallSlots):
-    """Slots for calls that come when no more frames may wait: each is answered `OVERLOADED`."""
-
-    __slots__ = ()
-
-    def take(self) -> bool:
-        """Return that there is none."""
-        return False
-
-
-class _Waiting(Generic[T]):
-    """Frames that wait on one connection, oldest first, and how many bytes they came in."""
-
-    __slots__ = ("_items", "_size")
-
-    def __init__(self) -> None:
-        self._items: deque[tuple[T, int]] = deque()
-        self._size = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._items)
-
-    def add(self, item: T, size: int) -> bool:
-        """Keep `item`, which came in `size` bytes; return whether the bounds allow that."""
-        for name, wanted in (
-            ("MAX_CONTROL_QUEUE", len(self._items) + 1),
-            ("MAX_CONTROL_BYTES", self._size + size),
-        ):
-            if wanted > capacity.get(name):
-                capacity.record(name, "reject", hint="a hook is slow and the client keeps sending")
-                return False
-        self._items.append((item, size))
-        self._size += size
-        return True
-
-    def take(self) -> T:
-        """Take out the oldest; there has to be one."""
-        item, size = self._items.popleft()
-        self._size -= size
-        return item
-
-    def clear(self) -> None:
-        """Forget all of them."""
-        self._items.clear()
-        self._size = 0
 
 
 class Inbound:
@@ -163,12 +68,12 @@ class Inbound:
     def __init__(self, runtime: Runtime, connection: Connection) -> None:
         self.connection = connection
         self._runtime = runtime
-        self._slots = _Slots()
+        self._slots = Slots()
         self._is_opening = True
         self._when_opened: asyncio.Event | None = None
         # Most connections never have a frame that waits.
-        self._early: _Waiting[str | bytes] | None = None
-        self._controls: _Waiting[Ordered] | None = None
+        self._early: Waiting[str | bytes] | None = None
+        self._controls: Waiting[Ordered] | None = None
         self._control_running = False
         # Unsubscribe frames that wait. A client leaves a topic and asks for its stream anew right behind that: the
         # request must not overtake, or the leaving would end what it began (wire 5.10).
@@ -196,7 +101,7 @@ class Inbound:
         connection.bytes_in += size
         if self._is_opening:
             if self._early is None:
-                self._early = _Waiting()
+                self._early = Waiting()
             if not self._early.add(data, size):
                 self._reject_early(data)
         else:
@@ -205,7 +110,7 @@ class Inbound:
     def _reject_early(self, data: str | bytes) -> None:
         """Refuse what came beyond the bounds while the `open` hook runs; what can be answered is."""
         found = classify(data, self._runtime.settings.security.max_envelope_depth)
-        if self._call(found, _NoSlots()):
+        if self._call(found, NoSlots()):
             return
         if found.kind is Kind.CONTROL:
             self._overflow(found.payload, "opening")
@@ -214,7 +119,7 @@ class Inbound:
 
     def _take(self, data: str | bytes, size: int) -> None:
         found = classify(data, self._runtime.settings.security.max_envelope_depth)
-        slots = self._slots if size <= LIGHT else _Weighed(self._slots, size)
+        slots = self._slots if size <= LIGHT else Weighed(self._slots, size)
         if self._leaving and _asks_for_a_stream(found):
             self._control(_LateCall(found, slots), size)
             return
@@ -269,7 +174,7 @@ class Inbound:
             return
         if self._control_running:
             if self._controls is None:
-                self._controls = _Waiting()
+                self._controls = Waiting()
             if not self._controls.add(frame, size):
                 self._overflow(frame, "queue")
             elif isinstance(frame, control.Unsubscribe):
@@ -313,7 +218,7 @@ class Inbound:
             for topic in frame.topics:
                 self._deny(topic, frame.ref, RATE_LIMITED)
         elif isinstance(frame, _LateCall):
-            self._call(frame.found, _NoSlots())
+            self._call(frame.found, NoSlots())
 
     def _handle(self, frame: Ordered) -> Step | None:
         """Carry out one control frame: at once (`None`), or by the coroutine returned when a hook has to be asked."""

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from runtime.core import capacity
-from runtime.server.inbound import LIGHT, Inbound
+from runtime.server.inbound import Inbound
+from runtime.server.inflight import LIGHT
 from tests.server.peers import Peer, turns
 from tests.unit.server.runtimes import BareFactory, Gates, answers, batch, subscribe
 
