@@ -1,4 +1,4 @@
-"""Taking a TCP port, and saying who holds it when it is taken.
+"""Taking a TCP port or a Unix socket, and saying who holds it when it is taken.
 
 The socket is bound *and listening*: with ``SO_REUSEADDR`` two processes could both bind a port that neither
 listens on, so only ``listen`` proves that it is ours. Connections made before the server accepts wait in the
@@ -7,15 +7,22 @@ backlog.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import socket
+import stat
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CannotBind", "PortInUse", "bind", "find_holder"]
+__all__ = ["CannotBind", "PortInUse", "UnixSocket", "bind", "bind_unix", "find_holder"]
 
 BACKLOG = 2048
 """Length of the queue of connections that wait to be accepted."""
+
+PROBE_TIMEOUT = 1.0
+"""Seconds in which a Unix socket that is there already has to answer."""
 
 NEXT_FREE_TRIES = 200
 """How many ports above a taken one are tried before the system is asked for any free one."""
@@ -70,6 +77,78 @@ def bind(host: str, port: int) -> socket.socket:
     if opened.errno in (errno.EACCES, errno.EPERM):
         raise CannotBind(opened.errno, f"port {port} needs more rights; choose one above 1023") from None
     raise CannotBind(opened.errno, f"cannot listen on {host}:{port}: {opened.strerror}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class UnixSocket:
+    """A listening Unix socket and the file that it made."""
+
+    listening: socket.socket
+    path: Path
+    file: tuple[int, int]
+
+    def close(self) -> None:
+        """Close the socket and remove its file, unless another has taken the place of that."""
+        self.listening.close()
+        with contextlib.suppress(OSError):
+            if _identity(self.path) == self.file:
+                self.path.unlink()
+
+
+def bind_unix(path: Path, mode: int) -> UnixSocket:
+    """Open a listening, non-blocking Unix socket at `path` with the permissions `mode`.
+
+    A socket that is left over there is replaced if nobody accepts connections on it.
+
+    Raises:
+        CannotBind: something else is there, somebody accepts connections there, or the system does not allow it.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        raise CannotBind(errno.EAFNOSUPPORT, "this system has no Unix sockets; listen on a host and port")
+    _remove_stale(path)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        before = os.umask(0o777)  # so that nobody gets in before the permissions are set
+        try:
+            made.bind(str(path))
+        finally:
+            os.umask(before)
+        path.chmod(mode)
+        made.setblocking(False)
+        made.listen(BACKLOG)
+        return UnixSocket(made, path, _identity(path))
+    except OSError as problem:
+        made.close()
+        # Python has no number for a path that is too long for a socket.
+        number, text = problem.errno or errno.ENAMETOOLONG, problem.strerror or str(problem)
+        raise CannotBind(number, f"cannot listen on {path}: {text}") from None
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        is_socket = stat.S_ISSOCK(path.lstat().st_mode)
+    except OSError:  # nothing there, or the bind says what is wrong
+        return
+    if not is_socket:
+        raise CannotBind(errno.EEXIST, f"{path} is no socket; remove it, or choose another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_TIMEOUT)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            with contextlib.suppress(OSError):  # the bind says what is wrong
+                path.unlink()
+            return
+        except PermissionError:
+            raise CannotBind(errno.EACCES, f"{path} belongs to somebody else; choose another path") from None
+        except OSError:  # its queue is full
+            pass
+    raise CannotBind(errno.EADDRINUSE, f"somebody accepts connections on {path}; stop them")
 
 
 def find_holder(port: int) -> str | None:

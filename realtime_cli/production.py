@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
 from realtime_cli.exitcodes import INTERRUPTED, OK
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+    from runtime.core.settings import ServerSettings
     from runtime.server.app import RealtimeApp
 
 __all__ = ["configure_logging", "run_server"]
@@ -31,11 +34,36 @@ REST_TIMEOUT = 1.0  # seconds that tasks and threads of the app have when everyt
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-def configure_logging(level: str) -> None:
-    """Write the log records of the app and of ours to stderr, from `level` up (``[server] log_level``)."""
+def configure_logging(settings: ServerSettings) -> None:
+    """Write the log records of the app and of ours to stderr, and the access log, if it is on, to stdout."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_FORMAT))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
+    handler.setFormatter(_JsonFormatter() if settings.log_format == "json" else logging.Formatter(_FORMAT))
+    handler.setLevel(settings.log_level.upper())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    if settings.access_log != "off":
+        lines = logging.StreamHandler(sys.stdout)
+        lines.setFormatter(logging.Formatter("%(message)s"))
+        access = logging.getLogger("realtime.access")
+        access.addHandler(lines)
+        access.setLevel(logging.INFO)
+        access.propagate = False
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object per record; what went wrong stands in `error` as a traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["error"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            fields["stack"] = record.stack_info
+        return json.dumps(fields, ensure_ascii=False)
 
 
 class _ProductionServer(RealtimeServer):
@@ -44,6 +72,7 @@ class _ProductionServer(RealtimeServer):
     def __init__(self, app: RealtimeApp, on_ready: Callable[[], None]) -> None:
         super().__init__(app)
         self._on_ready = on_ready
+        self._had_terminal = _has_terminal()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then call `on_ready`."""
@@ -52,12 +81,21 @@ class _ProductionServer(RealtimeServer):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take the end of the terminal as a request to stop too, unless it is ignored (``nohup``)."""
+        """Take SIGHUP too, unless it is ignored (``nohup``) and there is no certificate to read again."""
         with super().capture_signals():
-            if not _listens_to_hangup():
+            ends = _listens_to_hangup()
+            if not hasattr(signal, "SIGHUP") or not (ends or self.has_certificate):
                 yield
                 return
-            before = signal.signal(signal.SIGHUP, lambda _, frame: self.handle_exit(signal.SIGTERM, frame))
+            loop = asyncio.get_running_loop()
+
+            def hang_up(_: int, frame: FrameType | None) -> None:
+                if self.has_certificate and not (ends and self._had_terminal and not _has_terminal()):
+                    loop.call_soon_threadsafe(self.reload_certificate)
+                else:
+                    self.handle_exit(signal.SIGTERM, frame)
+
+            before = signal.signal(signal.SIGHUP, hang_up)
             try:
                 yield
             finally:
@@ -70,20 +108,37 @@ class _ProductionServer(RealtimeServer):
             _leave(INTERRUPTED)
 
 
-def run_server(app: RealtimeApp, listening: socket.socket, on_ready: Callable[[], None]) -> None:
+def run_server(
+    app: RealtimeApp,
+    listening: socket.socket,
+    *,
+    on_ready: Callable[[], None],
+    on_end: Callable[[], None],
+) -> None:
     """Serve `app` on `listening` until SIGTERM, SIGINT or SIGHUP; call `on_ready` once connections are accepted.
+
+    With a TLS certificate SIGHUP reads that again instead, unless it tells that the terminal is gone. `on_end` is
+    called when the server has stopped or could not start.
 
     A second signal ends the process at once with 130. So does the end of the shutdown, with 0 and a warning, where
     tasks or threads of the app go on in spite of it: the interpreter would wait for them for ever.
 
     Raises:
         StartupError: the app cannot start.
+        StartupRefused: the settings do not allow it to start.
     """
-    server = _ProductionServer(app, on_ready)
+    try:
+        server = _ProductionServer(app, on_ready)
+    except BaseException:
+        on_end()
+        raise
     # uvicorn raises the signal again when it has stopped as it should; by then it has nothing more to say.
     _on_signals(lambda *_: None)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(server.serve(sockets=[listening]))
+        try:
+            runner.run(server.serve(sockets=[listening]))
+        finally:
+            on_end()
         _on_signals(lambda *_: _leave(INTERRUPTED))
         threads = _foreground_threads()
         left = runner.run(_end_tasks())
@@ -124,6 +179,15 @@ def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
 def _listens_to_hangup() -> bool:
     """Whether the end of the terminal is news to us: not on Windows, which has none, and not under ``nohup``."""
     return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+
+
+def _has_terminal() -> bool:
+    """Whether the process has a controlling terminal: the end of one takes it away before SIGHUP is sent."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def _leave(code: int) -> NoReturn:

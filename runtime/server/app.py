@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from runtime.server.accesslog import AccessLog
 from runtime.server.assembly import Runtime, assemble
 from runtime.server.auth import AuthRoute
 from runtime.server.errorpages import error_handlers
@@ -19,13 +20,14 @@ from runtime.server.headers import NosniffMiddleware
 from runtime.server.hookroutes import HookRoutes
 from runtime.server.http import http_routes
 from runtime.server.requestcontext import RequestContext
+from runtime.server.requesttimeout import RequestTimeout
 from runtime.server.settings_source import load_settings
 from runtime.server.websocket import WebSocketEndpoint, upgrade_required
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from runtime.core.clock import Clock
     from runtime.core.settings import Settings
@@ -63,7 +65,13 @@ class RealtimeApp(Starlette):
         self.state.runtime = runtime
         self.state.platform = runtime.platform
         # Around everything, the answers to exceptions too.
-        self._entry = RequestContext(super().__call__, runtime)
+        entry: ASGIApp = RequestContext(super().__call__, runtime)
+        server = runtime.settings.server
+        if server.request_timeout is not None:
+            entry = RequestTimeout(entry, server.request_timeout, runtime.clock)
+        #: Writes the access log; `None` when it is off.
+        self.access_log = AccessLog(entry, runtime) if server.access_log != "off" else None
+        self._entry = self.access_log or entry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, WebSocket or lifespan."""
