@@ -140,6 +140,9 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
         connections: Any = self.connections
         peer = group.take(transport, connections, deflates=bool(self.conn.extensions))
         transport.set_protocol(peer)
+        # Reading began with uvicorn's protocol, which is not handed buffers.
+        transport.pause_reading()
+        transport.resume_reading()
         self.transport = _GONE
         early, self._early = self._early, []
         if early:

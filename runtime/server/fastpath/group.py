@@ -18,6 +18,7 @@ __all__ = ["PeerGroup"]
 
 # How often within `idle_timeout` it is looked who has sent something; a ping goes out after half of these.
 SWEEPS_PER_TIMEOUT = 8
+READ_BUFFER = 256 * 1024
 
 
 class PeerGroup:
@@ -29,9 +30,11 @@ class PeerGroup:
         "_runtime",
         "_servers",
         "_timer",
+        "buffer",
         "clock",
         "max_backpressure",
         "max_size",
+        "view",
     )
 
     def __init__(self, runtime: Runtime) -> None:
@@ -45,6 +48,9 @@ class PeerGroup:
         #: Each peer with the set in which its server keeps it.
         self._servers: dict[FastPeer, MutableSet[object]] = {}
         self._timer: TimerHandle | None = None
+        #: Where every peer's transport reads to. A fresh object per read would cost more than reading, for large ones.
+        self.buffer = bytearray(READ_BUFFER)
+        self.view = memoryview(self.buffer)
 
     def take(self, transport: asyncio.Transport, server: MutableSet[object], *, deflates: bool) -> FastPeer:
         """Make `transport` the one of a new peer; `server` is the set of open connections it is counted in."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import codecs
 import zlib
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.wire import framing
 from runtime.wire.limits import MAX_FRAGMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 try:
     from websockets.speedups import apply_mask
@@ -55,6 +58,13 @@ class Failure(NamedTuple):
     reason: str
 
 
+# It takes whatever has a buffer; its annotation names less.
+unmask: Callable[[Any, bytes], bytes] = apply_mask
+
+#: What can be read from: a piece of the stream, wherever it lies.
+Bytes = bytes | bytearray | memoryview
+EMPTY = bytearray()
+
 Received = str | bytes | Ping | Pong | Close | Failure
 
 
@@ -67,14 +77,15 @@ class MessageReader:
 
     __slots__ = (
         "_ended",
+        "_filled",
         "_fragments",
         "_inflate",
+        "_is_sized",
         "_kind",
         "_left",
         "_pieces",
         "_size",
         "_utf8",
-        "_wanted",
         "inflates",
         "max_size",
     )
@@ -82,8 +93,9 @@ class MessageReader:
     def __init__(self, max_size: int, *, inflates: bool = False) -> None:
         self.max_size = max_size
         self.inflates = inflates
-        self._left: bytes | bytearray = b""  # an incomplete frame
-        self._wanted = 0  # bytes that `_left` needs before it is worth a look
+        self._left = EMPTY  # room for an incomplete frame, or for its head
+        self._filled = 0  # bytes of it that have come
+        self._is_sized = False  # whether its length is known
         self._kind = 0  # opcode of the fragmented message, 0 outside of one
         self._inflate = False  # whether that message is deflated
         self._pieces: list[bytes] | None = None
@@ -92,36 +104,40 @@ class MessageReader:
         self._utf8: codecs.IncrementalDecoder | None = None
         self._ended = False
 
-    def feed(self, data: bytes) -> list[Received]:
-        """Return what became complete with `data`, in order."""
+    def feed(self, data: Bytes) -> list[Received]:
+        """Return what became complete with `data`, in order; `data` itself is not kept."""
         found: list[Received] = []
-        position = self._complete(data, found) if self._left else 0
-        if not position:
-            self._parse(data, 0, found)
-        elif position < len(data):
+        position = self._complete(data, found) if self._filled else 0
+        if position < len(data):
             self._parse(data, position, found)
         return found
 
-    def _complete(self, data: bytes, found: list[Received]) -> int:
+    def _complete(self, data: Bytes, found: list[Received]) -> int:
         """Add to the incomplete frame only what it lacks; return how much of `data` that took."""
         position = 0
-        while self._left and position < len(data):
-            left = self._left
-            lacks = (self._wanted or MAX_HEAD) - len(left)
-            piece = data[position : position + lacks]
+        while self._filled and position < len(data):
+            left, filled = self._left, self._filled
+            piece = data[position : position + len(left) - filled]
             position += len(piece)
-            if len(piece) < lacks and self._wanted:
-                if not isinstance(left, bytearray):
-                    left = self._left = bytearray(left)
-                left += piece
+            left[filled : filled + len(piece)] = piece
+            if self._is_sized and filled + len(piece) < len(left):
+                self._filled = filled + len(piece)
                 break
-            self._left = b""
-            self._wanted = 0
-            self._parse(bytes(left) + piece, 0, found)
+            self._left, self._filled = EMPTY, 0
+            self._parse(memoryview(left)[: filled + len(piece)], 0, found)
         return position
 
-    def _parse(self, data: bytes, position: int, found: list[Received]) -> None:
+    def _keep(self, data: Bytes, position: int, wanted: int) -> None:
+        """Keep what has come of a frame of `wanted` bytes, 0 when its length is not known yet."""
+        piece = data[position:]
+        self._is_sized = wanted > 0
+        self._left = bytearray(wanted or MAX_HEAD)
+        self._left[: len(piece)] = piece
+        self._filled = len(piece)
+
+    def _parse(self, data: Bytes, position: int, found: list[Received]) -> None:
         end = len(data)
+        wanted = 0
         while end - position >= 2 and not self._ended:
             first, length = data[position], data[position + 1]
             start = position + 6
@@ -146,9 +162,9 @@ class MessageReader:
                     self._end(found, problem)
                     break
             if stop > end:
-                self._wanted = stop - position
+                wanted = stop - position
                 break
-            payload = apply_mask(data[start:stop], data[start - 4 : start]) if size else b""
+            payload = unmask(data[start:stop], bytes(data[start - 4 : start])) if size else b""
             position = stop
             if first == 0x81:
                 try:
@@ -160,7 +176,7 @@ class MessageReader:
             else:
                 self._unusual(found, first, payload)
         if position < end and not self._ended:
-            self._left = data[position:] if position else data
+            self._keep(data, position, wanted)
 
     def _look(self, found: list[Received], first: int, length: int) -> None:
         """Tell what is wrong with a frame whose length is not known yet, without waiting for it."""
@@ -260,7 +276,7 @@ class MessageReader:
 
     def _end(self, found: list[Received], last: Close | Failure) -> None:
         self._ended = True
-        self._left = b""
+        self._left, self._filled = EMPTY, 0
         self._pieces = None
         found.append(last)
 
