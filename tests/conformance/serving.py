@@ -9,8 +9,11 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
+
 from runtime import create_app
 from runtime.server.serving import RealtimeServer
+from runtime.server.settings_source import load_settings
 
 __all__ = ["serving", "serving_in_thread"]
 
@@ -18,9 +21,15 @@ START_TIMEOUT = 30.0
 
 
 @contextlib.asynccontextmanager
-async def serving(project: Path) -> AsyncIterator[tuple[RealtimeServer, str]]:
-    """Serve `project` on a free port; gives the server and the URL of its WebSocket endpoint."""
-    server = RealtimeServer(create_app(project))
+async def serving(project: Path, write_path: str = "auto") -> AsyncIterator[tuple[RealtimeServer, str]]:
+    """Serve `project` on a free port; gives the server and the URL of its WebSocket endpoint.
+
+    `write_path` is the `fast_path` of its settings: `off` for plain ASGI.
+    """
+    settings = load_settings(project, env_default="test").settings
+    websocket = msgspec.structs.replace(settings.websocket, fast_path=write_path)
+    settings = msgspec.structs.replace(settings, websocket=websocket)
+    server = RealtimeServer(create_app(project, settings=settings))
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     task = asyncio.create_task(server.serve(sockets=[listening]), name="server")
@@ -40,7 +49,7 @@ async def serving(project: Path) -> AsyncIterator[tuple[RealtimeServer, str]]:
 
 
 @contextlib.contextmanager
-def serving_in_thread(project: Path) -> Iterator[tuple[RealtimeServer, str]]:
+def serving_in_thread(project: Path, write_path: str = "auto") -> Iterator[tuple[RealtimeServer, str]]:
     """Serve `project` for more than one test, each of which has a loop and a leak check of its own."""
     served: list[tuple[RealtimeServer, str]] = []
     failure: list[BaseException] = []
@@ -49,7 +58,7 @@ def serving_in_thread(project: Path) -> Iterator[tuple[RealtimeServer, str]]:
 
     async def main() -> None:
         stop = asyncio.Event()
-        async with serving(project) as pair:
+        async with serving(project, write_path) as pair:
             served.append(pair)
             end.append((asyncio.get_running_loop(), stop))
             ready.set()

@@ -21,9 +21,9 @@ RECORDS = read(TRANSCRIPTS, SCENES)
 FRAME_TIMEOUT = 10.0
 
 
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    async with serving(HERE / "things") as (_, address):
+@pytest.fixture(params=["auto", "off"], ids=["fast", "asgi"])
+async def url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    async with serving(HERE / "things", request.param) as (_, address):
         yield address
 
 

@@ -27,9 +27,12 @@ MAX_PAYLOAD = 1_048_576
 PROJECT = Path(__file__).parents[1] / "conformance" / "robustness"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[RealtimeServer, str]]:
-    with serving_in_thread(PROJECT) as pair:
+pytestmark = pytest.mark.spec("WIRE-118", "PLAT-158")
+
+
+@pytest.fixture(scope="module", params=["auto", "off"], ids=["fast", "asgi"])
+def server(request: pytest.FixtureRequest) -> Iterator[tuple[RealtimeServer, str]]:
+    with serving_in_thread(PROJECT, request.param) as pair:
         yield pair
 
 

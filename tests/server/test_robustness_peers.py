@@ -21,7 +21,7 @@ from runtime.testing import eventually
 from tests.server.peers import write_file
 from tests.server.sockets import TIMEOUT, Served, call, receive, receive_until, served
 
-pytestmark = pytest.mark.usefixtures("write_path")
+pytestmark = [pytest.mark.usefixtures("write_path"), pytest.mark.spec("WIRE-118", "PLAT-158")]
 
 LIVE = """
     import asyncio
