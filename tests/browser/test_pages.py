@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.async_api import Page, WebSocket, expect
+from playwright.async_api import Page, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -21,6 +20,7 @@ from runtime.testing import RunningServer, eventually, running_server
 from tests.browser.conftest import Tabs
 from tests.browser.proxy import cuttable_proxy
 from tests.browser.todo_app import FILES
+from tests.browser.wire import sent_frames
 
 pytestmark = pytest.mark.browser
 
@@ -31,19 +31,6 @@ Write = Callable[[dict[str, str]], Path]
 async def server(project: Write) -> AsyncIterator[RunningServer]:
     async with running_server(project(FILES)) as running:
         yield running
-
-
-def sent_frames(page: Page) -> list[list[dict[str, Any]]]:
-    """The frames that a page sends from now on, a list for each of its connections."""
-    connections: list[list[dict[str, Any]]] = []
-
-    def note(socket: WebSocket) -> None:
-        frames: list[dict[str, Any]] = []
-        connections.append(frames)
-        socket.on("framesent", lambda text: frames.append(json.loads(text)))
-
-    page.on("websocket", note)
-    return connections
 
 
 async def rows(page: Page, *texts: str) -> None:
