@@ -209,7 +209,17 @@ def test_what_is_assumed_of_uvicorn() -> None:
         "on_task_complete",
         "send",
     } == (ours & set(theirs)) - {"__init__"}
-    own = {"abort", "close_within_bound", "is_closing", "refused", "clock", "_deadline", "_early", "_is_detached", "take_over"}
+    own = {
+        "abort",
+        "close_within_bound",
+        "is_closing",
+        "refused",
+        "clock",
+        "_deadline",
+        "_early",
+        "_is_detached",
+        "take_over",
+    }
     assert not own & set(theirs)
     assert "handshake_complete" in theirs["run_asgi"].__code__.co_names
     assert "keepalive_timeout" in theirs["send_keepalive_ping"].__code__.co_names
