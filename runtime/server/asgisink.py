@@ -21,14 +21,14 @@ from runtime.wire import closing
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Sequence
 
-    from starlette.types import Send
+    from starlette.types import Message, Receive, Send
 
     from runtime.core.connection import Connection
     from runtime.core.tasks import TaskOwner
     from runtime.server.fastpath.group import PeerGroup
     from runtime.server.fastpath.peer import FastPeer
 
-__all__ = ["PEER_LINK", "AsgiSink", "PeerLink"]
+__all__ = ["PEER_LINK", "AsgiSink", "PausableReceive", "PeerLink"]
 
 logger = logging.getLogger("realtime.asgi")
 
@@ -52,6 +52,60 @@ class PeerLink(Protocol):
         """Note that the peer got an HTTP answer instead of its upgrade."""
 
 
+class PausableReceive:
+    """An ASGI `receive` that another task may interrupt: a close message of ours has to go out between two of them.
+
+    Granian drops a `websocket.close` that is sent while the app waits in `receive`, and the peer hears nothing.
+    """
+
+    __slots__ = ("_go", "_interrupted", "_left", "_receive", "_task")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._task: asyncio.Task[Any] | None = None
+        self._interrupted = False
+        self._go = asyncio.Event()
+        self._go.set()
+        self._left = asyncio.Event()
+
+    async def __call__(self) -> Message:
+        """Return the next message; a pause is waited out."""
+        task = asyncio.current_task()
+        while True:
+            await self._go.wait()
+            self._task = task
+            self._left.clear()
+            try:
+                return await self._receive()
+            except asyncio.CancelledError:
+                if task is None or not self._take_interruption(task) or task.cancelling():
+                    raise
+            finally:
+                self._task = None
+                if task is not None:
+                    self._take_interruption(task)
+                self._left.set()
+
+    async def pause(self) -> None:
+        """Interrupt a `receive` that waits and let no other begin until `resume`."""
+        self._go.clear()
+        if self._task is not None:
+            self._interrupted = True
+            self._task.cancel()
+            await self._left.wait()
+
+    def resume(self) -> None:
+        """Let the next `receive` begin."""
+        self._go.set()
+
+    def _take_interruption(self, task: asyncio.Task[Any]) -> bool:
+        if not self._interrupted:
+            return False
+        self._interrupted = False
+        task.uncancel()
+        return True
+
+
 class AsgiSink:
     """Implements `runtime.core.sink.Sink` on an accepted ASGI WebSocket."""
 
@@ -63,6 +117,7 @@ class AsgiSink:
         "_direct",
         "_link",
         "_queue",
+        "_reading",
         "_send",
         "_sending",
         "_tasks",
@@ -74,12 +129,24 @@ class AsgiSink:
     transmit = None
     deflates = False
 
-    def __init__(self, send: Send, tasks: TaskOwner, *, direct: bool, link: PeerLink | None = None) -> None:
-        """Write through `send`; `direct` when its coroutine may be driven outside of a task (uvicorn)."""
+    def __init__(
+        self,
+        send: Send,
+        tasks: TaskOwner,
+        *,
+        direct: bool,
+        link: PeerLink | None = None,
+        reading: PausableReceive | None = None,
+    ) -> None:
+        """Write through `send`; `direct` when its coroutine may be driven outside of a task (ours).
+
+        `reading` pauses while the close message is sent.
+        """
         self._send = send
         self._tasks = tasks
         self._direct = direct
         self._link = link
+        self._reading = reading
         #: Code and reason that the server closed with, whether or not the peer could be told; `None` before.
         self.closing: tuple[int, str] | None = None
         self._queue: deque[Frame | tuple[int, str]] = deque()
@@ -182,6 +249,8 @@ class AsgiSink:
                 await started
                 self._sent()
             while self._queue and not self._dead:
+                if self._reading is not None and isinstance(self._queue[0], tuple):
+                    await self._reading.pause()
                 await self._start_next()
                 self._sent()
         except asyncio.CancelledError:
@@ -191,6 +260,8 @@ class AsgiSink:
             self._failed(error)
         finally:
             self._sending = False
+            if self._reading is not None:
+                self._reading.resume()
 
     def _start_next(self) -> Coroutine[Any, Any, None]:
         head = self._current = self._queue.popleft()

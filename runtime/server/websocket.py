@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import PlainTextResponse
 
-from runtime.server.asgisink import PEER_LINK, AsgiSink, PeerLink
+from runtime.server.asgisink import PEER_LINK, AsgiSink, PausableReceive, PeerLink
 from runtime.server.fastpath.group import PeerGroup
 from runtime.server.upgrade import Accepted, Refused, decide
 from runtime.wire import closing
@@ -39,10 +39,14 @@ class WebSocketEndpoint:
         await receive()
         runtime = self._runtime
         runtime.upgrading += 1
+        reading = PausableReceive(receive) if _link(scope) is None else None
         outcome = "aborted"  # unless the peer is still there for our answer
         try:
             decision = await decide(runtime, scope)
-            peer = decision if isinstance(decision, Refused) else await self._accept(decision, scope, send)
+            if isinstance(decision, Refused):
+                peer: Refused | tuple[AsgiSink, Inbound] | None = decision
+            else:
+                peer = await self._accept(decision, scope, send, reading)
             outcome = decision.outcome
         finally:
             runtime.upgrading -= 1
@@ -50,9 +54,11 @@ class WebSocketEndpoint:
         if isinstance(peer, Refused):
             await _refuse(peer, scope, send)
         elif peer is not None:
-            await self._serve(*peer, receive)
+            await self._serve(*peer, reading or receive)
 
-    async def _accept(self, accepted: Accepted, scope: Scope, send: Send) -> tuple[AsgiSink, Inbound] | None:
+    async def _accept(
+        self, accepted: Accepted, scope: Scope, send: Send, reading: PausableReceive | None
+    ) -> tuple[AsgiSink, Inbound] | None:
         """Accept the peer; `None` when the fast path has it from here on and this app is done."""
         offered = scope.get("subprotocols") or [None]
         await send(
@@ -68,7 +74,7 @@ class WebSocketEndpoint:
             if peer is not None:
                 self._begin(peer, accepted)
                 return None
-        sink = AsgiSink(send, self._runtime.sends, direct=link is not None, link=link)
+        sink = AsgiSink(send, self._runtime.sends, direct=link is not None, link=link, reading=reading)
         return sink, self._runtime.connect(sink, accepted.handshake)
 
     def _begin(self, peer: FastPeer, accepted: Accepted) -> None:
