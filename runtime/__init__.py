@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from runtime.server.cookies import Cookies
     from runtime.server.current import get_platform, publish, settings
     from runtime.server.hooks import HookContext, HookSignatureError
+    from runtime.server.metricsregistry import metrics_registry
     from runtime.server.proxies import ClientAddressError
     from runtime.server.startup import StartupError, StartupRefused
     from runtime.server.upgrade import UpgradeResponse
@@ -84,6 +85,7 @@ _HOMES = {
     "get_platform": "runtime.server.current",
     "guard": "runtime.live.guards",
     "live": "runtime.live.declare",
+    "metrics_registry": "runtime.server.metricsregistry",
     "publish": "runtime.server.current",
     "settings": "runtime.server.current",
 }
@@ -127,6 +129,7 @@ __all__ = [
     "get_platform",
     "guard",
     "live",
+    "metrics_registry",
     "publish",
     "settings",
 ]

@@ -55,7 +55,7 @@ class RealtimeApp(Starlette):
             ]
         super().__init__(
             debug=False,
-            routes=[*own, *http_routes(runtime, [*routes, HookRoutes(runtime)])],
+            routes=http_routes(runtime, [*routes, HookRoutes(runtime)], socket=own),
             middleware=[Middleware(NosniffMiddleware)],
             exception_handlers=error_handlers(runtime),
             lifespan=_lifespan if lifespan == "auto" else None,

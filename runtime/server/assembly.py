@@ -13,7 +13,6 @@ from runtime.core.clock import Clock, SystemClock
 from runtime.core.connection import Connection
 from runtime.core.events import ConnectionOpened, EventBus
 from runtime.core.gate import Gate, Membership
-from runtime.core.metrics import Metrics
 from runtime.core.outbox import TurnOutbox
 from runtime.core.platform import Platform, PlatformCore
 from runtime.core.publisher import Publisher
@@ -31,15 +30,18 @@ from runtime.server.hookwatch import HookWatch
 from runtime.server.inbound import Inbound
 from runtime.server.keepalive import Keepalive
 from runtime.server.lifecycle import Lifecycle
+from runtime.server.metricssources import make_metrics, watch_runtime
 from runtime.server.startup import StartupError, StartupRefused
 from runtime.server.wsdebug import DebugPublisher, DebugSubscriptions, WsDebug
 from runtime.wire import closing, control
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from runtime.core.settings import Settings
     from runtime.core.sink import Sink
+    from runtime.server.metricsendpoint import MetricsEndpoint
     from runtime.server.static import StaticIndex
 
 __all__ = ["Handshake", "Runtime", "StartupError", "StartupRefused", "assemble"]
@@ -70,7 +72,9 @@ class Runtime:
         self.settings = settings
         self.clock = clock
         self.is_dev = settings.server.env == "dev"
-        self.metrics = Metrics()
+        self.metrics = make_metrics(settings.metrics)
+        #: Present sizes of what has a bound, by the name of the bound.
+        self.sizes: dict[str, Callable[[], int]] = {}
         self.events = EventBus()
         #: Logs what connections do, with `[websocket] ws_debug`.
         self.debug = WsDebug() if settings.websocket.ws_debug else None
@@ -142,6 +146,13 @@ class Runtime:
         self._inbounds: set[Inbound] = set()
         self._bytes_of_the_gone = 0
         self.metrics.watch("ws_bytes_in_total", self._bytes_in)
+        watch_runtime(self)
+        #: Shows the metrics; `None` unless `[metrics] enabled`.
+        self.scraping: MetricsEndpoint | None = None
+        if settings.metrics.enabled:
+            from runtime.server.metricsendpoint import MetricsEndpoint  # and with it prometheus-client
+
+            self.scraping = MetricsEndpoint(self)
         self._hook_watch = HookWatch(self.metrics, clock, dev=self.is_dev)
         self._lifecycle = Lifecycle(self)
 

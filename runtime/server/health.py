@@ -10,6 +10,7 @@ from starlette.routing import Route
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from runtime.core.platform import Platform
     from runtime.core.settings import ServerSettings
 
 __all__ = ["Readiness", "health_routes"]
@@ -20,6 +21,7 @@ class Readiness(Protocol):
 
     is_ready: bool
     is_draining: bool
+    platform: Platform
 
 
 def health_routes(settings: ServerSettings, state: Readiness) -> list[Route]:
@@ -29,10 +31,19 @@ def health_routes(settings: ServerSettings, state: Readiness) -> list[Route]:
         return PlainTextResponse("OK", headers={"cache-control": "no-store"})
 
     async def ready(request: Request) -> Response:
-        if state.is_ready and not state.is_draining:
-            return JSONResponse({"ready": True}, headers={"cache-control": "no-store"})
-        reason = "draining" if state.is_draining else "starting"
-        return JSONResponse({"ready": False, "reason": reason}, 503, headers={"cache-control": "no-store"})
+        reason = unready()
+        headers = {"cache-control": "no-store"}
+        if reason is None:
+            return JSONResponse({"ready": True}, headers=headers)
+        return JSONResponse({"ready": False, "reason": reason}, 503, headers=headers)
+
+    def unready() -> str | None:
+        if state.is_draining:
+            return "draining"
+        if not state.is_ready:
+            return "starting"
+        is_full = settings.ready_pressure and state.platform.pressure.reason == "MEMORY"
+        return "pressure" if is_full else None
 
     paths = ((settings.health_path, health), (settings.ready_path, ready))
     return [Route(path, endpoint) for path, endpoint in paths if path is not None]

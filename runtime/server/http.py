@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from runtime.core.settings import Settings
     from runtime.live.registry import Registry
+    from runtime.server.metricsendpoint import MetricsEndpoint
     from runtime.server.static import Entry
 
 __all__ = ["HttpRuntime", "StaticRoute", "http_routes"]
@@ -48,14 +49,17 @@ class HttpRuntime(Readiness, Protocol):
     settings: Settings
     page_snippets: list[str]
     static: StaticIndex | None
+    scraping: MetricsEndpoint | None
 
     @property
     def live(self) -> Live:
         """The live modules."""
 
 
-def http_routes(runtime: HttpRuntime, routes: Sequence[BaseRoute] = ()) -> list[BaseRoute]:
-    """Return the routes: health, client and stubs, the app's own `routes`, static files and pages.
+def http_routes(
+    runtime: HttpRuntime, routes: Sequence[BaseRoute] = (), *, socket: Sequence[BaseRoute] = ()
+) -> list[BaseRoute]:
+    """Return the routes: health, metrics, `socket`, client and stubs, the app's own `routes`, static files and pages.
 
     The index of static files becomes `runtime.static`; it reads the folder here, and again at its `refresh`.
     """
@@ -69,11 +73,10 @@ def http_routes(runtime: HttpRuntime, routes: Sequence[BaseRoute] = ()) -> list[
             return client.respond(request)
         return stubs.respond(request, name, runtime.live.registry)
 
-    found: list[BaseRoute] = [
-        *health_routes(settings.server, runtime),
-        Route("/live/{module:path}.js", live_module),
-        *routes,
-    ]
+    found: list[BaseRoute] = [*health_routes(settings.server, runtime)]
+    if runtime.scraping is not None and settings.metrics.listen is None:
+        found.append(runtime.scraping.route)
+    found += [*socket, Route("/live/{module:path}.js", live_module), *routes]
     if runtime.project is not None:
         web = runtime.project / settings.server.web
         runtime.static = StaticIndex(web, settings, runtime.page_snippets)

@@ -70,6 +70,8 @@ class Lifecycle:
             has_hook = runtime.hooks.get("upgrade") is not None or runtime.hooks_problem is not None
             refuse_unsafe(runtime.settings, has_upgrade_hook=has_hook)
             announce(runtime.settings, runtime.metrics)
+            if runtime.scraping is not None:
+                await runtime.scraping.start()
             await self._init(app)
             runtime.keepalive.start()
             self._sampling = runtime.tasks.start(runtime.sample_pressure(), name="pressure")
@@ -188,6 +190,8 @@ class Lifecycle:
         ended = [(runtime.live.calls.running, "calls"), (len(runtime.connections), "close hooks")]
         await self._step("live modules", lambda: runtime.live.close(timeout=left), left + STEP_TIMEOUT)
         await self._step("frames on their way", self._send_the_last)
+        if runtime.scraping is not None:
+            await self._step("metrics", runtime.scraping.stop)
         await self._step("tasks", runtime.tasks.close)
         await self._step("calls of other threads", runtime.threads.close)
         await self._step("threads", lambda: runtime.executor.shutdown(wait=False, cancel_futures=True))

@@ -13,14 +13,22 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from runtime.core.errors import RealtimeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from starlette.datastructures import Headers
 
     from runtime.core.settings import ServerSettings
 
-__all__ = ["BadAuthority", "BaseUrl", "ClientAddressError", "Proxies", "is_loopback", "parse_authority"]
+__all__ = [
+    "BadAuthority",
+    "BaseUrl",
+    "ClientAddressError",
+    "Networks",
+    "Proxies",
+    "is_loopback",
+    "parse_authority",
+]
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -89,6 +97,27 @@ def is_loopback(address: str) -> bool:
     return parsed.is_loopback
 
 
+class Networks:
+    """The addresses that a list of settings names: networks, and the words `private`, `loopback` and `*`."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        named = set(words)
+        self._has_all = "*" in named
+        self._has_unnamed = bool({"private", "loopback", "*"} & named)
+        self._networks: list[IPNetwork] = [
+            ipaddress.ip_network(network) for word in named - {"*"} for network in _WORDS.get(word, (word,))
+        ]
+
+    def has(self, address: str) -> bool:
+        """Return whether an IP address is among them; a peer without one (`""`) came over a unix socket."""
+        if self._has_all:
+            return True
+        if not address:
+            return self._has_unnamed
+        parsed = _parse(address)
+        return parsed is not None and any(parsed in network for network in self._networks)
+
+
 class Proxies:
     """Reads the request as the settings of `[server]` say."""
 
@@ -96,16 +125,7 @@ class Proxies:
         self._settings = settings
         self._pinned = settings.origin
         self._reads_headers = bool(settings.protocol_header or settings.host_header or settings.port_header)
-        words = settings.trusted_proxies
-        self._trusts_all = "*" in words
-        # A peer without an address came over a unix socket.
-        self._trusts_unnamed = self._trusts_all or bool({"private", "loopback"} & set(words))
-        self._networks: list[IPNetwork] = [
-            ipaddress.ip_network(network)
-            for word in words
-            if word != "*"
-            for network in _WORDS.get(word, (word,))
-        ]
+        self._trusted = Networks(settings.trusted_proxies)
 
     def base_origin(self, scope: Mapping[str, Any], headers: Headers) -> str:
         """Return the origin of the address people typed: `[server] origin`, or what the request says.
@@ -177,12 +197,7 @@ class Proxies:
 
     def _trusts(self, scope: Mapping[str, Any]) -> bool:
         client = scope.get("client")
-        if client is None:
-            return self._trusts_unnamed
-        if self._trusts_all:
-            return True
-        address = _parse(client[0])
-        return address is not None and any(address in network for network in self._networks)
+        return self._trusted.has(client[0] if client is not None else "")
 
     def _protocol(self, headers: Headers) -> str | None:
         name = self._settings.protocol_header

@@ -53,8 +53,11 @@ class RequestContext:
         self._runtime = runtime
         server = runtime.settings.server
         self._emits_id = server.emit_request_id
-        # Load balancers ask for these by address.
+        # Load balancers and scrapers ask for these by address.
         self._for_any_host = {path for path in (server.health_path, server.ready_path) if path is not None}
+        metrics = runtime.settings.metrics
+        if metrics.enabled and metrics.listen is None and metrics.token is not None:
+            self._for_any_host.add(metrics.path)  # not without a token: a foreign page could rebind its name
         self._websocket_path = runtime.settings.websocket.path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

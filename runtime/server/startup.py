@@ -47,6 +47,14 @@ set [server] allowed_hosts or origin in realtime.toml:
 Or list the pages that may connect in [websocket] allowed_origins, or decide in an upgrade hook in hooks.py.
 [security] unsafe_same_origin_without_host_pin = true starts without any of them."""
 
+OPEN_METRICS: Final = "SEC040: [metrics] enabled shows the metrics of the app to everybody who can reach it"
+OPEN_METRICS_REMEDY: Final = """\
+set one of these in realtime.toml:
+  [metrics]
+  listen = "127.0.0.1:9464"        # a listener of their own
+  token = "env:METRICS_TOKEN"      # or what the scraper sends as Authorization: Bearer ...
+  allow = ["10.0.0.0/8"]           # or the networks it asks from"""
+
 
 class StartupError(RealtimeError):
     """The app cannot start. `problems` say what is wrong where."""
@@ -69,9 +77,14 @@ def refuse_unsafe(settings: Settings, *, has_upgrade_hook: bool) -> None:
     """Refuse settings that leave a known hole open, outside of dev and test; in dev say what production would do.
 
     Raises:
-        StartupRefused: a same-origin policy without a host pin, or a dangerous opt-out that is not acknowledged.
+        StartupRefused: a same-origin policy without a host pin, metrics that everybody may read, or a dangerous opt-out
+            that is not acknowledged.
     """
-    refusals = [*_unpinned(settings, has_upgrade_hook), *_unacknowledged(settings)]
+    refusals = [
+        *_unpinned(settings, has_upgrade_hook),
+        *_open_metrics(settings),
+        *_unacknowledged(settings),
+    ]
     if not refusals:
         return
     if settings.server.env not in OWN_ENVIRONMENTS:
@@ -114,11 +127,19 @@ def announce(settings: Settings, metrics: Metrics) -> None:
 
 def _unpinned(settings: Settings, has_upgrade_hook: bool) -> Iterator[StartupRefused]:
     server, websocket = settings.server, settings.websocket
-    pinned = server.origin or server.host_header or server.allowed_hosts or server.tls_cert or has_upgrade_hook
+    pinned = (
+        server.origin or server.host_header or server.allowed_hosts or server.tls_cert or has_upgrade_hook
+    )
     if pinned or not websocket.enabled or websocket.allowed_origins != "same-origin":
         return
     if not settings.security.unsafe_same_origin_without_host_pin:
         yield StartupRefused(NO_HOST_PIN, HOST_PIN_REMEDY)
+
+
+def _open_metrics(settings: Settings) -> Iterator[StartupRefused]:
+    metrics = settings.metrics
+    if metrics.enabled and metrics.listen is None and metrics.token is None and not metrics.allow:
+        yield StartupRefused(OPEN_METRICS, OPEN_METRICS_REMEDY)
 
 
 def _unacknowledged(settings: Settings) -> Iterator[StartupRefused]:

@@ -17,6 +17,7 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
+from runtime.core.pressure import PressureSnapshot
 from runtime.core.settings import ServerSettings, Settings
 from runtime.live.registry import Registry
 from runtime.server.errorpages import error_handlers
@@ -112,6 +113,8 @@ class Site:
             static=None,
             is_ready=True,
             is_draining=False,
+            platform=SimpleNamespace(pressure=PressureSnapshot()),
+            scraping=None,
         )
         self.app = Starlette(
             routes=http_routes(self.runtime, routes),

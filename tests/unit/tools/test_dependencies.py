@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[3]
 # Used by uvicorn when they are there; ours never imports them by name.
 THROUGH_UVICORN = {"httptools", "uvloop"}
 # Imported only inside a function that says what to install when they are missing, or that checks for them.
-OPTIONAL = {"pydantic", "pytest", "pytest_asyncio", "anyio"}
+OPTIONAL = {"brotli", "pydantic", "pytest", "pytest_asyncio", "anyio"}
 # Copier's own dependency: what reads its templates reads YAML as well.
 THROUGH_COPIER = {"yaml"}
 OURS = {"runtime", "realtime_cli", "live"}
@@ -39,7 +39,7 @@ def imported() -> dict[str, str]:
 
 def declared() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return {re.split(r"[^\w-]", line, maxsplit=1)[0] for line in project["dependencies"]}
+    return {re.split(r"[^\w-]", line, maxsplit=1)[0].replace("-", "_") for line in project["dependencies"]}
 
 
 def test_every_imported_package_is_declared() -> None:

@@ -1,0 +1,100 @@
+"""What stands beside the metrics of a worker on export: their help texts, and the reference's names for them."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["HELP", "reference_name"]
+
+#: One line for people, by the name of the metric without its prefix.
+HELP: Mapping[str, str] = MappingProxyType(
+    {
+        "assertion_violations_total": "Violated checks of what must always hold; each is a bug of Realtime Toolkit.",
+        "capacity_events_total": "How often a bound was met, and what was done then.",
+        "capacity_limit": "Bounds in force.",
+        "capacity_size": "Present sizes of what has a bound.",
+        "hook_duration_seconds": "How long hooks took.",
+        "hook_errors_total": "Hooks that raised.",
+        "hook_timeouts_total": "Hooks that were ended because they took too long.",
+        "http_in_flight": "HTTP requests in progress.",
+        "http_request_duration_seconds": "From a request to the end of its answer.",
+        "http_requests_total": "HTTP requests that were answered.",
+        "loop_lag_seconds": "By how much the event loop was late.",
+        "metrics_collector_errors_total": "Values that could not be read for a scrape.",
+        "metrics_series_dropped_total": "Label sets beyond what a metric may have.",
+        "page_dedup_total": "Requests for pages by whether a render was shared.",
+        "pressure_memory_ratio": "Resident memory over its limit.",
+        "pressure_reason": "1 for the present reason of pressure.",
+        "publish_dropped_total": "Publishes that reached nobody, by reason.",
+        "publish_total": "Publishes by the door they came through.",
+        "reload_total": "Streams that were loaded again.",
+        "replay_messages_replayed_total": "Messages that were sent again to clients that came back.",
+        "replay_publishes_total": "Messages that are kept for clients that come back.",
+        "replay_truncations_total": "Clients that came back too late for all they had missed.",
+        "rpc_calls_dropped_total": "Calls that were not run or not answered.",
+        "rpc_duration_seconds": "How long calls took.",
+        "rpc_errors_total": "Calls that failed, by code.",
+        "rpc_total": "Calls and stream requests.",
+        "security_optouts": "1 for each protection that is switched off.",
+        "security_refusals_total": "Requests that a rule refused.",
+        "stream_subscriptions": "Subscriptions to streams.",
+        "ws_bytes_in_total": "Bytes of the messages of clients.",
+        "ws_bytes_out_total": "Bytes of what was published, once per receiver.",
+        "ws_coalesced_evicted_total": "Coalesced values that were given up because too many waited.",
+        "ws_coalesced_pending": "Coalesced values that wait for their clients.",
+        "ws_connection_bytes_in": "Bytes that a connection brought in all.",
+        "ws_connection_bytes_out": "Bytes that a connection alone was sent in all.",
+        "ws_connection_close_total": "Closed connections by code.",
+        "ws_connection_duration_seconds": "How long connections lived.",
+        "ws_connection_messages_in": "Messages that a connection brought in all.",
+        "ws_connection_messages_out": "Messages that a connection alone was sent in all.",
+        "ws_connections": "Open connections.",
+        "ws_control_dropped_total": "Control frames that were not looked at.",
+        "ws_control_errors_total": "Malformed control frames.",
+        "ws_deliveries_total": "Published messages, once per receiver.",
+        "ws_frames_dropped_total": "Frames that a slow client did not get.",
+        "ws_frames_unhandled_total": "Frames that nothing took.",
+        "ws_publishes_total": "Publishes.",
+        "ws_subscribe_denied_total": "Subscribes that were refused.",
+        "ws_subscriptions": "Pairs of a connection and a topic.",
+        "ws_topic_publish_bytes": "Bytes per second on the busiest topics.",
+        "ws_topic_publish_rate": "Messages per second on the busiest topics.",
+        "ws_topics": "Topics with a subscriber.",
+        "ws_upgrades_total": "WebSocket handshakes by outcome.",
+    }
+)
+
+_LIVE_LAYER = frozenset(
+    {
+        "assertion_violations_total",
+        "cron_errors_total",
+        "cron_total",
+        "rpc_duration_seconds",
+        "rpc_errors_total",
+        "rpc_total",
+        "stream_subscriptions",
+    }
+)
+_UNPREFIXED = (
+    "admission_",
+    "cursor_",
+    "group_",
+    "presence_",
+    "ratelimit_",
+    "replay_",
+    "ws_connection_",
+    "ws_topic_",
+)
+
+
+def reference_name(name: str) -> str | None:
+    """Return what the JavaScript reference calls a metric, `None` for what only we have. Spec: platform 6.4 and 9.3."""
+    if name in _LIVE_LAYER:
+        return f"svelte_realtime_{name}"
+    if name == "metrics_series_dropped_total":
+        return "prometheus_series_dropped_total"
+    return name if name.startswith(_UNPREFIXED) else None
