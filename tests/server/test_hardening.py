@@ -28,6 +28,8 @@ from tests.server.peers import write_file
 from tests.server.sockets import TIMEOUT, call, receive, receive_until, served
 from tests.server.test_websocket import project, settings
 
+pytestmark = [pytest.mark.usefixtures("write_path"), pytest.mark.spec("PLAT-158")]
+
 STUCK: dict[str, Any] = {}
 
 GUARDED = """

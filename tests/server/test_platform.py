@@ -17,7 +17,7 @@ from runtime.testing import eventually
 from tests.server.peers import write_file
 from tests.server.sockets import Served, receive, receive_until, served
 
-pytestmark = pytest.mark.usefixtures("write_path")
+pytestmark = [pytest.mark.usefixtures("write_path"), pytest.mark.spec("PLAT-158")]
 
 
 def project(tmp_path: Path, live: str = "", hooks: str = "") -> Path:

@@ -126,8 +126,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-async def server(project: Path) -> AsyncIterator[RunningServer]:
+@pytest.fixture(params=["auto", "off"], ids=["fast", "asgi"])
+async def server(request: pytest.FixtureRequest, project: Path) -> AsyncIterator[RunningServer]:
+    (project / "realtime.toml").write_text(f'[websocket]\nfast_path = "{request.param}"\n')
     async with running_server(project) as running:
         yield running
 

@@ -27,7 +27,7 @@ HOOKS = """
         ws.send(("b" if is_binary else "t") + (data.hex() if is_binary else data))
 """
 
-pytestmark = pytest.mark.usefixtures("write_path")
+pytestmark = [pytest.mark.usefixtures("write_path"), pytest.mark.spec("PLAT-158")]
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from runtime.server.upgrade import UpgradeResponse
 from runtime.testing import eventually
 from tests.server.sockets import TIMEOUT, Served, receive, served
 
+pytestmark = [pytest.mark.usefixtures("write_path"), pytest.mark.spec("PLAT-158")]
+
 HANDSHAKE = (
     "GET /ws HTTP/1.1\r\nhost: {address}\r\norigin: http://{address}\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
     "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -39,7 +41,6 @@ async def app(
     *,
     server: dict[str, Any] | None = None,
     admission: dict[str, Any] | None = None,
-    fast_path: str = "auto",
     **websocket: Any,
 ) -> AsyncIterator[Served]:
     """Serve an app with this `upgrade` hook; in production the rates hold for peers of this machine too."""
@@ -48,7 +49,7 @@ async def app(
             **{"env": "production", "shutdown_timeout": 1, "allowed_hosts": ["127.0.0.1"], **(server or {})}
         ),
         websocket=WebSocketSettings(
-            fast_path=fast_path, upgrade_admission=UpgradeAdmissionSettings(**(admission or {})), **websocket
+            upgrade_admission=UpgradeAdmissionSettings(**(admission or {})), **websocket
         ),
         security=SecuritySettings(),
     )
@@ -112,7 +113,6 @@ async def test_a_full_server_refuses_and_frees_the_place_again(tmp_path: Path) -
 
 
 @pytest.mark.spec("PLAT-15", "PLAT-12")
-@pytest.mark.parametrize("fast_path", ["auto", "off"])
 @pytest.mark.parametrize(
     ("answer", "status", "outcome"),
     [
@@ -123,11 +123,11 @@ async def test_a_full_server_refuses_and_frees_the_place_again(tmp_path: Path) -
     ],
 )
 async def test_the_slot_is_released_once_however_it_ends(
-    answer: Any, status: int, outcome: str, fast_path: str, tmp_path: Path
+    answer: Any, status: int, outcome: str, tmp_path: Path
 ) -> None:
     hook = Hanging(answer)
     limit = 0.05 if status == 504 else 10
-    async with app(tmp_path, hook, upgrade_timeout=limit, fast_path=fast_path) as server:
+    async with app(tmp_path, hook, upgrade_timeout=limit) as server:
         connecting = asyncio.ensure_future(server.connect().__aenter__())
         await eventually(lambda: hook.running == 1)
         assert server.runtime.upgrading == 1
@@ -146,13 +146,10 @@ async def test_the_slot_is_released_once_however_it_ends(
 
 
 @pytest.mark.spec("PLAT-15", "PLAT-17")
-@pytest.mark.parametrize("fast_path", ["auto", "off"])
-async def test_a_client_that_leaves_while_it_is_looked_at_gets_nothing(
-    fast_path: str, tmp_path: Path
-) -> None:
+async def test_a_client_that_leaves_while_it_is_looked_at_gets_nothing(tmp_path: Path) -> None:
     hook = Hanging()
     opened: list[int] = []
-    async with app(tmp_path, hook, admission={"per_tick_budget": 1}, fast_path=fast_path) as server:
+    async with app(tmp_path, hook, admission={"per_tick_budget": 1}) as server:
         server.runtime.hooks._hooks["open"] = Hook("open", lambda: opened.append(1))
         host, _, port = server.address.partition(":")
         for _ in range(3):
@@ -392,14 +389,11 @@ async def test_every_hook_of_a_connection_has_the_same_request_id(tmp_path: Path
 
 
 @pytest.mark.spec("PLAT-13", "WIRE-9")
-@pytest.mark.parametrize("fast_path", ["auto", "off"])
-async def test_headers_of_the_hook_are_on_the_101(
-    fast_path: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_headers_of_the_hook_are_on_the_101(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def upgrade() -> UpgradeResponse:
         return UpgradeResponse({"id": 1}, {"X-One": "1", "Set-Cookie": ["a=1", "b=2; Path=/"]})
 
-    async with app(tmp_path, upgrade, fast_path=fast_path) as server:
+    async with app(tmp_path, upgrade) as server:
         for _ in range(2):
             async with server.connect() as ws:
                 await receive(ws)

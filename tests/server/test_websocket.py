@@ -18,7 +18,7 @@ from runtime.testing import eventually
 from tests.server.peers import write_file
 from tests.server.sockets import TIMEOUT, call, receive, receive_until, served
 
-pytestmark = pytest.mark.usefixtures("write_path")
+pytestmark = [pytest.mark.usefixtures("write_path"), pytest.mark.spec("PLAT-158")]
 
 LIVE = """
     from runtime import live
