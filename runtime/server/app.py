@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from runtime.server.accesslog import AccessLog
 from runtime.server.assembly import Runtime, assemble
 from runtime.server.auth import AuthRoute
 from runtime.server.errorpages import error_handlers
-from runtime.server.headers import NosniffMiddleware
 from runtime.server.hookroutes import HookRoutes
 from runtime.server.http import http_routes
+from runtime.server.httpmeter import HttpMeter
+from runtime.server.httpstack import HttpLayers
 from runtime.server.requestcontext import RequestContext
 from runtime.server.requesttimeout import RequestTimeout
 from runtime.server.settings_source import load_settings
@@ -56,7 +56,6 @@ class RealtimeApp(Starlette):
         super().__init__(
             debug=False,
             routes=http_routes(runtime, [*routes, HookRoutes(runtime)], socket=own),
-            middleware=[Middleware(NosniffMiddleware)],
             exception_handlers=error_handlers(runtime),
             lifespan=_lifespan if lifespan == "auto" else None,
         )
@@ -65,17 +64,21 @@ class RealtimeApp(Starlette):
         self.state.runtime = runtime
         self.state.platform = runtime.platform
         # Around everything, the answers to exceptions too.
-        entry: ASGIApp = RequestContext(super().__call__, runtime)
+        layers = HttpLayers(super().__call__, runtime.settings, runtime.metrics, runtime.static)
+        runtime.sizes["MAX_SSR_DEDUP"] = lambda: len(layers.sharing)
+        runtime.sizes["MAX_SSR_DEDUP_WAITERS"] = lambda: layers.sharing.waiting
+        entry: ASGIApp = RequestContext(super().__call__, runtime, http=layers.entry)
         server = runtime.settings.server
         if server.request_timeout is not None:
             entry = RequestTimeout(entry, server.request_timeout, runtime.clock)
         #: Writes the access log; `None` when it is off.
         self.access_log = AccessLog(entry, runtime) if server.access_log != "off" else None
         self._entry = self.access_log or entry
+        self._http = HttpMeter(self._entry, runtime.settings, runtime.metrics, runtime.clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, WebSocket or lifespan."""
-        await self._entry(scope, receive, send)
+        await (self._http if scope["type"] == "http" else self._entry)(scope, receive, send)
 
     async def start(self) -> None:
         """Load the project, run the `init` hook and accept connections from then on.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runtime.server.representation import Representation, respond
+from runtime.server.compression import available_codings
+from runtime.server.representation import Encoded, Representation, respond
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,8 +28,16 @@ def script(source: str | bytes) -> Representation:
         "cache-control": "no-cache",
         "x-content-type-options": "nosniff",
     }
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
     return Representation(len(body), body, etag, headers)
+
+
+def packed_script(source: bytes) -> Representation:
+    """Return JavaScript that has its compressed forms beside it, as a file of `web/` has its siblings."""
+    item = script(source)
+    bodies = ((coding, compress(source)) for coding, compress in available_codings().items())
+    encoded = tuple(Encoded(coding, len(body), body) for coding, body in bodies if len(body) < item.size)
+    return replace(item, headers={**item.headers, "vary": "Accept-Encoding"}, encoded=encoded)
 
 
 @dataclass(slots=True)
@@ -44,6 +53,6 @@ class ClientFile:
         """Return the answer to a GET or HEAD."""
         version = self.file.stat().st_mtime_ns if self.fresh else 0
         if self._item is None or version != self._version:
-            self._item = script(self.file.read_bytes())
+            self._item = packed_script(self.file.read_bytes())
             self._version = version
         return respond(request, self._item)

@@ -12,7 +12,9 @@ from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 
 from runtime.server.clientfile import ClientFile
 from runtime.server.health import Readiness, health_routes
+from runtime.server.requestcontext import route_path
 from runtime.server.static import StaticIndex
+from runtime.server.staticfile import ENTRY_KEY
 from runtime.server.stubs import CLIENT_NAME, StubSource
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["HttpRuntime", "StaticRoute", "http_routes"]
 
 ALLOWED: Final = {"allow": "GET, HEAD"}
-ENTRY_KEY: Final = "realtime.static"  # in the scope: what the route has found, `None` for a malformed path
 
 
 class Live(Protocol):
@@ -98,7 +99,7 @@ class StaticRoute(BaseRoute):
             return Match.NONE, {}
         if self._is_malformed(scope):
             return Match.FULL, {"endpoint": self.index, ENTRY_KEY: None}
-        entry = self.index.find(_route_path(scope))
+        entry = self.index.find(route_path(scope))
         if entry is None:
             return Match.NONE, {}
         return Match.FULL, {"endpoint": self.index, ENTRY_KEY: entry}
@@ -130,12 +131,3 @@ class StaticRoute(BaseRoute):
         except UnicodeDecodeError:
             return True
         return False
-
-
-def _route_path(scope: Scope) -> str:
-    """Return the decoded path without the prefix under which the app is mounted."""
-    path: str = scope["path"]
-    prefix: str = scope.get("root_path", "")
-    if prefix and path.startswith(prefix):
-        path = path[len(prefix) :]
-    return path or "/"

@@ -81,10 +81,10 @@ class TemplatePage:
         self.snippets = snippets
 
     async def respond(self, request: Request) -> Response:
-        """Return the rendered page. What the template raises is the caller's: a 500."""
+        """Return the rendered page, also for HEAD. What the template raises is the caller's: a 500."""
         prefix = mount_prefix(request)
         context: dict[str, Any] = {"request": request, "prefix": prefix}
         text = self.templates.get_template(self.name).render(context)
         body = inject(text.encode("utf-8"), prefix, self.snippets)
         headers = {**HTML_HEADERS, "content-length": str(len(body))}
-        return Response(None if request.method == "HEAD" else body, 200, headers)
+        return Response(body, 200, headers)

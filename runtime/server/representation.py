@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -14,9 +14,12 @@ from runtime.server.ranges import ByteRange, Unsatisfiable, parse_range
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import Message, Receive, Scope, Send
 
-__all__ = ["Encoded", "Representation", "accepted_encodings", "base36", "etag_matches", "respond"]
+__all__ = ["MEMO_KEY", "Encoded", "Representation", "accepted_encodings", "base36", "etag_matches", "respond"]
 
+#: In a body message: where its compressed forms are kept, by coding; for bodies that are sent again and again.
+MEMO_KEY: Final = "realtime.compressed"
 CHUNK_BYTES: Final = 256 * 1024  # read from disk at once
 _BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -42,6 +45,24 @@ class Representation:
     etag: str | None
     headers: Mapping[str, str]
     encoded: tuple[Encoded, ...] = ()
+    #: Forms that were compressed on the way out, by coding; `None` for one that is no smaller.
+    memo: dict[str, bytes | None] = field(default_factory=dict, compare=False)
+
+
+class _Lasting(Response):
+    """A whole body that is kept, with the place for its compressed forms."""
+
+    def __init__(self, item: Representation, headers: Mapping[str, str]) -> None:
+        super().__init__(item.body, 200, headers)
+        self._memo = item.memo
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_memo(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message[MEMO_KEY] = self._memo
+            await send(message)
+
+        await super().__call__(scope, receive, send_with_memo)
 
 
 def base36(number: int) -> str:
@@ -83,7 +104,7 @@ def _weight(parameter: str) -> float:
 
 
 def respond(request: Request, item: Representation) -> Response:
-    """Return the answer to a GET or HEAD: 200, 206, 304 or 416."""
+    """Return the answer to a GET or HEAD: 200, 206, 304 or 416. The layer around takes the body of HEAD away."""
     headers = dict(item.headers)
     if item.etag is not None:
         headers["etag"] = item.etag
@@ -102,6 +123,8 @@ def respond(request: Request, item: Representation) -> Response:
     if encoded is not None:
         headers["content-encoding"] = encoded.coding
         return _send(request, 200, headers, encoded.body, ByteRange(0, encoded.size - 1))
+    if isinstance(item.body, bytes):
+        return _Lasting(item, headers)
     return _send(request, 200, headers, item.body, ByteRange(0, item.size - 1))
 
 
@@ -122,9 +145,9 @@ def _send(
     request: Request, status: int, headers: dict[str, str], body: bytes | Path, part: ByteRange
 ) -> Response:
     headers["content-length"] = str(part.length)
-    if request.method == "HEAD":
-        return Response(None, status, headers)
     if isinstance(body, Path):
+        if request.method == "HEAD":
+            return Response(None, status, headers)
         return StreamingResponse(_read(body, part), status, headers)
     whole = part.length == len(body)
     return Response(body if whole else body[part.first : part.last + 1], status, headers)

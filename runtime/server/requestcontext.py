@@ -48,8 +48,10 @@ def route_path(scope: Scope) -> str:
 class RequestContext:
     """The outermost layer of the app: refuses requests for foreign hosts, and says who asks."""
 
-    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+    def __init__(self, app: ASGIApp, runtime: Runtime, *, http: ASGIApp | None = None) -> None:
+        """Serve `app`, and `http` instead of it for HTTP."""
         self._app = app
+        self._http = http or app
         self._runtime = runtime
         server = runtime.settings.server
         self._emits_id = server.emit_request_id
@@ -95,7 +97,7 @@ class RequestContext:
             state["client_address"] = self._runtime.edge.proxies.client_address(scope, headers)
         except ClientAddressError as error:
             scope["state"] = _StateWithoutAddress(state, error)
-        await self._app(scope, receive, send)
+        await self._http(scope, receive, send)
 
     def _arrive(self, scope: Scope, headers: Headers) -> Arrival:
         arrival = self._runtime.edge.arrive(scope, headers)

@@ -15,12 +15,14 @@ from runtime.server.contenttypes import content_type, disposition
 from runtime.server.pages import mount_prefix
 from runtime.server.representation import Encoded, Representation, base36, respond
 
-__all__ = ["CODINGS", "Redirect", "StaticFile", "mtime_of"]
+__all__ = ["CODINGS", "ENTRY_KEY", "Redirect", "StaticFile", "mtime_of"]
 if TYPE_CHECKING:
     import os
 
     from starlette.requests import Request
 
+#: In the scope of a request: what the index of `web/` has at its path, `None` for a malformed path.
+ENTRY_KEY: Final = "realtime.static"
 #: Suffixes of precompressed siblings and their codings, the best first.
 CODINGS: Final = {".br": "br", ".zst": "zstd", ".gz": "gzip"}
 IMMUTABLE: Final = "public, max-age=31536000, immutable"

@@ -14,15 +14,15 @@ from urllib.parse import unquote
 import pytest
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
-from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
+from runtime.core.metrics import Metrics
 from runtime.core.pressure import PressureSnapshot
 from runtime.core.settings import ServerSettings, Settings
 from runtime.live.registry import Registry
 from runtime.server.errorpages import error_handlers
-from runtime.server.headers import NosniffMiddleware
 from runtime.server.http import http_routes
+from runtime.server.httpstack import HttpLayers
 from runtime.server.static import StaticIndex
 from tests.unit.server.runtimes import Bare, BareFactory
 
@@ -116,12 +116,12 @@ class Site:
             platform=SimpleNamespace(pressure=PressureSnapshot()),
             scraping=None,
         )
-        self.app = Starlette(
-            routes=http_routes(self.runtime, routes),
-            middleware=[Middleware(NosniffMiddleware)],
-            exception_handlers=error_handlers(self.runtime),
+        routed = Starlette(
+            routes=http_routes(self.runtime, routes), exception_handlers=error_handlers(self.runtime)
         )
-        self.app.router.redirect_slashes = False
+        routed.router.redirect_slashes = False
+        self.metrics = Metrics()
+        self.app = HttpLayers(routed, settings, self.metrics, self.runtime.static).entry
         self.client = Client(self.app)
         self.get = self.client.get
         self.head = self.client.head
