@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.server.peers import App, write_file
-from tests.server.sockets import WRITE_PATH
+from tests.server.sockets import Forced
 
 AppFactory = Callable[..., Awaitable[App]]
 
 
 @pytest.fixture(params=["auto", "off"], ids=["fast", "asgi"])
-def write_path(request: pytest.FixtureRequest) -> Iterator[str]:
+def write_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Serve on the fast path, then over plain ASGI: both keep the same promises (platform 2.9)."""
-    token = WRITE_PATH.set(request.param)
-    yield request.param
-    WRITE_PATH.reset(token)
+    path: str = request.param
+    monkeypatch.setattr(Forced, "fast_path", path)
+    return path
 
 
 @pytest.fixture

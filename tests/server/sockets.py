@@ -7,7 +7,6 @@ import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -19,8 +18,13 @@ from runtime.server.app import RealtimeApp, create_app
 from runtime.server.serving import RealtimeServer
 
 TIMEOUT = 5.0
-#: `fast_path` of every app that is served: tests that use the fixture `write_path` run once with each.
-WRITE_PATH: ContextVar[str | None] = ContextVar("write_path", default=None)
+
+
+class Forced:
+    """What the fixture `write_path` says: no context variable, for the task of a test begins before its fixtures."""
+
+    #: `fast_path` of every app that is served, instead of that of its settings.
+    fast_path: str | None = None
 
 
 class Served:
@@ -43,7 +47,7 @@ class Served:
 @contextlib.asynccontextmanager
 async def served(project: Any, settings: Settings, **options: Any) -> AsyncIterator[Served]:
     """Serve `project` with uvicorn until the block ends."""
-    path = WRITE_PATH.get()
+    path = Forced.fast_path
     if path is not None:
         websocket = msgspec.structs.replace(settings.websocket, fast_path=path)
         settings = msgspec.structs.replace(settings, websocket=websocket)

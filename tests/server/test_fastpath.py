@@ -86,6 +86,12 @@ async def test_off_means_plain_asgi(tmp_path: Path) -> None:
         assert on_fast_path(server) == []
 
 
+async def test_the_parametrised_suites_are_on_the_path_they_name(tmp_path: Path, write_path: str) -> None:
+    async with served(project(tmp_path), options()) as server, server.connect() as ws:
+        assert (await call(ws, "a/echo", 1))["data"] == 1
+        assert len(on_fast_path(server)) == (write_path == "auto")
+
+
 @pytest.mark.spec("PLAT-45", "WIRE-23")
 @pytest.mark.usefixtures("write_path")
 async def test_a_peer_that_does_not_read_slows_nobody_and_is_told_what_it_missed(tmp_path: Path) -> None:
