@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.client.backoff import is_quick, stream_delay
 from runtime.client.calls import Calls
-from runtime.client.errors import CANCELLED, STREAM_ERROR, RpcError
+from runtime.client.errors import CANCELLED, DISCONNECTED, STREAM_ERROR, RpcError
 from runtime.client.options import ClientOptions
 from runtime.client.stores import Listeners
 from runtime.client.streamreply import ReplyKind, StreamReply, is_number
@@ -137,7 +137,9 @@ class StreamState:
         """Take note that there is a connection: ask anew in a moment, unless the question just went out."""
         if self._is_active and self._request is None and self._timer is None:
             self._set_status(RECONNECTING)
-            if self._leave_topic is not None and is_quick(self._times):
+            if not is_quick(self._times):
+                self._stop_waiting()
+            elif self._waiting is None and self._leave_topic is not None:
                 self._waiting = []
             delay = stream_delay(self._times, self.ports.rng)
             self._times += 1
@@ -147,7 +149,6 @@ class StreamState:
         """Take note that the connection was lost, or with `error` that it is over."""
         if self._is_active:
             self._stop_timer()
-            self._stop_waiting()
             if error is not None:
                 self._fail(error)
 
@@ -330,7 +331,8 @@ class StreamState:
         self._fail(error)
 
     def _fail(self, error: RpcError) -> None:
-        self._stop_waiting()
+        if error.code != DISCONNECTED:  # else there will be another answer
+            self._stop_waiting()
         self.error = error
         self._set_status(ERROR)
 

@@ -2747,7 +2747,7 @@ class StreamStore {
 
   /** @param {RpcError} error */
   #setError(error) {
-    this.#releaseEvents();
+    if (error.code !== "DISCONNECTED") this.#releaseEvents(); // else there will be another answer
     this.#errorStore.set(error);
     this.#setStatus("error");
   }
@@ -2757,8 +2757,7 @@ class StreamStore {
     if (this.#request) return;
     this.#setStatus("reconnecting");
     this.#cancelRetry();
-    this.flushEvents();
-    this.#isHolding = this.#leaveTopic !== null && this.#retries < STREAM_FAST_RETRIES;
+    this.#holdEvents();
     this.#retryTimer = __environment.setTimeout(() => {
       this.#retryTimer = null;
       this.#renew();
@@ -2768,7 +2767,6 @@ class StreamStore {
   /** There is nobody to ask until the connection is there again. */
   connectionLost() {
     this.#cancelRetry();
-    this.#releaseEvents();
   }
 
   /** @returns {number} */
@@ -3006,6 +3004,13 @@ class StreamStore {
     let hasChanged = false;
     for (const event of coalesced(events, this.#server)) hasChanged = this.#applyEvent(event) || hasChanged;
     if (hasChanged) this.#show();
+  }
+
+  /** Let what comes from now on wait for the answer, unless that is far away. */
+  #holdEvents() {
+    if (this.#retries >= STREAM_FAST_RETRIES) this.#releaseEvents();
+    this.flushEvents();
+    this.#isHolding ||= this.#leaveTopic !== null && this.#retries < STREAM_FAST_RETRIES;
   }
 
   /** There is no answer to wait for any more. */

@@ -65,7 +65,6 @@ test("a replay without a number contains what its last event does; unnumbered ev
 for (const [name, act] of [
   ["an error", (world) => world.socket.answer(world.socket.request("todos/list").id, { ok: false, code: "X", error: "x" })],
   ["a denial", (world) => world.socket.receive({ type: "subscribe-denied", topic: "todos", ref: 2, reason: "X" })],
-  ["another loss", (world) => world.socket.drop()],
 ]) {
   test(`what waited is applied after ${name} instead of an answer`, async () => {
     const world = await startOpen();
@@ -77,6 +76,31 @@ for (const [name, act] of [
     assert.deepEqual(seen.last.map(({ id }) => id), [1, 2]);
   });
 }
+
+for (const isAsked of [false, true]) {
+  test(`what waited when the line breaks again waits for the next answer; asked for: ${isAsked}`, async () => {
+    const world = await startOpen();
+    const { seen } = await openStream(world, { data: [item(1)] });
+    await reopen(world);
+    await world.socket.event("todos", "created", item(3));
+    if (isAsked) await world.clock.advance(99);
+    await reconnect(world);
+    assert.deepEqual(seen.last, [item(1)], "no list with a hole");
+    await world.socket.reply("todos/list", [], { ...CRUD, channel: true });
+    assert.deepEqual(seen.last, [item(1), item(3)]);
+  });
+}
+
+test("what waited is applied when the next question is put off", async () => {
+  const world = await startOpen();
+  const { seen } = await openStream(world, { data: [item(1)] });
+  await reopen(world);
+  await world.socket.event("todos", "created", item(2));
+  await reopen(world);
+  assert.deepEqual(seen.last, [item(1)]);
+  await reopen(world);
+  assert.deepEqual(seen.last, [item(1), item(2)]);
+});
 
 test("when the answer is long in coming because of backoff, events apply at once", async () => {
   const world = await startOpen();

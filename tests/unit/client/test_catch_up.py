@@ -93,11 +93,7 @@ async def deny(s: Scripted) -> None:
     s.socket.push({"type": "subscribe-denied", "topic": "todos", "ref": 2, "reason": "X"})
 
 
-async def lose(s: Scripted) -> None:
-    s.socket.drop()
-
-
-@pytest.mark.parametrize("act", [refuse, deny, lose])
+@pytest.mark.parametrize("act", [refuse, deny])
 async def test_what_waited_is_applied_when_no_answer_comes(
     act: Callable[[Scripted], Awaitable[None]],
 ) -> None:
@@ -107,6 +103,32 @@ async def test_what_waited_is_applied_when_no_answer_comes(
         created(s, 2)
         await act(s)
         await s.settle()
+        assert ids(stream) == [1, 2]
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+async def test_what_waited_when_the_line_breaks_again_waits_for_the_next_answer(is_asked: bool) -> None:
+    async with scripted() as s, s.client.stream(LIST) as stream:
+        await answer(s, rows(1))
+        await s.reopen()
+        created(s, 3)
+        await s.clock.advance(0.1 if is_asked else 0.0)
+        await s.reopen()
+        assert ids(stream) == [1], "no list with a hole"
+        await ask_again(s)
+        await answer(s, [], channel=True)
+        assert ids(stream) == [1, 3]
+
+
+async def test_what_waited_is_applied_when_the_next_question_is_put_off() -> None:
+    async with scripted() as s, s.client.stream(LIST) as stream:
+        await answer(s, rows(1))
+        await s.reopen()
+        created(s, 2)
+        await s.settle()
+        await s.reopen()
+        assert ids(stream) == [1]
+        await s.reopen()
         assert ids(stream) == [1, 2]
 
 
