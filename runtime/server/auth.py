@@ -84,7 +84,7 @@ class AuthRoute(BaseRoute):
         if not edge.may_authenticate(edge.proxies.remote_address(scope, headers)):
             return self._refuse("auth_rate", 429, "Too many requests")
         if not runtime.is_ready:
-            return PlainTextResponse("Server is not ready, please retry", 503)
+            return self._refuse("auth_unready", 503, "Server is not ready, please retry")
         if runtime.hooks_problem is not None:
             return PlainTextResponse("WebSocket handler failed to load", 500)
         return None

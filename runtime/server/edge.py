@@ -94,24 +94,29 @@ class Edge:
         sent = headers.getlist("origin")
         origin = ", ".join(sent) if sent else None  # two of them are no origin, and so refused
         policy = self._settings.websocket.allowed_origins
-        if is_allowed_origin(origin, policy=policy, base=base, has_upgrade_hook=has_upgrade_hook):
-            return True
-        self._explain(origin, base)
-        return False
+        return is_allowed_origin(origin, policy=policy, base=base, has_upgrade_hook=has_upgrade_hook)
 
-    def _explain(self, origin: str | None, base: str) -> None:
+    def explain_origin(self, headers: Headers, base: str) -> None:
         """Say once per page why it was refused: in a browser it only sees that it cannot connect."""
-        shown = "without an Origin header" if origin is None else f"from {origin[:MAX_SHOWN]!r}"
-        if shown in self._told or len(self._told) >= MAX_TOLD:
-            return
-        self._told.add(shown)
-        if origin is None:
-            hint = "only an upgrade hook can let programs in that are no browsers"
-        elif self._settings.websocket.allowed_origins != "same-origin":
-            hint = "[websocket] allowed_origins does not list it"
+        sent = headers.get("origin")
+        shown = "without an Origin header" if sent is None else f"from {sent[:MAX_SHOWN]!r}"
+        if shown not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add(shown)
+            logger.warning("refused a connection %s: %s", shown, self._hint(sent, base))
+
+    def _hint(self, sent: str | None, base: str) -> str:
+        settings = self._settings
+        if sent is None:
+            return "only an upgrade hook can let programs in that are no browsers"
+        if settings.websocket.allowed_origins != "same-origin":
+            hint, table = "[websocket] allowed_origins does not list it", "[env.production.websocket]"
+        elif settings.server.origin is not None:
+            hint, table = f"[server] origin is {base!r}", "[env.production.server]"
         else:
-            hint = f"the app's own pages are those of {base!r}; behind a proxy set [server] origin"
-        logger.warning("refused a connection %s: %s", shown, hint)
+            return f"the app's own pages are those of {base!r}; behind a proxy set [server] origin"
+        return (
+            f"{hint}; if only production is to have that, move it below {table}" if settings.is_dev else hint
+        )
 
     def _admits(self, window: SlidingWindow | None, address: str) -> bool:
         if window is None or not address:  # a peer without an address came over a unix socket

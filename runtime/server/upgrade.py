@@ -151,8 +151,10 @@ def _check_page(runtime: Runtime, scope: Scope, headers: Headers) -> Refused | A
     if runtime.hooks_problem is not None:
         return NOT_LOADED
     has_hook = runtime.hooks.get("upgrade") is not None
-    is_allowed = runtime.edge.allows_origin(headers, arrival.base, has_upgrade_hook=has_hook)
-    return arrival if is_allowed else FOREIGN_PAGE
+    if runtime.edge.allows_origin(headers, arrival.base, has_upgrade_hook=has_hook):
+        return arrival
+    runtime.edge.explain_origin(headers, arrival.base)
+    return FOREIGN_PAGE
 
 
 def _handshake(scope: Scope, headers: Headers, address: str, base: str) -> Handshake:

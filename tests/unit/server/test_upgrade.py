@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections import UserDict
 from typing import Any
@@ -351,3 +352,59 @@ async def test_only_dev_may_skip_the_origin_check(env: str, skip: bool, allowed:
     on = runtime(env=env, skip_origin_check=skip, server={"allowed_hosts": ("app.example",)})
     decision = await decide(on, scope(HOST, ("origin", "http://localhost:5173")))
     assert isinstance(decision, Accepted) is allowed
+
+
+@pytest.mark.spec("PLAT-12")
+async def test_what_a_hook_says_after_its_time_is_not_heard() -> None:
+    async def upgrade() -> dict[str, int]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return {"id": 1}
+
+    on = runtime(upgrade, upgrade_timeout=0.01)
+    assert await decide(on, scope(HOST, ORIGIN)) == Refused(504, "Upgrade timed out", "timeout")
+
+
+@pytest.mark.parametrize(
+    ("env", "server", "websocket", "origin", "hint"),
+    [
+        (
+            "production",
+            {},
+            {},
+            "https://app.example",
+            "the app's own pages are those of 'http://app.example'",
+        ),
+        ("production", {}, {}, None, "only an upgrade hook can let programs in"),
+        (
+            "production",
+            {"origin": "https://a.example"},
+            {},
+            "http://b.example",
+            "[server] origin is 'https://a.ex",
+        ),
+        ("dev", {"origin": "https://app.example"}, {}, "http://app.example", "below [env.production.server]"),
+        (
+            "dev",
+            {"allowed_hosts": ["app.example"]},
+            {"allowed_origins": ["https://a.example"]},
+            "http://app.example",
+            "below [env.production.websocket]",
+        ),
+    ],
+)
+async def test_a_refused_page_is_told_why_in_the_log(
+    env: str,
+    server: dict[str, Any],
+    websocket: dict[str, Any],
+    origin: str | None,
+    hint: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    on = runtime(env=env, server=server, **websocket)
+    headers = [HOST] if origin is None else [HOST, ("origin", origin)]
+    for _ in range(2):
+        assert await decide(on, scope(*headers)) == FOREIGN_PAGE
+    told = [record.getMessage() for record in caplog.records if "refused a connection" in record.getMessage()]
+    assert len(told) == 1
+    assert hint in told[0]
