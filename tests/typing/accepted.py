@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, TypedDict, assert_type
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict, assert_type
 
 from runtime import (
     BatchMessage,
     Connection,
+    Cookies,
     Ctx,
     LiveError,
     Platform,
     PressureSnapshot,
     SendResult,
     TopicRate,
+    UpgradeResponse,
     create_app,
     get_platform,
     guard,
@@ -95,6 +98,23 @@ async def client_forms() -> None:
 def app() -> RealtimeApp:
     """Take a folder and the mode of the lifespan."""
     return create_app(".", lifespan="manual")
+
+
+async def authenticate(cookies: Cookies, request_id: str) -> Literal[False] | None:
+    """Renew a session."""
+    session = cookies.get("sid")
+    assert_type(session, str | None)
+    if session is None:
+        return False
+    cookies.set("sid", session, path="/", secure=True, same_site="none", max_age=60, partitioned=True)
+    cookies.set("seen", request_id, same_site=True, encode=False)
+    cookies.delete("old", path="/")
+    return None
+
+
+def upgrade(headers: Mapping[str, str]) -> UpgradeResponse:
+    """Add headers to the 101."""
+    return UpgradeResponse({"agent": headers.get("user-agent")}, {"x-one": "1", "x-many": ["1", "2"]})
 
 
 async def kit(env: TestEnv, clock: FakeClock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,3 +145,14 @@ def test_one_warning_when_nothing_says_whether_people_use_https(
 ) -> None:
     announce(settings(**options), Metrics())
     assert len(caplog.records) == warnings
+
+
+def test_an_app_that_a_test_makes_is_one_under_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "realtime.toml").write_text("")
+    assert create_app(None).runtime.settings.server.env == "test"
+    assert create_app(tmp_path).runtime.settings.server.env == "test"
+    monkeypatch.delenv("PYTEST_VERSION")
+    assert create_app(None).runtime.settings.server.env == "production"
+    assert create_app(tmp_path).runtime.settings.server.env == "production"
+    monkeypatch.setenv("REALTIME_ENV", "staging")
+    assert create_app(tmp_path).runtime.settings.server.env == "staging"
