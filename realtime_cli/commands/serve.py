@@ -19,7 +19,9 @@ from realtime_cli.problems import print_problems
 if TYPE_CHECKING:
     import socket
 
+    from realtime_cli.console import Console
     from runtime.core.settings import ServerSettings
+    from runtime.server.app import RealtimeApp
 
 __all__ = ["app", "serve"]
 
@@ -80,6 +82,10 @@ def serve(
             "--log-format", metavar="text|json", help="Form of these records ([server] log_format)."
         ),
     ] = None,
+    precompress: Annotated[
+        bool,
+        typer.Option("--precompress", help="Write missing .gz and .br files beside the static files first."),
+    ] = False,
     ws: Annotated[
         str | None,
         typer.Option(
@@ -140,6 +146,8 @@ def serve(
 
     try:
         made = create_app(project, settings=settings, lifespan="manual")
+        if precompress:
+            _precompress(console, made)
         run_server(made, listening, on_ready=announce, on_end=opened.close)
     except StartupRefused as refused:
         raise CommandFailed(
@@ -154,6 +162,14 @@ def serve(
         ) from problem
     finally:
         opened.close()
+
+
+def _precompress(console: Console, app: RealtimeApp) -> None:
+    from runtime.server.precompress import write_siblings
+
+    if app.runtime.static is not None:
+        files, saved = write_siblings(app.runtime.static)
+        console.say(f"Compressed {files} static files, {saved / 1024:.0f} KiB smaller in all")
 
 
 def _check_workers(workers: str | None) -> None:

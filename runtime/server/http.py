@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
+    from runtime.core.metrics import Metrics
     from runtime.core.settings import Settings
     from runtime.live.registry import Registry
     from runtime.server.metricsendpoint import MetricsEndpoint
@@ -50,6 +51,7 @@ class HttpRuntime(Readiness, Protocol):
     settings: Settings
     page_snippets: list[str]
     static: StaticIndex | None
+    metrics: Metrics
     scraping: MetricsEndpoint | None
 
     @property
@@ -82,15 +84,16 @@ def http_routes(
         web = runtime.project / settings.server.web
         runtime.static = StaticIndex(web, settings, runtime.page_snippets)
         runtime.static.refresh()
-        found.append(StaticRoute(runtime.static))
+        found.append(StaticRoute(runtime.static, runtime.metrics))
     return found
 
 
 class StaticRoute(BaseRoute):
     """Matches exactly the paths of an index; everything else goes on to the next route, or to 404."""
 
-    def __init__(self, index: StaticIndex, *, windows: bool = os.name == "nt") -> None:
+    def __init__(self, index: StaticIndex, metrics: Metrics, *, windows: bool = os.name == "nt") -> None:
         self.index = index
+        self.metrics = metrics
         self.windows = windows
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -108,6 +111,7 @@ class StaticRoute(BaseRoute):
         """Answer with the file, page or redirect; 405 for other methods than GET and HEAD."""
         entry: Entry | None = scope[ENTRY_KEY]
         if entry is None:
+            self.metrics.add("security_refusals_total", "path")
             raise HTTPException(400)
         if scope["method"] not in {"GET", "HEAD"}:
             raise HTTPException(405, headers=ALLOWED)

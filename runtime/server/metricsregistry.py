@@ -93,7 +93,7 @@ def _check(collector: Collector, names: Iterable[str]) -> None:
                 f"{label!r} cannot be the name of a label: letters, digits and '_' only, not '__' first"
             )
     most = capacity.get("MAX_HISTOGRAM_BUCKETS")
-    bounds = getattr(collector, "_kwargs", {}).get("buckets", ())
+    bounds = getattr(collector, "_upper_bounds", ())
     count = sum(bound != float("inf") for bound in bounds)
     if count > most:
         raise ValueError(f"a histogram may have {most} buckets, not {count}; take fewer")

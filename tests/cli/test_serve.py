@@ -327,3 +327,13 @@ def test_env_tables_and_log_level_count(project: Path) -> None:
         child.terminate()
         child.communicate(timeout=TIMEOUT)
         assert ("DEBUG app: quiet thing" in said) is shown
+
+
+@pytest.mark.spec("PLAT-83")
+def test_it_writes_compressed_siblings_first(project: Path) -> None:
+    (project / "web/style.css").write_text("p { color: red }\n" * 100)
+    with serving(project, "--precompress") as (_, url):
+        request = urllib.request.Request(f"{url}/style.css", headers={"accept-encoding": "gzip"})
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            assert answer.headers["content-encoding"] == "gzip"
+            assert answer.read() == (project / "web/style.css.gz").read_bytes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,7 +55,13 @@ class Client:
     def head(self, target: str, headers: Any = ()) -> Answer:
         return self.request("HEAD", target, headers)
 
-    def request(self, method: str, target: str, headers: Any = ()) -> Answer:
+    def request(self, method: str, target: str, headers: Any = (), body: bytes = b"") -> Answer:
+        return asyncio.run(self.ask(method, target, headers, [body]))
+
+    async def ask(
+        self, method: str, target: str, headers: Any = (), chunks: Sequence[bytes] = (b"",), **extra: Any
+    ) -> Answer:
+        """Ask from a running loop; `chunks` are the body as it comes, `extra` goes into the scope."""
         pairs: Iterable[tuple[str, str]] = headers.items() if isinstance(headers, Mapping) else headers
         raw_path, _, query = target.partition("?")
         scope = {
@@ -73,14 +79,14 @@ class Client:
             ],
             "server": ("t", 80),
             "client": ("127.0.0.1", 1),
+            **extra,
         }
-        return asyncio.run(self._ask(scope))
-
-    async def _ask(self, scope: dict[str, Any]) -> Answer:
         sent: list[Any] = []
+        left = list(chunks)
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"", "more_body": False}
+            body = left.pop(0) if left else b""
+            return {"type": "http.request", "body": body, "more_body": bool(left)}
 
         async def send(message: Any) -> None:
             sent.append(message)
@@ -104,6 +110,7 @@ class Site:
         self, project: Path, settings: Settings, snippets: list[str], routes: list[BaseRoute]
     ) -> None:
         self.project = project
+        self.metrics = Metrics()
         self.live = SimpleNamespace(registry=Registry())
         self.runtime: Any = SimpleNamespace(
             project=project,
@@ -115,13 +122,14 @@ class Site:
             is_draining=False,
             platform=SimpleNamespace(pressure=PressureSnapshot()),
             scraping=None,
+            metrics=self.metrics,
         )
         routed = Starlette(
             routes=http_routes(self.runtime, routes), exception_handlers=error_handlers(self.runtime)
         )
         routed.router.redirect_slashes = False
-        self.metrics = Metrics()
-        self.app = HttpLayers(routed, settings, self.metrics, self.runtime.static).entry
+        self.layers = HttpLayers(routed, settings, self.metrics, self.runtime.static)
+        self.app = self.layers.entry
         self.client = Client(self.app)
         self.get = self.client.get
         self.head = self.client.head

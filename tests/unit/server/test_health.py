@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from runtime.core.pressure import PressureSnapshot
 from runtime.core.settings import ServerSettings, Settings
 
 DEV = Settings(server=ServerSettings(env="dev"))
@@ -44,6 +45,22 @@ def test_health_paths_can_move_and_be_off(make_site):
     assert site.get("/healthz").status_code == 404
     assert site.get("/readyz").status_code == 404
     assert site.client.request("POST", "/status").status_code == 405
+
+
+@pytest.mark.spec("PLAT-87")
+@pytest.mark.parametrize(
+    ("asked", "reason", "status"),
+    [(True, "MEMORY", 503), (True, "PUBLISH_RATE", 200), (True, "NONE", 200), (False, "MEMORY", 200)],
+)
+def test_readiness_looks_at_memory_where_it_is_told_to(make_site, asked, reason, status):
+    site = make_site(ready_pressure=asked)
+    site.runtime.platform.pressure = PressureSnapshot(reason != "NONE", reason)
+    answer = site.get("/readyz")
+    assert answer.status_code == status
+    if status == 503:
+        assert answer.text == '{"ready":false,"reason":"pressure"}'
+    site.runtime.is_draining = True
+    assert json.loads(site.get("/readyz").content)["reason"] == "draining"
 
 
 @pytest.mark.spec("PLAT-79")

@@ -226,9 +226,11 @@ def test_missing_folder_serves_nothing(make_site):
 
 @pytest.mark.parametrize("path", ["/%ff", "/a%c3.txt", "/%ed%a0%80"])
 def test_path_that_is_not_utf8_is_a_bad_request(make_site, path):
-    answer = make_site({"web/a.txt": "x"}).get(path)
+    site = make_site({"web/a.txt": "x"})
+    answer = site.get(path)
     assert answer.status_code == 400
     assert answer.text == "Bad Request"
+    assert site.metrics.get("security_refusals_total", "path") == 1
 
 
 def test_names_in_other_scripts_are_served(make_site):
