@@ -329,6 +329,8 @@ class ClientConnection:
         if loss.terminal:
             self._end()
             return None
+        self.status.set(DISCONNECTED)
+        self.lost.call(False)
         most = self._options.max_attempts
         if most is not None and self._backoff.tries >= most:
             self.failure.set({**loss.failure, "class": "EXHAUSTED"})
@@ -336,8 +338,6 @@ class ClientConnection:
             return None
         if close_class(loss.code) is CloseClass.THROTTLE:
             self._backoff.throttle()
-        self.status.set(DISCONNECTED)
-        self.lost.call(False)
         return self._backoff.next_delay(loss.code, loss.open_for)
 
     def _end(self) -> None:

@@ -136,7 +136,11 @@ class Topics:
         return frames
 
     def _mark(self, topic: str) -> None:
-        if not is_system_topic(topic):
+        if is_system_topic(topic):
+            return
+        if (topic in self._listeners) == (topic in self._on_wire):
+            self._dirty.pop(topic, None)  # as the server knows it
+        else:
             self._dirty[topic] = None
             self._changed()
 

@@ -173,7 +173,7 @@ class Replay:
         recorded.last = last
         if last != seq:
             core.publisher.sequence.raise_to(topic, last)
-        core.metrics.add("replay_publishes_total", topic)
+        core.metrics.add("replay_publishes_total", core.metrics.topic_label(topic))
 
     # ------------------------------------------------------------ reading
 
@@ -364,9 +364,9 @@ class Replay:
     def _counted(self, core: PlatformCore, topic: str, writer: ReplayWriter) -> ReplayOutcome:
         count = writer.count
         if count:
-            core.metrics.add("replay_messages_replayed_total", topic, amount=count)
+            core.metrics.add("replay_messages_replayed_total", core.metrics.topic_label(topic), amount=count)
         if not writer.is_whole:
-            core.metrics.add("replay_truncations_total", topic)
+            core.metrics.add("replay_truncations_total", core.metrics.topic_label(topic))
             return ReplayOutcome("truncated", count, read_to=writer.read_to)
         return ReplayOutcome("filled" if count else "complete", count, read_to=writer.read_to)
 

@@ -35,6 +35,8 @@ logger = logging.getLogger("realtime.inbound")
 
 INVALID_TOPIC = "INVALID_TOPIC"
 RATE_LIMITED = "RATE_LIMITED"
+#: Reasons of denials that are counted by name; a hook's own words are not.
+DENIALS = frozenset({INVALID_TOPIC, RATE_LIMITED, "UNAUTHENTICATED", "FORBIDDEN", "INTERNAL_ERROR"})
 
 Step = Coroutine[Any, Any, object]
 
@@ -47,6 +49,16 @@ class _LateCall(NamedTuple):
 
 
 Ordered = control.Control | resume.ReplayRequest | _LateCall
+#: What the frames are called where one that could not be handled is counted.
+ORDERED_TYPES: dict[type, str] = {
+    control.Subscribe: "subscribe",
+    control.SubscribeBatch: "subscribe-batch",
+    control.Unsubscribe: "unsubscribe",
+    control.Hello: "hello",
+    control.Resume: "resume",
+    resume.ReplayRequest: "replay",
+    _LateCall: "call",
+}
 
 
 class Inbound:
@@ -183,13 +195,13 @@ class Inbound:
         try:
             step = self._handle(frame)
         except Exception:
-            self._cannot_handle()
+            self._cannot_handle(frame)
             return
         if step is not None:
             self._control_running = True
-            self._runtime.live.calls.start(self._run_controls(step), name="control")
+            self._runtime.live.calls.start(self._run_controls(step, frame), name="control")
 
-    async def _run_controls(self, step: Step | None) -> None:
+    async def _run_controls(self, step: Step | None, frame: Ordered) -> None:
         try:
             while step is not None or self._controls:
                 try:
@@ -202,12 +214,13 @@ class Inbound:
                 except (Exception, asyncio.CancelledError):
                     reraise_own_cancellation()
                     # The frames behind it must not wait for ever for one that failed.
-                    self._cannot_handle()
+                    self._cannot_handle(frame)
                 step = None
         finally:
             self._control_running = False
 
-    def _cannot_handle(self) -> None:
+    def _cannot_handle(self, frame: Ordered) -> None:
+        self._runtime.metrics.add("ws_control_errors_total", ORDERED_TYPES.get(type(frame), "other"))
         logger.exception("a control frame of %s could not be handled", self.connection.id)
 
     def _overflow(self, frame: Ordered, where: str) -> None:
@@ -331,6 +344,7 @@ class Inbound:
             self.connection.write_control(control.encode_subscribed(topic, ref))
 
     def _deny(self, topic: Any, ref: control.Ref | None, reason: str) -> None:
+        self._runtime.metrics.add("ws_subscribe_denied_total", reason if reason in DENIALS else "other")
         if self._runtime.debug is not None:
             self._runtime.debug.denied(self.connection, topic, reason)
         if ref is not None:

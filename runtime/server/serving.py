@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import signal
@@ -34,7 +35,7 @@ logger = logging.getLogger("realtime.serving")
 # How long peers have at the shutdown to answer the closing handshake before they are dropped.
 GOODBYE_TIMEOUT = 0.5
 GOODBYE_POLL = 0.01
-REQUEST_POLL = 0.02  # seconds between two looks at connections without a task that one could wait for
+REQUEST_POLL = 0.02  # seconds between two looks at the requests that are still being answered
 CANCEL_TIMEOUT = 2.0  # seconds that cancelled requests have for their cleaning up
 # uvicorn's own limit lies above ours: the endpoint answers 1009 itself, also for text whose bytes exceed its length.
 PAYLOAD_MARGIN = 1024
@@ -187,10 +188,9 @@ class RealtimeServer(uvicorn.Server):
         timer = self.runtime.clock.call_later(timeout, over.set)
         try:
             while (connections or tasks) and not over.is_set() and not self.force_exit:
-                if tasks:
-                    await asyncio.wait(tasks, timeout=REQUEST_POLL)
-                else:
-                    await self.runtime.clock.sleep(REQUEST_POLL)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(REQUEST_POLL):
+                        await over.wait()
         finally:
             timer.cancel()
         if tasks:

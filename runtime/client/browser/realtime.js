@@ -1149,6 +1149,7 @@ class Connection {
     this.#socket = null;
     this.#isOpen = false;
     this.#subscribed.clear();
+    this.#changedTopics.clear();
     this.#clearOpenTimer();
     if (this.#zombieTimer !== null) __environment.clearInterval(this.#zombieTimer);
     this.#zombieTimer = null;
@@ -1210,7 +1211,7 @@ class Connection {
 
   /** Note that a topic got its first or lost its last listener. @param {string} topic */
   topicChanged(topic) {
-    if (isSystemTopic(topic)) return;
+    if (isSystemTopic(topic) || !this.#isOpen) return; // a new socket is told everything
     this.#changedTopics.add(topic);
     turn.schedule();
   }
@@ -1476,16 +1477,25 @@ function connectionSettings() {
   if (url === null) {
     throw new RpcError("CONNECTION_CLOSED", "The address of the server is unknown; call configure({ url }) first");
   }
-  const { auth, reconnectInterval, maxReconnectInterval, maxReconnectAttempts } = options;
-  const beforeReconnect = () => config.beforeReconnect?.();
+  // The waits and the hook may be configured anew while the connection lives; its address and preflight stay.
+  const current = (/** @type {"reconnectInterval" | "maxReconnectInterval" | "maxReconnectAttempts"} */ name) =>
+    connectOptions[name] ?? config[name];
   return {
     url,
     isDefaultUrl: options.url === undefined,
-    auth,
-    reconnectInterval,
-    maxReconnectInterval,
-    maxReconnectAttempts,
-    beforeReconnect: config.beforeReconnect ? beforeReconnect : undefined,
+    auth: options.auth,
+    get reconnectInterval() {
+      return current("reconnectInterval");
+    },
+    get maxReconnectInterval() {
+      return current("maxReconnectInterval");
+    },
+    get maxReconnectAttempts() {
+      return current("maxReconnectAttempts");
+    },
+    get beforeReconnect() {
+      return config.beforeReconnect;
+    },
   };
 }
 

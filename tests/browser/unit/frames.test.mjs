@@ -120,6 +120,22 @@ test("a topic that is left and taken up in one microtask is not mentioned", asyn
   assert.deepEqual(world.socket.take(), []);
 });
 
+test("topics that came and went without a connection are not mentioned to the next one", async () => {
+  const world = await startOpen();
+  const kept = world.client.on("kept").subscribe(() => {});
+  await settle();
+  await world.socket.drop();
+  for (let i = 0; i < 5; i++) world.client.on(`gone${i}`).subscribe(() => {})();
+  world.client.on("new").subscribe(() => {});
+  await world.clock.advance(3000);
+  await world.socket.open();
+  await settle();
+  assert.deepEqual(world.socket.take(), [HELLO, { type: "subscribe-batch", topics: ["kept", "new"], ref: 2 }]);
+  kept();
+  await settle();
+  assert.deepEqual(world.socket.take(), [{ type: "unsubscribe", topic: "kept" }]);
+});
+
 test("system topics are listened to and never named", async () => {
   const world = await startOpen();
   const seen = record(world.client.on("__presence:room"));

@@ -455,6 +455,23 @@ test("another address moves the connection, with its topics", async () => {
   assert.equal(world.client.status.get(), "open");
 });
 
+test("waits, attempts and the hook may be configured anew while the connection lives", async () => {
+  const world = await startOpen();
+  let runs = 0;
+  const url = "ws://app.test/ws";
+  world.client.configure({ url, reconnectInterval: 100, maxReconnectInterval: 150, maxReconnectAttempts: 2, beforeReconnect: () => runs++ });
+  assert.equal(world.sockets.length, 1);
+  await world.socket.drop();
+  assert.equal(world.clock.waits[0], 100);
+  await world.clock.advance(100);
+  assert.equal(runs, 1);
+  await world.socket.drop();
+  assert.equal(world.clock.waits[0], 150);
+  await world.clock.advance(150);
+  await world.socket.drop();
+  assert.equal(world.client.status.get(), "failed");
+});
+
 test("calls that wait when the address changes are told that their connection was lost", async () => {
   const world = await start();
   const result = outcome(world.client.__rpc("a/b")(1));

@@ -246,6 +246,8 @@ async def test_a_restart_that_takes_longer_is_followed_by_the_usual_waits() -> N
 
 async def test_failed_attempts_wait_longer_and_longer_until_they_are_used_up() -> None:
     async with scripted(opened=False, max_attempts=2) as s:
+        states: list[str] = []
+        s.client.status.subscribe(states.append)
         s.transport.is_down = True
         await s.status("disconnected")
         assert s.client.failure.value == {
@@ -264,6 +266,7 @@ async def test_failed_attempts_wait_longer_and_longer_until_they_are_used_up() -
         failure = s.client.failure.value
         assert failure is not None
         assert failure["class"] == "EXHAUSTED"
+        assert states == ["connecting", "disconnected"] * 3 + ["failed"]
 
 
 async def test_the_first_failed_attempt_of_an_outage_is_logged_with_its_cause(

@@ -58,6 +58,15 @@ def test_leaving_and_coming_back_in_one_turn_sends_nothing() -> None:
     assert topics.turn_frames() == []
 
 
+def test_topics_that_come_and_go_without_a_connection_leave_nothing_behind() -> None:
+    topics, _ = made()
+    for number in range(100):
+        topics.listen(f"t{number}", ignore)()
+    topics.listen("kept", ignore)
+    assert list(topics._dirty) == ["kept"]
+    assert frames(topics.opening_frames()) == [{"type": "subscribe-batch", "topics": ["kept"], "ref": 1}]
+
+
 def test_system_topics_are_listened_to_and_never_named() -> None:
     topics, changed = made()
     seen: list[TopicEvent] = []
