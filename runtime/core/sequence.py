@@ -27,6 +27,10 @@ class Sequence:
         self._base = base
         self._last: dict[str, int] = {}
 
+    def __len__(self) -> int:
+        """Return how many topics have a counter."""
+        return len(self._last)
+
     def next(self, topic: str) -> int | None:
         """Return the number of the next publish on `topic`, or `None` when no further topic can be numbered."""
         last = self._last.get(topic)

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from runtime.core import capacity
 from runtime.core.errors import PlatformNotReady
 from runtime.server.current import settings
+from runtime.server.startup import OWN_ENVIRONMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +32,8 @@ _LABEL_NAME: Final = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 class AppRegistry(CollectorRegistry):
     """A registry of prometheus-client whose names any Prometheus takes.
 
-    In dev a collector takes the place of one with its names, so that a live module that registers metrics can be
-    reloaded; the new one begins at 0.
+    In dev and test a collector takes the place of one with its names, so that modules that register metrics can be
+    loaded again; the new one begins at 0.
     """
 
     def __init__(self) -> None:
@@ -45,11 +46,11 @@ class AppRegistry(CollectorRegistry):
 
         Raises:
             ValueError: a name that Prometheus does not take, more than `MAX_HISTOGRAM_BUCKETS` buckets, or, outside
-                dev, a name that is registered already.
+                dev and test, a name that is registered already.
         """
         names = frozenset(_names(collector))
         _check(collector, names)
-        if _is_dev():
+        if _may_replace():
             for other, taken in list(self._names.items()):
                 if names & taken:
                     self.unregister(other)
@@ -99,8 +100,8 @@ def _check(collector: Collector, names: Iterable[str]) -> None:
         raise ValueError(f"a histogram may have {most} buckets, not {count}; take fewer")
 
 
-def _is_dev() -> bool:
+def _may_replace() -> bool:
     try:
-        return settings().is_dev
+        return settings().server.env in OWN_ENVIRONMENTS
     except PlatformNotReady:
         return False

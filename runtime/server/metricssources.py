@@ -30,6 +30,8 @@ def make_metrics(settings: MetricsSettings) -> Metrics:
 def watch_runtime(runtime: Runtime) -> None:
     """Name what of a worker is read at a scrape."""
     watch, subscriptions = runtime.metrics.watch, runtime.subscriptions
+    runtime.sizes["MAX_TOPICS"] = lambda: subscriptions.topics
+    runtime.sizes["MAX_TOPIC_SEQS"] = lambda: len(runtime.sequence)
     watch("ws_subscriptions", lambda: subscriptions.total)
     watch("ws_topics", lambda: subscriptions.topics)
     watch("ws_publishes_total", lambda: runtime.metrics.total("publish_total"))

@@ -116,7 +116,13 @@ def announce(settings: Settings, metrics: Metrics) -> None:
         value = msgspec.json.encode(getattr(settings.security, name)).decode()
         logger.warning("security.%s = %s: a default that protects the app is off", name, value)
     server = settings.server
-    if server.env in OWN_ENVIRONMENTS or not settings.websocket.enabled:
+    if server.env in OWN_ENVIRONMENTS:
+        return
+    if server.body_limit is None:
+        logger.warning(
+            "SEC042: [server] body_limit = 0 takes a body of any size from anybody; set it to what the app needs"
+        )
+    if not settings.websocket.enabled:
         return
     if not (server.origin or server.host_header or server.protocol_header or server.tls_cert):
         logger.warning(

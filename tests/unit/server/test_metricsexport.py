@@ -250,6 +250,7 @@ async def test_what_a_worker_counts_is_read_at_the_scrape(bare: BareFactory, reg
     assert found["realtime_ws_publishes_total", ()] == 1
     assert found["realtime_publish_total", (("surface", "platform"),)] == 1
     assert found["realtime_capacity_limit", (("structure", "MAX_TOPICS"),)] == 77
+    assert found["realtime_capacity_size", (("structure", "MAX_TOPIC_SEQS"),)] == 1
     assert found["realtime_ws_topics", ()] == 0
     assert ("realtime_pressure_reason", (("reason", "NONE"),)) in found
 
@@ -274,12 +275,15 @@ def test_a_histogram_has_at_most_32_buckets(registry: AppRegistry, labels: list[
         Histogram("b", "X.", labels, registry=registry, buckets=range(1, 34))
 
 
-def test_a_name_is_registered_once_except_in_dev(registry: AppRegistry) -> None:
+@pytest.mark.parametrize("env", ["dev", "test"])
+def test_a_name_is_registered_once_except_where_modules_are_loaded_again(
+    registry: AppRegistry, env: str
+) -> None:
     first = Counter("orders", "Orders.", registry=registry)
     with pytest.raises(ValueError, match="orders"):
         Counter("orders", "Orders.", registry=registry)
     platform: Any = object()
-    current.set_platform(platform, Settings(server=ServerSettings(env="dev")))
+    current.set_platform(platform, Settings(server=ServerSettings(env=env)))
     try:
         second = Counter("orders", "Orders.", registry=registry)
     finally:

@@ -156,3 +156,15 @@ def test_an_app_that_a_test_makes_is_one_under_test(tmp_path: Path, monkeypatch:
     assert create_app(tmp_path).runtime.settings.server.env == "production"
     monkeypatch.setenv("REALTIME_ENV", "staging")
     assert create_app(tmp_path).runtime.settings.server.env == "staging"
+
+
+@pytest.mark.spec("PLAT-165")
+@pytest.mark.parametrize(
+    ("env", "limit", "told"), [("production", 0, True), ("production", "1g", False), ("dev", 0, False)]
+)
+def test_bodies_without_a_bound_are_told(
+    caplog: pytest.LogCaptureFixture, env: str, limit: Any, told: bool
+) -> None:
+    server = ServerSettings(env=env, body_limit=limit, origin="https://app.example.com")
+    announce(Settings(server=server), Metrics())
+    assert ("SEC042: [server] body_limit = 0" in caplog.text) is told
