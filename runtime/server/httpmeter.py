@@ -47,6 +47,7 @@ class HttpMeter:
         """Serve one HTTP request."""
         metrics, clock = self._metrics, self._clock
         path = route_path(scope)
+        around = scope.get("endpoint")  # of the app in which this one is mounted
         status = "none"
         began = clock.monotonic()
 
@@ -61,12 +62,12 @@ class HttpMeter:
             await self._app(scope, receive, noted)
         finally:
             metrics.add("http_in_flight", amount=-1)
-            kind = self._kind(path, scope)
+            kind = self._kind(path, scope, around)
             method = scope["method"] if scope["method"] in _METHODS else "other"
             metrics.add("http_requests_total", method, status, kind)
             metrics.observe("http_request_duration_seconds", clock.monotonic() - began, kind)
 
-    def _kind(self, path: str, scope: Scope) -> str:
+    def _kind(self, path: str, scope: Scope, around: object) -> str:
         kind = self._kinds.get(path)
         if kind is not None:
             return kind
@@ -75,4 +76,5 @@ class HttpMeter:
         entry = scope.get(ENTRY_KEY)
         if entry is not None:
             return "page" if isinstance(entry, HtmlPage | TemplatePage) else "static"
-        return "app" if "endpoint" in scope and ENTRY_KEY not in scope else "none"
+        is_found = ENTRY_KEY not in scope and scope.get("endpoint") is not around
+        return "app" if is_found else "none"

@@ -64,14 +64,21 @@ class MetricsEndpoint:
         """Take the functions that the settings name, and listen.
 
         Raises:
-            StartupError: there is no such function, or the address cannot be listened on.
+            StartupError: there is no such function, or, outside dev, the address cannot be listened on.
         """
         if self._settings.map_topic is not None:
             self._runtime.metrics.topic_label = load_topic_label(self._settings.map_topic)
         if self._settings.listen is None:
             return
         app = NosniffMiddleware(Starlette(routes=[self.route]))
-        self._server = _Listener(app, self._settings.listen)
+        is_dev = self._runtime.settings.is_dev
+        try:
+            self._server = _Listener(app, self._settings.listen, beside_others=is_dev)
+        except StartupError as error:
+            if not is_dev:
+                raise
+            logger.warning("%s", error)
+            return
         self._serving = self._runtime.tasks.start(self._server.listen(), name="metrics listener")
         logger.info("metrics on http://%s%s", self._server.address, self._settings.path)
 
@@ -132,12 +139,14 @@ class MetricsEndpoint:
 class _Listener(uvicorn.Server):
     """A server for the metrics alone, on a socket that is bound when it is made."""
 
-    def __init__(self, app: Any, address: str) -> None:
+    def __init__(self, app: Any, address: str, *, beside_others: bool = False) -> None:
+        """Bind `address`; `beside_others` while the worker that this one replaces still has it."""
         host, _, port = address.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._socket = socket.create_server((host, int(port)), family=family)
+            reuse = beside_others and hasattr(socket, "SO_REUSEPORT")
+            self._socket = socket.create_server((host, int(port)), family=family, reuse_port=reuse)
         except OSError as error:
             raise StartupError(
                 f"cannot listen on {address} for the metrics: {error.strerror or error}; stop what has the port, or "

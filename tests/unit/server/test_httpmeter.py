@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
@@ -99,6 +100,18 @@ async def test_shared_renders_have_the_kind_of_their_leader(app):
         await asyncio.gather(*asked)
     assert app.runtime.metrics.snapshot()["http_requests_total"] == {("GET", "200", "app"): 3}
     assert app.runtime.metrics.get("page_dedup_total", "shared") == 2
+
+
+async def test_below_a_mount_prefix_nothing_is_still_nothing(app):
+    async with client(Starlette(routes=[Mount("/rt", app)])) as ask:
+        assert (await ask.get("/rt/own")).status_code == 200
+        assert (await ask.get("/rt/nothing")).status_code == 404
+        assert (await ask.get("/rt/healthz")).status_code == 200
+    assert app.runtime.metrics.snapshot()["http_requests_total"] == {
+        ("GET", "200", "app"): 1,
+        ("GET", "404", "none"): 1,
+        ("GET", "200", "health"): 1,
+    }
 
 
 async def test_an_aborted_request_has_no_status(app):

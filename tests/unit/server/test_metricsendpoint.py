@@ -249,6 +249,18 @@ async def test_a_taken_address_keeps_the_app_from_starting():
             await app.start()
 
 
+async def test_in_dev_a_worker_may_come_while_the_one_before_it_still_listens(started, caplog):
+    first = await started(env="dev", listen="127.0.0.1:0")
+    address = f"127.0.0.1:{first.runtime.scraping.port}"
+    second = await started(env="dev", listen=address)
+    assert second.runtime.scraping.port == first.runtime.scraping.port
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        third = await started(env="dev", listen=address)
+        assert third.runtime.is_ready
+        assert f"cannot listen on {address} for the metrics" in caplog.text
+
+
 async def test_topics_are_shortened_by_a_function_of_the_app(tmp_path, started, caplog):
     write_file(
         tmp_path,
