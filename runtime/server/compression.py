@@ -12,7 +12,7 @@ import gzip
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 
 from runtime.server.representation import MEMO_KEY, accepted_encodings
 from runtime.server.staticfile import ENTRY_KEY, StaticFile
@@ -40,6 +40,7 @@ _TYPES: Final = frozenset(
     | {"application/rss+xml", "application/atom+xml", "image/svg+xml"}
 )
 _WITHOUT_BODY: Final = frozenset({204, 205, 206, 304})
+_FINAL: Final = frozenset({b"content-encoding", b"content-range"})  # say that the body is as it has to be
 
 
 def is_compressible(content_type: str) -> bool:
@@ -75,12 +76,24 @@ class Compression:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
-        answer = _Answer(scope, send, self._coding(scope), enabled=self._enabled)
-        await self._app(scope, receive, answer.send)
+        await self._app(scope, receive, _Answer(self, scope, send).send)
 
-    def _coding(self, scope: Scope) -> str | None:
+    def may_change(self, scope: Scope, start: Message) -> bool:
+        """Return whether an answer that begins like this may be compressed if its body comes in one piece."""
+        status = start["status"]
+        if not self._enabled or status < 200 or status in _WITHOUT_BODY:
+            return False
+        is_text = False
+        for name, value in start.get("headers", ()):
+            if name == b"content-type":
+                is_text = is_compressible(value.decode("latin-1"))
+            elif name in _FINAL or (name == b"cache-control" and b"no-transform" in value.lower()):
+                return False
+        return is_text and not isinstance(scope.get(ENTRY_KEY), StaticFile)
+
+    def coding(self, scope: Scope) -> str | None:
         """Return the coding for the answer to this request, if it may have one."""
-        if not self._enabled or (self._credentials and self._credentials.are_in(scope["headers"])):
+        if self._credentials is not None and self._credentials.are_in(scope["headers"]):
             return None
         sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"accept-encoding"]
         accepted = accepted_encodings(",".join(sent)) if sent else frozenset()
@@ -90,18 +103,17 @@ class Compression:
 class _Answer:
     """One answer on its way: its start is held until it is known whether the body comes in one piece."""
 
-    __slots__ = ("_coding", "_enabled", "_held", "_is_head", "_scope", "_send")
+    __slots__ = ("_held", "_is_head", "_layer", "_scope", "_send")
 
-    def __init__(self, scope: Scope, send: Send, coding: str | None, *, enabled: bool) -> None:
-        self._enabled = enabled
+    def __init__(self, layer: Compression, scope: Scope, send: Send) -> None:
+        self._layer = layer
         self._scope = scope
         self._send = send
-        self._coding = coding
         self._is_head = scope["method"] == "HEAD"
         self._held: Message | None = None
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and self._is_candidate(message):
+        if message["type"] == "http.response.start" and self._layer.may_change(self._scope, message):
             self._held = message
             return
         start, self._held = self._held, None
@@ -113,23 +125,6 @@ class _Answer:
             await self._send(start)
         await self._send({**message, "body": b""} if is_body and self._is_head else message)
 
-    def _is_candidate(self, start: Message) -> bool:
-        status = start["status"]
-        if (
-            not self._enabled
-            or status < 200
-            or status in _WITHOUT_BODY
-            or isinstance(self._scope.get(ENTRY_KEY), StaticFile)
-        ):
-            return False
-        headers = Headers(raw=start.get("headers", []))
-        return (
-            is_compressible(headers.get("content-type", ""))
-            and "content-encoding" not in headers
-            and "content-range" not in headers
-            and "no-transform" not in headers.get("cache-control", "").lower()
-        )
-
     async def _whole(
         self, start: Message, message: Message, memo: dict[str, bytes | None] | None
     ) -> tuple[Message, Message]:
@@ -140,30 +135,31 @@ class _Answer:
         headers = MutableHeaders(raw=list(start.get("headers", [])))
         _vary(headers)
         start = {**start, "headers": headers.raw}
-        packed = await self._packed(body, memo) if self._coding is not None else None
-        if packed is None or self._coding is None:
+        coding = self._layer.coding(self._scope)
+        packed = await _packed(body, coding, memo) if coding is not None else None
+        if packed is None or coding is None:
             return start, message
-        headers["content-encoding"] = self._coding
+        headers["content-encoding"] = coding
         headers["content-length"] = str(len(packed))
         etag = headers.get("etag")
         if etag is not None and not etag.startswith("W/"):
             headers["etag"] = f"W/{etag}"
         return {**start, "headers": headers.raw}, {**message, "body": packed}
 
-    async def _packed(self, body: bytes, memo: dict[str, bytes | None] | None) -> bytes | None:
-        """Return the body compressed, `None` if that is no smaller."""
-        coding = self._coding or ""
-        if memo is not None and coding in memo:
-            return memo[coding]
-        compress = available_codings()[coding]
-        if len(body) > THREAD_BYTES:
-            packed = await asyncio.to_thread(compress, bytes(body))
-        else:
-            packed = compress(bytes(body))
-        result = packed if len(packed) < len(body) else None
-        if memo is not None:
-            memo[coding] = result
-        return result
+
+async def _packed(body: bytes, coding: str, memo: dict[str, bytes | None] | None) -> bytes | None:
+    """Return the body compressed, `None` if that is no smaller."""
+    if memo is not None and coding in memo:
+        return memo[coding]
+    compress = available_codings()[coding]
+    if len(body) > THREAD_BYTES:
+        packed = await asyncio.to_thread(compress, bytes(body))
+    else:
+        packed = compress(bytes(body))
+    result = packed if len(packed) < len(body) else None
+    if memo is not None:
+        memo[coding] = result
+    return result
 
 
 def _vary(headers: MutableHeaders) -> None:

@@ -23,4 +23,7 @@ class Credentials:
     def are_in(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Return whether one of these headers of a request says who asks; one without a value does not."""
         names = self._names
-        return any(name.lower() in names and value.strip() for name, value in headers)
+        for name, value in headers:  # noqa: SIM110 - on the way of every request; any() takes twice as long
+            if name.lower() in names and value.strip():
+                return True
+        return False

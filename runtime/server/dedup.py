@@ -126,6 +126,7 @@ class RenderSharing:
 
     async def _follow(self, render: _Render, scope: Scope, receive: Receive, send: Send) -> None:
         self.waiting += 1
+        render.follow()
         try:
             await render.ended.wait()
         finally:
@@ -142,49 +143,77 @@ class RenderSharing:
 
 
 class _Render:
-    """What a leader sends, until it is whole or cannot be shared."""
+    """What a leader sends, until it is whole or cannot be shared. As long as nobody waits it is hardly looked at."""
 
-    __slots__ = ("_body", "_forget", "_length", "_scope", "_start", "ended", "shared")
+    __slots__ = ("_body", "_forget", "_length", "_scope", "_size", "_start", "ended", "followers", "shared")
 
     def __init__(self, scope: Scope, forget: Callable[[], object]) -> None:
         self._scope = scope
         self._forget = forget
         self._start: Message | None = None
-        self._body = bytearray()
-        self._length = 0
+        self._body: list[bytes] = []
+        self._size = 0
+        #: Length of the answer, once somebody had to know it.
+        self._length: int | None = None
+        self.followers = 0
         #: Set when `shared` is known.
         self.ended = asyncio.Event()
         self.shared: _Shared | None = None
 
+    def follow(self) -> None:
+        """Note that one more waits."""
+        self.followers += 1
+        self._judge()
+
     def note(self, message: Message) -> None:
+        """Take what the leader sends."""
         if self.ended.is_set():
             return
         if message["type"] == "http.response.start":
-            self._length = _shareable_length(message)
             self._start = message
-            if not self._length:
-                self.end(None)
+            if self.followers:
+                self._judge()
         elif message["type"] != "http.response.body" or self._start is None:
             self.end(None)
+        elif message.get("more_body", False):
+            self._judge()
+            if not self.ended.is_set():
+                self._add(message)
+        elif self.followers:
+            self._add(message)
+            self._finish(self._start, message)
         else:
-            self._body += message.get("body", b"")
-            if len(self._body) > self._length:
+            self.end(None)
+
+    def _judge(self) -> None:
+        if self._start is not None and self._length is None and not self.ended.is_set():
+            self._length = _shareable_length(self._start)
+            if not self._length:
                 self.end(None)
-            elif not message.get("more_body", False):
-                self._finish(self._start, message)
+
+    def _add(self, message: Message) -> None:
+        body = message.get("body", b"")
+        self._body.append(body)
+        self._size += len(body)
+        if self._size > (self._length or 0):
+            self.end(None)
 
     def _finish(self, start: Message, message: Message) -> None:
-        if len(self._body) != self._length:  # HEAD without the body that it stands for, or cut short
+        if self.ended.is_set():
+            return
+        if self._size != self._length:  # HEAD without the body that it stands for, or cut short
             self.end(None)
             return
+        body = b"".join(self._body)
         memo: dict[str, bytes | None] = message.setdefault(MEMO_KEY, {})
         marks = {name: self._scope[name] for name in _MARKS if name in self._scope}
-        self.end(_Shared({**start, "headers": list(start["headers"])}, bytes(self._body), marks, memo))
+        self.end(_Shared({**start, "headers": list(start["headers"])}, body, marks, memo))
 
     def end(self, shared: _Shared | None) -> None:
         """Tell those who wait; once."""
         if not self.ended.is_set():
             self.shared = shared
+            self._body.clear()
             self.ended.set()
             self._forget()
 

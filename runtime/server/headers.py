@@ -25,9 +25,9 @@ class NosniffMiddleware:
         async def send_with_header(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
-                if not any(name.lower() == b"x-content-type-options" for name, _ in headers):
+                if b"x-content-type-options" not in [name.lower() for name, _ in headers]:
                     headers.append((b"x-content-type-options", b"nosniff"))
-                message = {**message, "headers": headers}
+                    message = {**message, "headers": headers}
             await send(message)
 
         await self.app(scope, receive, send_with_header)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,7 @@ def etag_matches(header: str, etag: str) -> bool:
     return any(candidate.strip().removeprefix("W/") == opaque for candidate in header.split(","))
 
 
+@functools.lru_cache(256)
 def accepted_encodings(header: str) -> frozenset[str]:
     """Return which of br, zstd and gzip an `Accept-Encoding` header accepts; `q=0` refuses one."""
     weights: dict[str, float] = {}

@@ -258,6 +258,26 @@ async def test_nobody_waits_for_a_stream(make_site):
 
 
 @pytest.mark.spec("PLAT-90")
+@pytest.mark.parametrize(("announced", "shared"), [("6", True), ("7", False), ("5", False)])
+async def test_pieces_of_a_known_length_are_put_together(make_site, announced, shared):
+    held = asyncio.Event()
+
+    async def pieces() -> Any:
+        yield "one"
+        await held.wait()
+        yield "two"
+
+    page = Page(make_site, lambda n: StreamingResponse(pieces(), headers={"content-length": announced}))
+    page.go.set()
+    for _ in range(3):  # the others come while the leader is half way
+        page.ask()
+        await page.settled(1)
+    held.set()
+    assert [answer.text for answer in await page.answers()] == ["onetwo"] * 3
+    assert page.renders == (1 if shared else 3)
+
+
+@pytest.mark.spec("PLAT-90")
 async def test_at_most_so_many_pages_and_waiters(make_site):
     with capacity.capacity_override(MAX_SSR_DEDUP=2, MAX_SSR_DEDUP_WAITERS=2):
         page = Page(make_site)
