@@ -64,6 +64,7 @@ async def test_calls_wait_for_the_connection_and_run_one_after_the_other() -> No
 async def test_before_the_first_loss_calls_go_into_the_send_queue() -> None:
     async with scripted(opened=False, offline=Offline(queue=True)) as s:
         call = s.client.call("a/b", 1)
+        assert len(s.client._offline) == 0
         await s.status("open")
         assert sent(s) == [1]
         call.cancel()
