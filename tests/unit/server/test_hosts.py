@@ -69,6 +69,8 @@ def test_in_dev_other_machines_may_use_the_name_of_this_one_if_it_listens_to_the
     assert rule(env="dev", host="0.0.0.0").allows(host)
     assert not rule(env="dev", host="127.0.0.1").allows(host)
     assert not rule(env="dev", host="localhost").allows(host)
+    assert rule("app.example", env="test", host="127.0.0.1").allows(host)
+    assert not rule("app.example", env="production").allows(host)
 
 
 def test_only_dev_is_guarded_without_a_list() -> None:
