@@ -98,6 +98,7 @@ class CatchUp:
         self, history: ReplaySource, options: StreamOptions, topic: str, seq: int, held: Hold | None
     ) -> StreamReply | None:
         if held is not None:
+            self._scope.platform.flush()
             held.restart()  # what came until here is read now
         missed = await history.since(topic, seq)
         # Looked at behind the reading: what is not truncated now was not when it was read.

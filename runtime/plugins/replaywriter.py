@@ -178,15 +178,17 @@ class ReplayWriter:
         return True
 
     def _end(self) -> None:
-        self._ws.write_control(self._frames.end(truncated=not self.is_whole))
         hold, self._hold = self._hold, None
-        if hold is None:
-            return
-        if hold.overflowed:
+        if hold is not None and hold.overflowed:
             # More came than is held; the history has it, with the numbers it was published under.
             hold.restart()
             hold.frames = [self._live(kept) for kept in self._history.after(self._topic, self.read_to)]
-        self._core.subscriptions.unreserve(self._ws, self._topic, hold)
+            current = self._core.publisher.sequence.current(self._topic)
+            if self._history.safe_from(self._topic, current) > self.read_to:
+                self.is_whole = False
+        self._ws.write_control(self._frames.end(truncated=not self.is_whole))
+        if hold is not None:
+            self._core.subscriptions.unreserve(self._ws, self._topic, hold)
 
     def _live(self, kept: Kept) -> Frame:
         payload = envelope.encode_envelope(self._topic, kept.event, kept.data, kept.seq)

@@ -5,7 +5,7 @@ that does not hold. The server may restart, its hooks and loaders take their tim
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +26,7 @@ from runtime.server.assembly import Handshake, Runtime, assemble
 from runtime.server.hooks import Hook, HookSet
 from runtime.server.inbound import Inbound
 from runtime.testing import FakeClock
-from tests.property.resume_model import FEED, LATEST_KEPT, Client
+from tests.property.resume_model import FEED, LATEST_KEPT, Client, Stream
 from tests.server.peers import MemorySink
 
 KEPT = 20
@@ -34,10 +34,9 @@ PAGE = 2
 HELD_AT_MOST = 4
 BUFFER = 64 * 1024
 SETTLE_TURNS = 400
-STREAMS = st.integers(0, 1)
 #: What may happen between two frames, the likely more often.
 STEPS = ["up"] * 6 + ["down"] * 3 + ["turn"] * 3 + ["feed"] * 3 + ["read"] * 2
-STEPS += ["many", "line", "row", "todo", "log", "ask", "cut and connect"]
+STEPS += ["many", "line", "row", "todo", "log", "ask", "reconnect"]
 SETTINGS = Settings(
     server=ServerSettings(env="property", origin="http://t", shutdown_timeout=0.0),
     websocket=WebSocketSettings(max_backpressure=BUFFER),
@@ -145,28 +144,21 @@ class Resume(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------- the app
 
-    def publish_to_the_feed(self, count: int, is_batch: bool) -> None:
+    def publish_to_the_feed(self, count: int, *, together: bool = False) -> None:
         values = [self.next() for _ in range(count)]
         platform = self.runtime.platform
-        if is_batch:
-            self.do(
-                lambda: platform.publish_batched([{"topic": FEED, "event": "e", "data": n} for n in values])
-            )
+        if together:
+            messages: list[Any] = [{"topic": FEED, "event": "e", "data": value} for value in values]
+            self.do(lambda: platform.publish_batched(messages))
         else:
-            self.do(*(lambda n=n: platform.replay.publish_nowait(platform, FEED, "e", n) for n in values))
+            self.do(*(partial(platform.replay.publish_nowait, platform, FEED, "e", n) for n in values))
 
     @rule(key=st.integers(0, 3), door=st.sampled_from(["platform", "turn"]), is_gone=st.booleans())
     def change_a_row(self, key: int, door: str, is_gone: bool) -> None:
-        event = (
-            "deleted"
-            if is_gone and key in self.app.rows
-            else "updated"
-            if key in self.app.rows
-            else "created"
-        )
         row = {"id": key, "n": self.next()}
-        if event == "deleted":
-            del self.app.rows[key]
+        event = "updated" if self.app.rows.pop(key, None) else "created"
+        if is_gone:
+            event = "deleted"
         else:
             self.app.rows[key] = row
         if door == "turn":
@@ -186,7 +178,7 @@ class Resume(RuleBasedStateMachine):
     def begin(self) -> None:
         """Have everything subscribed, and something to come back for."""
         self.settle()
-        self.publish_to_the_feed(1, False)
+        self.publish_to_the_feed(1)
         self.settle()
 
     @rule(
@@ -200,33 +192,23 @@ class Resume(RuleBasedStateMachine):
         self.cut()
         if restarts:
             self.restart()
-        self.publish_to_the_feed(missed, False)
-        for step in ["cut and connect", *steps]:
-            if step == "cut and connect":
-                self.cut()
-                self.connect()
-                self.let_the_peer_read(is_slow)
-            elif step == "up" and self.client.up:
-                self.carry_up(1)
-            elif step == "down" and self.client.is_online and self.read < len(self.sink.frames):
-                self.carry_down(2)
-            elif step == "turn":
-                self.turn(1)
-            elif step == "feed":
-                self.publish_to_the_feed(1, False)
-            elif step == "line":
-                self.write_lines(1)
-            elif step == "row":
-                self.change_a_row(1, "platform", False)
-            elif step in ("todo", "log") and self.client.is_online:
-                self.renew_a_stream(("todo", "log").index(step))
-            elif step == "read":
-                self.let_the_peer_read(False)
-                self.pass_time()
-            elif step == "ask" and self.client.is_online:
-                self.ask_for_missed()
-            elif step == "many":
-                self.publish_to_the_feed(KEPT - 1, True)
+        self.publish_to_the_feed(missed)
+        what_happens: dict[str, Callable[[], object]] = {
+            "reconnect": lambda: (self.cut(), self.connect(), self.let_the_peer_read(is_slow)),
+            "up": lambda: self.carry_up(1),
+            "down": lambda: self.carry_down(2),
+            "turn": lambda: self.do(turns=1),
+            "feed": lambda: self.publish_to_the_feed(1),
+            "many": lambda: self.publish_to_the_feed(KEPT - 1, together=True),
+            "line": lambda: self.write_lines(1),
+            "row": lambda: self.change_a_row(1, "platform", False),
+            "todo": lambda: self.renew(self.client.streams[0]),
+            "log": lambda: self.renew(self.client.streams[1]),
+            "ask": self.client.ask_for_missed,
+            "read": lambda: (self.let_the_peer_read(False), self.pass_time()),
+        }
+        for step in ["reconnect", *steps]:
+            what_happens[step]()
         self.let_the_peer_read(False)
 
     @rule(hook=st.integers(0, 6), load=st.integers(0, 6))
@@ -236,9 +218,6 @@ class Resume(RuleBasedStateMachine):
     @rule(denied=st.booleans())
     def decide_about_the_feed(self, denied: bool) -> None:
         self.app.is_denied = denied
-
-    def turn(self, count: int) -> None:
-        self.do(turns=count)
 
     def restart(self) -> None:
         self.cut()
@@ -266,10 +245,9 @@ class Resume(RuleBasedStateMachine):
             self.run(inbound.closed(1006, ""))
 
     def carry_up(self, count: int) -> None:
-        inbound = self.inbound
-        assert inbound is not None
         frames = [self.client.up.popleft() for _ in range(min(count, len(self.client.up)))]
-        self.do(*(lambda frame=frame: inbound.feed(frame) for frame in frames))
+        if self.inbound is not None and frames:
+            self.do(*(partial(self.inbound.feed, frame) for frame in frames))
 
     def carry_down(self, count: int) -> None:
         for frame in self.sink.frames[self.read : self.read + count]:
@@ -283,13 +261,9 @@ class Resume(RuleBasedStateMachine):
     def pass_time(self) -> None:
         self.run(self.clock.advance(0.02))
 
-    def renew_a_stream(self, which: int) -> None:
-        stream = self.client.streams[which]
+    def renew(self, stream: Stream) -> None:
         if stream.request is None:
             self.client.renew(stream)
-
-    def ask_for_missed(self) -> None:
-        self.client.ask_for_missed()
 
     @rule()
     def settle(self) -> None:
@@ -297,23 +271,16 @@ class Resume(RuleBasedStateMachine):
         if not self.client.is_online:
             self.connect()
         for stream in self.client.streams:
-            if stream.request is None and not (stream.is_attached and stream.is_fresh):
-                self.client.renew(stream)
-        self.sink.buffered = 0
+            if not (stream.is_attached and stream.is_fresh):
+                self.renew(stream)
+        self.let_the_peer_read(False)
         for _ in range(SETTLE_TURNS):
-            self.do(turns=1)
-            if self.clock.pending > 1:  # beside the timer of the pressure samples
-                self.pass_time()
-            if self.client.up:
-                self.carry_up(4)
-            if self.read < len(self.sink.frames):
-                self.carry_down(100)
-            idle = not self.client.up and self.read == len(self.sink.frames)
-            if (
-                idle
-                and not self.runtime.live.calls.running
-                and all(s.request is None for s in self.client.streams)
-            ):
+            self.pass_time()
+            self.carry_up(4)
+            self.carry_down(100)
+            asked = any(stream.request for stream in self.client.streams)
+            waits = self.client.up or self.read < len(self.sink.frames)
+            if not (asked or waits or self.runtime.live.calls.running):
                 break
         todo, log = self.client.streams
         assert {row["id"]: row for row in todo.value} == self.app.rows

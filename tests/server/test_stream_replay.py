@@ -47,6 +47,15 @@ FEED = """
     async def greeted(ctx):
         return []
 
+    async def shout(ctx, topic):
+        for n in range(3):
+            ctx.publish(topic, "created", {"id": n})
+
+    @live.stream("loud", replay=True, on_subscribe=shout)
+    async def loud(ctx):
+        loads.append("loud")
+        return []
+
     board = live.room(topic=lambda name: f"board:{name}", init=room, replay=True)
 
     @live
@@ -233,6 +242,17 @@ async def test_what_is_held_back_meanwhile_is_not_sent_twice(make_app: AppFactor
     assert late.events("greeted") == [("created", {"id": "live"})]
 
 
+async def test_more_than_can_be_held_before_the_reading_is_read_all_the_same(make_app: AppFactory) -> None:
+    app, _ = await started(make_app, capacity={"MAX_HELD_FRAMES": 2})
+    app.runtime.platform.replay.record_topic("loud", platform=app.runtime.platform)
+    peer = await app.connect()
+    reply = await peer.stream("feed/loud", seq=0)
+    assert [event["seq"] for event in reply["data"]] == [1, 2, 3]
+    assert loads(app) == []
+    await turns()
+    assert peer.events("loud") == []
+
+
 @pytest.mark.spec("WIRE-99", "WIRE-92")
 async def test_what_is_published_while_it_loads_comes_live_and_again_for_whoever_did_not_get_it(
     make_app: AppFactory,
@@ -279,6 +299,28 @@ async def test_a_stream_request_that_overtakes_the_subscribe_frame_closes_the_ga
     await turns()
     events = [f.get("event") or f.get("type") for f in back.parsed()[1:]]
     assert events == ["end", "resumed", "msg", "end", "q1", "subscribed"]
+
+
+@pytest.mark.spec("WIRE-113")
+async def test_a_stream_that_was_on_the_topic_before_the_reading_leaves_no_gap_to_close(
+    make_app: AppFactory,
+) -> None:
+    app, peer = await started(make_app)
+    await peer.stream("feed/items")
+    add(app, 1)
+    back = await app.connect()
+    await back.stream("feed/items")
+    back.send({"type": "resume", "sessionId": "OLD", "lastSeenSeqs": {"feed": 1}})
+    await turns(10)
+    add(app, 2)
+    back.send({"type": "subscribe", "topic": "feed", "ref": 1})
+    await turns()
+    assert [f.get("event") or f.get("type") for f in back.parsed()[2:]] == [
+        "end",
+        "resumed",
+        "created",
+        "subscribed",
+    ]
 
 
 class Unreadable:

@@ -134,6 +134,22 @@ async def test_more_than_can_be_held_comes_live_from_the_history(core: Core) -> 
     capacity.configure({})
 
 
+async def test_live_events_that_neither_are_held_nor_kept_are_told_as_missing(core: Core) -> None:
+    capacity.configure({"MAX_HELD_FRAMES": 5})
+    replay, connection = filled(core, 2 * PAGE, size=2 * PAGE), core.connect("t")
+
+    async def run(task: asyncio.Task[Any]) -> None:
+        await turns(1)
+        for _ in range(2 * PAGE + 1):
+            core.platform.publish("t", "live")
+
+    outcome = await start(core, replay.replay(connection, "t", 0), run)
+    assert (outcome.state, outcome.count) == ("truncated", 2 * PAGE)
+    assert {"topic": "__replay:t", "event": "end", "data": {"truncated": True}} in core.frames(connection)
+    assert numbered(core, connection)[-2 * PAGE :] == list(range(2 * PAGE + 2, 4 * PAGE + 2))
+    capacity.configure({})
+
+
 @pytest.mark.parametrize("rejoins", [False, True])
 async def test_leaving_the_topic_meanwhile_ends_the_live_events(core: Core, rejoins: bool) -> None:
     replay, connection = filled(core), core.connect("t")
