@@ -277,6 +277,9 @@ function isSystemTopic(topic) {
 
 /** What a failed call, stream or batch rejects with. `code` is stable, `message` is for people. */
 export class RpcError extends Error {
+  /** @type {"RpcError"} */
+  name = "RpcError";
+
   /**
    * @param {string} code
    * @param {string} [message] default: the code
@@ -284,7 +287,6 @@ export class RpcError extends Error {
    */
   constructor(code, message, details = {}) {
     super(message ?? code);
-    this.name = "RpcError";
     this.code = code;
     /** Field by field, for code `VALIDATION`. */
     this.issues = details.issues;
@@ -770,8 +772,9 @@ const turn = {
 
 /**
  * @typedef {"connecting" | "open" | "suspended" | "disconnected" | "failed"} Status
- * @typedef {{kind: "ws-close", class: string, code: number, reason: string}
- *   | {kind: "auth-preflight", class: string, status: number, reason: string}} Failure
+ * @typedef {"TERMINAL" | "EXHAUSTED" | "THROTTLE" | "RETRY" | "AUTH"} FailureClass
+ * @typedef {{kind: "ws-close", class: FailureClass, code: number, reason: string}
+ *   | {kind: "auth-preflight", class: FailureClass, status: number, reason: string}} Failure
  */
 
 /** Preflight requests under way, by address: attempts at the same time share one (wire 1.5). */
@@ -998,7 +1001,7 @@ class Connection {
 
   /** @param {{status: number, reason: string}} outcome */
   #preflightRefused({ status, reason }) {
-    const failure = { kind: /** @type {const} */ ("auth-preflight"), class: "AUTH", status, reason };
+    const failure = /** @type {Failure} */ ({ kind: "auth-preflight", class: "AUTH", status, reason });
     if (status >= 400 && status < 500) this.#fail(failure);
     else this.#retryLater(failure);
   }
@@ -1589,7 +1592,7 @@ export function on(topic) {
  * The latest event of a topic that follows a store: when its value changes, the old topic is left and the new one
  * joined; `null` or `undefined` means none (live 22.3).
  * @param {(value: any) => string | null | undefined} topicOf
- * @param {import("./realtime.js").Readable<any>} store
+ * @param {import("./realtime.js").StoreLike<any>} store
  * @returns {LazyStore<TopicEvent | null>}
  */
 export function onDerived(topicOf, store) {
@@ -3781,7 +3784,7 @@ function membersAfter(members, event, data) {
 /**
  * A topic whose events have names. `on(event)` is a store of the last such event, `on()` of the last of any name.
  * @param {string} topic
- * @param {string[]} [events] the names that exist; another one is an error
+ * @param {readonly string[]} [events] the names that exist; another one is an error
  */
 export function channel(topic, events) {
   checkName("channel(topic)", topic);
@@ -4070,7 +4073,7 @@ class Devtools {
     return counters.volatileDropped;
   }
 
-  /** @returns {Array<{path: string, topic: string | null, status: string, error: RpcError | null}>} streams in use */
+  /** The streams in use. */
   get streams() {
     return [...streamRegistry.active].map((stream) => stream.description);
   }
