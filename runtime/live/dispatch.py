@@ -245,6 +245,7 @@ class Dispatcher:
     ) -> None:
         label = endpoint.path if endpoint else (UNKNOWN_PATH if code == "NOT_FOUND" else INVALID_PATH)
         self._count(label, code)
+        self._metrics.observe("rpc_duration_seconds", duration, label)
         if self._events.listeners:
             kind = "stream" if endpoint and frame.stream and endpoint.kind != "rpc" else "rpc"
             path = endpoint.path if endpoint else frame.path[:128]
