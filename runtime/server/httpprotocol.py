@@ -18,10 +18,12 @@ uvicorn's classes and checks what is assumed of them.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import http
 import socket
 import struct
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +45,7 @@ LINGER: Final = 2.0  # seconds in which a refused client may still read its answ
 STALL_LOOKS: Final = 10  # how often within `stream_write_timeout` a client that is behind is looked at
 
 _ACKNOWLEDGED_AT = 120  # of `tcpi_bytes_acked`, an unsigned 64-bit number, in Linux's `struct tcp_info`
+_NO_LINGERING = struct.pack("ii", 1, 0)  # of `SO_LINGER`: on, for no second
 _PHRASES = {431: "Request Header Fields Too Large"}
 
 
@@ -138,7 +141,8 @@ class BoundedHttp(_UvicornHttp):
         """Take bytes of the client."""
         if self.is_over:
             return
-        self._body_bytes += len(data)
+        # The read in which a body begins counts as a whole.
+        self._body_bytes = len(data) + (self._body_bytes if self._phase is _Phase.BODY else 0)
         super().data_received(data)
         if not self.is_over:
             self._look()
@@ -240,7 +244,6 @@ class BoundedHttp(_UvicornHttp):
             self._close()
 
     def _begin_window(self) -> None:
-        self._body_bytes = 0
         self._is_unwanted = not self._is_answering
         self._start(BODY_WINDOW, self._window_is_over)
 
@@ -250,6 +253,7 @@ class BoundedHttp(_UvicornHttp):
         if self._is_unwanted:
             self.cut("body_unwanted")
         elif rate is None or waits_for_us or self._body_bytes >= rate * BODY_WINDOW:
+            self._body_bytes = 0
             self._begin_window()
         elif self.cycle.response_started:
             self.cut("body_rate")
@@ -329,16 +333,24 @@ class BoundedHttp(_UvicornHttp):
         if self._is_answering and self.cycle.response_started:
             self.cycle.disconnected = True
             self._end()
-            self.transport.abort()
+            _reset(self.transport)
 
     def cut(self, rule: str) -> None:
         """Drop the client at once."""
         self._tell(rule, None)
         self._end()
-        self.transport.abort()
+        _reset(self.transport)
 
     def _tell(self, rule: str, status: int | None) -> None:
         self.bounds.refused(rule, status, self.client[0] if self.client else "")
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Drop the peer in a way that it cannot take for the end of a body that ends with its connection."""
+    if sys.platform != "win32":  # where the option is packed in another way
+        with contextlib.suppress(AttributeError, OSError):  # gone meanwhile
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
+    transport.abort()
 
 
 def _acknowledged(transport: asyncio.Transport) -> int:

@@ -106,14 +106,16 @@ def _h11_variant() -> type[BoundedHttp]:
                 return Part.BODY
             return Part.HEAD if state is h11.IDLE and self.conn.trailing_data[0] else Part.NONE
 
-        def data_received(self, data: bytes) -> None:
-            if not self.is_over and self.conn.their_state is h11.IDLE:
-                head = self.conn.trailing_data[0] + data
+        def handle_events(self) -> None:
+            if self.is_over:
+                return
+            if self.conn.their_state is h11.IDLE:
+                head = self.conn.trailing_data[0]
                 end = _BLANK_LINE.search(head)
                 if (end.end() if end else len(head)) > HEAD_LIMIT:
                     self.refuse("head_size", 431)
                     return
-            super().data_received(data)
+            super().handle_events()
 
     return BoundedH11
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
+from starlette.requests import ClientDisconnect
 
 from runtime.server.assembly import StartupError
 from runtime.server.httpprotocol import HEAD_LIMIT, BoundedHttp, HttpBounds
@@ -89,7 +90,7 @@ class RealtimeServer(uvicorn.Server):
             )
         super().__init__(
             uvicorn.Config(
-                in_pieces(self._serve_app),
+                in_pieces(self._serve_app, app.runtime.clock),
                 host=server.host if host is None else host,
                 port=server.port if port is None else port,
                 loop=server.loop,
@@ -223,6 +224,8 @@ class RealtimeServer(uvicorn.Server):
 
         try:
             await self._realtime_app(scope, receive, noting)
+        except ClientDisconnect:
+            pass  # the app was reading the body, and is told so when the client goes
         except asyncio.CancelledError:
             if not self._is_out_of_time:
                 raise
