@@ -72,14 +72,19 @@ def realtime(
 
 @contextlib.contextmanager
 def serving(
-    project: Path, *arguments: str, command: str = "serve", program: tuple[str, ...] = PROGRAM
+    project: Path,
+    *arguments: str | Path,
+    command: str = "serve",
+    program: tuple[str, ...] = PROGRAM,
+    where: tuple[str, ...] = ("--host", "127.0.0.1", "--port", "0"),
+    stdout: Any = subprocess.DEVNULL,
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run `realtime serve` on a free port while the block runs; gives the process and the address."""
     child = subprocess.Popen(
-        [*program, command, "--host", "127.0.0.1", "--port", "0", *arguments],
+        [*program, command, *where, *map(str, arguments)],
         cwd=project,
         env=environment(),
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )

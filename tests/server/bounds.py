@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -56,18 +57,21 @@ class Site:
         self.app = app
 
     @contextlib.asynccontextmanager
-    async def client(self, *, buffer: int | None = None) -> AsyncIterator[Client]:
+    async def client(
+        self, *, buffer: int | None = None, tls: ssl.SSLContext | None = None
+    ) -> AsyncIterator[Client]:
         host, port = self.server.address.split(":")
         made = socket.socket()
         made.setblocking(False)
         if buffer is not None:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         await asyncio.get_running_loop().sock_connect(made, (host, int(port)))
-        reader, writer = await asyncio.open_connection(sock=made, limit=2**14)
+        name = host if tls is not None else None
+        reader, writer = await asyncio.open_connection(sock=made, limit=2**14, ssl=tls, server_hostname=name)
         try:
             yield Client(reader, writer)
         finally:
-            writer.close()
+            writer.transport.abort()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
             await eventually(lambda: not self.protocols)

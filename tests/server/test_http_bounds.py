@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from runtime.server import httpvariants
 from runtime.server.httpprotocol import BODY_WINDOW, HEAD_LIMIT, LINGER, BoundedHttp, HttpBounds, Part
 from runtime.server.httpvariants import bounded_protocol
 from runtime.testing import FakeClock, eventually
+from tests.certificates import make_certificate
 from tests.server.bounds import HEAD, bounded_site
 from tests.server.sockets import TIMEOUT, receive, served
 
@@ -288,6 +291,36 @@ async def test_an_answer_that_is_taken_slowly_is_not_cut(
                     await client.reader.read(30_000)
         assert len(site.protocols) == 1
         assert site.refusals() == {}
+
+
+@pytest.mark.spec("PLAT-93")
+async def test_under_tls_a_client_that_takes_nothing_is_cut_and_a_slow_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = make_certificate(tmp_path, "site")
+    files = {"tls_cert": str(pair.cert), "tls_key": str(pair.key)}
+    context = ssl.create_default_context(cafile=pair.cert)
+    async with (
+        bounded_site(tmp_path, monkeypatch, **files) as site,
+        site.client(buffer=4096, tls=context) as client,
+    ):
+        await client.send(b"GET /large HTTP/1.1\r\nhost: t\r\n\r\n")
+        await client.until(b"\r\n\r\n")
+        (protocol,) = site.protocols
+        await is_behind(protocol)
+        size = protocol.transport.get_write_buffer_size()
+        for _ in range(4):
+            await site.clock.advance(20)
+            before = protocol._progress()
+            async with asyncio.timeout(TIMEOUT):
+                while protocol._progress() == before:
+                    await client.reader.read(1000)
+        assert site.refusals() == {}
+        if sys.platform == "linux":  # where the system tells what was taken, before the buffer shows it
+            assert protocol.transport.get_write_buffer_size() == size
+        await site.clock.advance(36)
+        await eventually(lambda: not site.protocols)
+        assert site.refusals() == {"write_stalled": 1}
 
 
 async def is_behind(protocol: BoundedHttp) -> None:
