@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from runtime.server.httpprotocol import HEAD_LIMIT, BoundedHttp, HttpBounds, Part
 
-__all__ = ["HttpChoice", "bounded_protocol"]
+__all__ = ["HttpChoice", "bounded_protocol", "known_parser"]
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 
@@ -189,22 +189,29 @@ _VARIANTS: Final = (
 )
 
 
-def bounded_protocol(bounds: HttpBounds, *, parser: str = "auto") -> HttpChoice:
-    """Return the protocol class with these bounds, on `httptools` where it is installed, else on `h11`.
+def known_parser(parser: str = "auto") -> tuple[str | None, str | None]:
+    """Return the parser of uvicorn's on which the bounds can be put: `httptools` where it is installed, else `h11`.
 
-    `parser` names one of them. Where uvicorn works in another way than is assumed here, it is uvicorn's own choice,
-    and `problem` says what is different.
+    `parser` names one of them. Where uvicorn works in another way than is assumed here it is `None`, and the second
+    value says what is different.
     """
     problem = None
-    for name, module, protocol, code, variant in _VARIANTS:
+    for name, module, protocol, code, _ in _VARIANTS:
         if parser not in ("auto", name):
             continue
         try:
             problem = _broken_assumption(module, protocol, code) or problem
             if problem is None:
-                made = type(f"Bounded_{name}", (variant(),), {"bounds": bounds})
-                return HttpChoice(made, name)
+                return name, None
         except ImportError as error:
-            if name == "h11":
-                problem = problem or str(error)
+            problem = problem or (str(error) if name == "h11" else None)
+    return None, problem
+
+
+def bounded_protocol(bounds: HttpBounds, *, parser: str = "auto") -> HttpChoice:
+    """Return the protocol class with these bounds, or uvicorn's own choice where `known_parser` knows none."""
+    name, problem = known_parser(parser)
+    for known, _, _, _, variant in _VARIANTS:
+        if known == name:
+            return HttpChoice(type(f"Bounded_{name}", (variant(),), {"bounds": bounds}), known)
     return HttpChoice("auto", "uvicorn's own", problem)

@@ -98,6 +98,7 @@ class App:
         self.left = 0
         self.may_go = asyncio.Event()
         self.running = 0
+        self.failure: BaseException | None = None
 
     def routes(self) -> list[Route]:
         return [
@@ -111,6 +112,8 @@ class App:
         ]
 
     async def hello(self, request: Request) -> Response:
+        if self.failure is not None:
+            raise self.failure
         return PlainTextResponse("hello")
 
     async def upload(self, request: Request) -> Response:
