@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "serve": "Serve the project in production mode.",
     "routes": "List every path that clients can call.",
     "types": "Write type declarations for editors.",
+    "doctor": "Show versions, and what the server can do here.",
 }
 """Command name (also the module name in ``realtime_cli.commands``) and its line in the help."""
 

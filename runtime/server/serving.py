@@ -88,6 +88,9 @@ class RealtimeServer(uvicorn.Server):
                 "install one that pyproject.toml of realtime-toolkit names, and see realtime doctor",
                 http.problem,
             )
+        write_path = websocket_protocol(app.runtime)
+        if write_path.problem is not None and settings.websocket.fast_path != "off":
+            logger.warning("there is no fast path, frames go over ASGI: %s", write_path.problem)
         super().__init__(
             uvicorn.Config(
                 in_pieces(self._serve_app, app.runtime.clock),
@@ -97,7 +100,7 @@ class RealtimeServer(uvicorn.Server):
                 http=http.protocol,
                 h11_max_incomplete_event_size=2 * HEAD_LIMIT,  # ours is asked first
                 timeout_keep_alive=math.ceil(server.keepalive_timeout or 3600),
-                ws=websocket_protocol(app.runtime).protocol,
+                ws=write_path.protocol,
                 ws_max_size=settings.websocket.max_payload_length + PAYLOAD_MARGIN,
                 ws_ping_interval=ping,
                 ws_ping_timeout=ping,

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from runtime.core.settings import ServerSettings, Settings
-from runtime.server import httpvariants
+from runtime.core.settings import ServerSettings, Settings, WebSocketSettings
+from runtime.server import httpvariants, uvicornlink
 from runtime.server.httpprotocol import BODY_WINDOW, HEAD_LIMIT, LINGER, BoundedHttp, HttpBounds, Part
 from runtime.server.httpvariants import bounded_protocol
 from runtime.testing import FakeClock, eventually
@@ -427,6 +427,23 @@ async def test_another_uvicorn_serves_without_our_bounds_and_that_is_said(
         writer.close()
     assert problem in caplog.text
     assert "requests are served without limits of their time and size" in caplog.text
+
+
+@pytest.mark.parametrize(("wanted", "is_said"), [("auto", True), ("off", False)])
+async def test_a_missing_fast_path_is_said_to_who_may_want_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    wanted: str,
+    is_said: bool,
+) -> None:
+    monkeypatch.setattr(uvicornlink, "KNOWN_UVICORN", ((0, 1), (0, 2)))
+    settings = Settings(
+        server=ServerSettings(env="test"), websocket=WebSocketSettings(fast_path=wanted, text_keepalive=0)
+    )
+    async with served(tmp_path, settings) as server, server.connect() as ws:
+        assert (await receive(ws))["type"] == "welcome"
+    assert ("there is no fast path, frames go over ASGI" in caplog.text) is is_said
 
 
 def test_where_httptools_is_missing_h11_has_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

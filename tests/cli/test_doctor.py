@@ -1,0 +1,125 @@
+"""`realtime doctor`, and a uvicorn that works in another way than is assumed. Spec: platform 2.9 and 8.7."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from websockets.asyncio.client import connect
+
+from runtime.server.abilities import ASGI_DIFFERENCES
+from tests.cli.apps import PINNED, write_project
+from tests.cli.commands import TIMEOUT, realtime, serving
+
+# Python runs a module of this name at its start.
+ANOTHER_UVICORN = """
+    import uvicorn
+    from runtime.server import httpvariants
+
+    uvicorn.__version__ = "9.9.9"
+    httpvariants._FLOW_CODE = {"resume_reading": {"renamed"}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_project(tmp_path / "app", {"live/app.py": "", "web/a.txt": "hello"})
+
+
+@pytest.fixture
+def another_uvicorn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_project(tmp_path / "early", {"sitecustomize.py": ANOTHER_UVICORN})
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "early"))
+
+
+def applying(data: Any) -> list[str]:
+    return [row["feature"] for row in data["asgi_differences"] if row["applies_here"]]
+
+
+@pytest.mark.spec("PLAT-181")
+def test_it_tells_what_is_active_and_each_difference_of_plain_asgi(project: Path) -> None:
+    ended = realtime("doctor", cwd=project)
+    assert ended.code == 0
+    assert f"uvicorn            {uvicorn.__version__}" in ended.out
+    assert "write path         fast: frames go straight to the transport" in ended.out
+    assert "requests           bounded, on h" in ended.out
+    for row in ASGI_DIFFERENCES:
+        (line,) = [line for line in ended.out.splitlines() if line.startswith(row.feature)]
+        assert row.on_asgi in line
+        assert line.endswith("  no")
+    assert [row.feature.partition(" ")[0].rstrip(",") for row in ASGI_DIFFERENCES] == [
+        "refusal",
+        "buffered_amount",
+        "cork()",
+        "ping()",
+        "terminate()",
+        "max_payload_length",
+        "header_timeout",
+    ]
+
+
+@pytest.mark.spec("PLAT-181")
+def test_json_says_the_same_and_what_the_settings_change(project: Path) -> None:
+    data = realtime("doctor", "--json", cwd=project).data
+    assert data["ok"] is True
+    assert data["packages"]["uvicorn"] == uvicorn.__version__
+    assert data["write_path"]["active"] == "fast"
+    assert data["loop"] in ("uvloop", "asyncio")
+    assert data["http"]["bounds"] is True
+    assert (applying(data), data["problems"]) == ([], [])
+    toml = PINNED + "    loop = 'asyncio'\n    [websocket]\n    fast_path = 'off'\n"
+    write_project(project, {"realtime.toml": toml})
+    ended = realtime("doctor", "--json", cwd=project)
+    assert ended.code == 0
+    assert ended.data["loop"] == "asyncio"
+    assert ended.data["write_path"]["active"] == "asgi"
+    assert 'fast_path = "off"' in ended.data["write_path"]["why"]
+    assert [feature.partition(" ")[0] for feature in applying(ended.data)] == [
+        "buffered_amount,",
+        "cork()",
+        "ping(),",
+        "max_payload_length",
+    ]
+
+
+@pytest.mark.spec("PLAT-181")
+@pytest.mark.usefixtures("another_uvicorn")
+def test_an_unknown_uvicorn_is_found(project: Path) -> None:
+    ended = realtime("doctor", "--json", cwd=project)
+    assert ended.code == 1
+    data = ended.data
+    assert (data["ok"], data["write_path"]["active"], data["http"]["bounds"]) == (False, "asgi", False)
+    assert "uvicorn 9.9.9 is not known" in data["write_path"]["why"]
+    assert len(applying(data)) == len(ASGI_DIFFERENCES)
+    assert [problem["message"].partition(":")[0] for problem in data["problems"]] == [
+        "no fast path",
+        "no limits of time and size for requests",
+    ]
+    ended = realtime("doctor", cwd=project)
+    assert ended.code == 1
+    assert "no fast path: uvicorn 9.9.9 is not known" in ended.err
+    assert "next: pip install" in ended.err
+
+
+@pytest.mark.usefixtures("another_uvicorn")
+async def test_an_unknown_uvicorn_serves_with_its_own_classes(project: Path) -> None:
+    with serving(project, stdout=subprocess.PIPE) as (child, url):
+        origin: Any = url
+        async with connect(url.replace("http", "ws") + "/ws", origin=origin) as ws:
+            assert '"welcome"' in await ws.recv()
+            child.terminate()
+            await ws.wait_closed()
+            await asyncio.to_thread(child.wait, TIMEOUT)
+        assert (ws.close_code, ws.close_reason) == (1001, "Server shutting down")
+    assert child.returncode == 0
+
+
+@pytest.mark.usefixtures("another_uvicorn")
+def test_who_insists_on_the_fast_path_is_told_that_it_cannot_be_had(project: Path) -> None:
+    ended = realtime("serve", "--port", "0", "--ws", "fast", cwd=project)
+    assert ended.code == 3
+    assert '[websocket] fast_path = "on" cannot be had: uvicorn 9.9.9 is not known' in ended.err
