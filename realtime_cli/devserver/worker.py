@@ -148,7 +148,7 @@ class Worker:
         listening = socket.socket(fileno=self._load.listen_fd)
         listening.setblocking(False)
         listening.set_inheritable(False)
-        self._server = server = _DevServing(app)
+        self._server = server = _DevServing(app, tls=False)
         adopt_server_logs()
         settings = self._settings
         self._reloading = reloading = Reloading(

@@ -97,7 +97,10 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     ] = 0o660
     tls_cert: Annotated[
         str | None,
-        Key(filekinds.file_path(), "Certificate chain in PEM form; with it the server speaks https and wss."),
+        Key(
+            filekinds.file_path(),
+            "Certificate chain in PEM form; with it `realtime serve` speaks https and wss.",
+        ),
     ] = None
     tls_key: Annotated[
         str | None, Key(filekinds.file_path(), "Private key of `tls_cert` in PEM form, without a password.")

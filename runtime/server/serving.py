@@ -46,7 +46,7 @@ class RealtimeServer(uvicorn.Server):
     """Serve one `RealtimeApp`. `await serve()` returns after a signal or after `should_exit` was set.
 
     `close_code` and `close_reason` are what open connections are told at the end: 1001, or 1012 for a dev worker that
-    another one replaces.
+    another one replaces. Without `tls` the certificate of the settings is not used.
 
     Raises:
         StartupRefused: the TLS certificate cannot be used.
@@ -59,6 +59,7 @@ class RealtimeServer(uvicorn.Server):
         host: str | None = None,
         port: int | None = None,
         log_level: str = "warning",
+        tls: bool = True,
     ) -> None:
         self.runtime = app.runtime
         self._realtime_app = app
@@ -69,7 +70,7 @@ class RealtimeServer(uvicorn.Server):
         self._is_out_of_time = False
         settings = app.runtime.settings
         server = settings.server
-        self._certificate = Certificate.of(server, app.runtime.project or Path())
+        self._certificate = Certificate.of(server, app.runtime.project or Path()) if tls else None
         idle = settings.websocket.idle_timeout
         ping = idle / 2 if settings.websocket.ping and idle else None
         http = bounded_protocol(

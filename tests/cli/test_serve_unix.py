@@ -21,6 +21,15 @@ ORIGIN: Any = "http://localhost"
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix sockets here")
 
 
+HOOKS = """
+    import asyncio
+    from pathlib import Path
+
+    async def init():
+        (Path(__file__).parent / "loop").write_text(type(asyncio.get_running_loop()).__module__)
+"""
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     # The path of a socket has at most 107 bytes.
@@ -38,8 +47,9 @@ async def test_it_serves_on_a_unix_socket_and_removes_it_at_the_end(project: Pat
     pytest.importorskip(loop)
     path = project / "app.sock"
     text = f"[server]\nallowed_hosts = ['localhost']\nuds = 'app.sock'\nuds_mode = 0o640\nloop = '{loop}'\n"
-    write_project(project, {"realtime.toml": text})
+    write_project(project, {"realtime.toml": text, "hooks.py": HOOKS})
     with serving(project, where=()) as (child, url):
+        assert (project / "loop").read_text().partition(".")[0] == loop
         assert url == f"unix:{path}"
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
         assert "hello" in get(path, "http://localhost/").text
@@ -127,6 +137,21 @@ def test_a_wrong_word_ends_with_2_and_the_right_ones(
     ended = realtime("serve", "--port", "0", *flags, cwd=project)
     assert ended.code == 2
     assert message in ended.err
+
+
+def test_without_uvloop_asyncio_is_taken_unless_uvloop_is_asked_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = {"early/sitecustomize.py": "import sys\nsys.modules['uvloop'] = None\n", "hooks.py": HOOKS}
+    write_project(project, hidden)
+    monkeypatch.setenv("PYTHONPATH", str(project / "early"))
+    with serving(project):
+        assert (project / "loop").read_text().partition(".")[0] == "asyncio"
+    monkeypatch.setenv("REALTIME_SERVER__LOOP", "uvloop")
+    ended = realtime("serve", "--port", "0", cwd=project)
+    assert ended.code == 2
+    assert '[server] loop = "uvloop", and uvloop is not installed' in ended.err
+    assert "pip install uvloop" in ended.err
 
 
 @pytest.mark.parametrize("way", ["auto", "fast", "asgi"])
