@@ -9,6 +9,8 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from websockets.asyncio.client import connect
 from runtime.testing import eventually
 from tests.certificates import Pair, make_certificate
 from tests.cli.apps import PINNED, write_project
-from tests.cli.commands import TIMEOUT, realtime, serving
+from tests.cli.commands import TIMEOUT, address_of, environment, realtime, serving
 
 LIVE = """
     from runtime import live
@@ -112,6 +114,38 @@ async def test_sighup_reads_the_certificate_again(project: Path, pair: Pair, tmp
 
 def shows_second(url: str, context: ssl.SSLContext) -> bool:
     return subject(url, context) == "second"
+
+
+IN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "realtime_cli", *sys.argv[1:]])
+"""
+
+
+def test_sighup_of_a_terminal_that_is_gone_ends_the_server(project: Path, pair: Pair) -> None:
+    ours, its = os.openpty()
+    flags = ("--host", "127.0.0.1", "--port", "0", "--tls-cert", str(pair.cert), "--tls-key", str(pair.key))
+    child = subprocess.Popen(
+        [sys.executable, "-c", IN_TERMINAL, "serve", *flags],
+        cwd=project,
+        env=environment(),
+        stdin=its,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    os.close(its)
+    with child:
+        try:
+            url = address_of(child)
+            child.send_signal(signal.SIGHUP)  # the terminal is there: this one is about the certificate
+            assert subject(url, trusting(pair)) == "first"
+            assert child.poll() is None
+        finally:
+            os.close(ours)
+        assert child.wait(TIMEOUT) == 0
 
 
 def test_an_old_version_of_tls_is_refused(project: Path, pair: Pair) -> None:
