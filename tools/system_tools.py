@@ -55,7 +55,8 @@ CHROMIUM = Tool(
 )
 NODE = Tool("node", ("node",), "nodejs", "node", "the type checker and the tests of the browser client")
 GIT = Tool("git", ("git",), "git", "git", "the project templates")
-TOOLS = (CHROMIUM, NODE, GIT)
+OPENSSL = Tool("openssl", ("openssl",), "openssl", "openssl", "the certificates of the TLS tests")
+TOOLS = (CHROMIUM, NODE, GIT, OPENSSL)
 
 
 def missing(tools: Sequence[Tool] = TOOLS) -> list[Tool]:

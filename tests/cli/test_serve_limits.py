@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import shutil
 import socket
 import ssl
 from pathlib import Path
@@ -87,7 +86,6 @@ def test_an_answer_that_nobody_takes_is_cut(project: Path) -> None:
 
 
 @pytest.mark.spec("PLAT-93")
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
 def test_an_answer_that_nobody_takes_is_cut_under_tls(project: Path, tmp_path: Path) -> None:
     pair = make_certificate(tmp_path, "site")
     context = ssl.create_default_context(cafile=pair.cert)

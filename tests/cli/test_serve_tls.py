@@ -31,8 +31,6 @@ LIVE = """
     async def secure(ctx): return ctx.ws.is_secure
 """
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
-
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:

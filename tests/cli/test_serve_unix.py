@@ -18,7 +18,6 @@ from tests.cli.apps import write_project
 from tests.cli.commands import TIMEOUT, realtime, serving
 
 ORIGIN: Any = "http://localhost"
-pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there are no Unix sockets here")
 
 
 HOOKS = """
