@@ -46,20 +46,23 @@ _guard = guard(authenticated=True)
 
 # ---------------------------------------------------------------- what pages watch
 
+# `replay=True` keeps the last events of a topic, so a page whose line broke is given only what it missed; the
+# functions below run again only when that is no longer kept.
 
-@live.stream("tasks", key="id")
+
+@live.stream("tasks", key="id", replay=True)
 async def tasks(ctx: Ctx) -> list[Task]:
     """Every card; pages keep the list current from the events below."""
     return _store.tasks()
 
 
-@live.stream("counts", merge="set")
+@live.stream("counts", merge="set", replay=True)
 async def counts(ctx: Ctx) -> Counts:
     """How many cards each column holds."""
     return _store.counts()
 
 
-@live.stream("activity", merge="latest", max=SHOWN_ACTIVITY)
+@live.stream("activity", key="number", max=SHOWN_ACTIVITY, replay=True)
 async def activity(ctx: Ctx) -> list[Activity]:
     """What happened lately, newest last."""
     return _store.activity(SHOWN_ACTIVITY)
@@ -81,7 +84,7 @@ async def _leave(ctx: Ctx, topic: str) -> None:
         ctx.publish(topic, "leave", {"key": key})
 
 
-@live.stream("here", merge="presence", on_subscribe=_arrive, on_unsubscribe=_leave)
+@live.stream("here", merge="presence", replay=True, on_subscribe=_arrive, on_unsubscribe=_leave)
 async def here(ctx: Ctx) -> list[Present]:
     """Who has the page open; a person with two tabs is listed once."""
     return [{"key": key, "data": user} for key, user in _people.items()]
@@ -157,7 +160,7 @@ async def call_me(ctx: Ctx, name: Name) -> User:
 
 def _tell(ctx: Ctx, what: str) -> None:
     ctx.publish("counts", "set", _store.counts())
-    ctx.publish("activity", "happened", _store.record(ctx.user["name"], what))
+    ctx.publish("activity", "created", _store.record(ctx.user["name"], what))
 
 
 def _public(user: User) -> User:

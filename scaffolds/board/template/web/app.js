@@ -4,7 +4,7 @@ import { me, randomId, rename as keepName } from './visitor.js';
 import { status as connection } from '$live/client.js';
 import { activity, add, call_me, counts, here, move, remove, rename, tasks } from '$live/board.js';
 import { Board } from './cards.js';
-import { ago, byId, initials, toast } from './view.js';
+import { ago, byId, drawList, initials, toast } from './view.js';
 
 const TITLE_LENGTH = 140;
 const COLUMNS = { todo: 'To do', doing: 'Doing', done: 'Done' };
@@ -123,30 +123,28 @@ here.subscribe((list) => {
   const people = (list ?? []).map((entry) => entry.data);
   const mine = people.find((person) => person.id === me.id);
   const others = people.filter((person) => person.id !== me.id);
-  const shown = others.slice(0, SHOWN).map((person) => face('li', person, person.name));
+  const shown = others.slice(0, SHOWN).map((person) => ({ ...person, letters: initials(person.name), label: person.name }));
   if (others.length > SHOWN) {
-    const more = face('li', { name: `+${others.length - SHOWN}` }, others.slice(SHOWN).map((p) => p.name).join(', '));
-    more.textContent = `+${others.length - SHOWN}`;
-    shown.push(more);
+    const label = others.slice(SHOWN).map((person) => person.name).join(', ');
+    shown.push({ id: 'more', letters: `+${others.length - SHOWN}`, label });
   }
-  byId('people').replaceChildren(...shown);
-  const badge = face('span', mine ?? { name: me.name }, '');
+  drawList(byId('people'), shown, (person) => person.id, (person, old) => face(old ?? document.createElement('li'), person));
+  const badge = face(document.createElement('span'), { ...mine, letters: initials(mine?.name ?? me.name) });
   const label = document.createElement('span');
   label.textContent = mine?.name ?? me.name;
   byId('me').replaceChildren(badge, label);
   byId('me').ariaLabel = `You are ${label.textContent}. Change your name`;
 });
 
-function face(tag, person, label) {
-  const made = document.createElement(tag);
-  made.className = 'face';
-  made.textContent = initials(person.name);
-  if (label) {
-    made.title = label;
-    made.ariaLabel = label;
+function face(element, person) {
+  element.className = 'face';
+  element.textContent = person.letters;
+  if (person.label) {
+    element.title = person.label;
+    element.ariaLabel = person.label;
   }
-  if (person.color) made.style.setProperty('--color', person.color);
-  return made;
+  if (person.color) element.style.setProperty('--color', person.color);
+  return element;
 }
 
 const dialog = byId('name-dialog'), nameField = byId('name');
@@ -168,26 +166,22 @@ byId('name-form').addEventListener('submit', async () => {
 
 // ---------------------------------------------------------------- activity
 
-let happened = [];
-
 function drawActivity() {
-  const lines = happened.slice(-30).reverse().map((entry) => {
-    const line = document.createElement('li');
-    const who = document.createElement('b');
-    const when = document.createElement('time');
-    who.textContent = entry.who;
-    when.dateTime = entry.at;
-    when.textContent = ago(entry.at);
-    line.append(who, ` ${entry.what} `, when);
+  drawList(byId('activity'), [...(activity.get() ?? [])].reverse(), (entry) => entry.number, (entry, old) => {
+    const line = old ?? document.createElement('li');
+    if (!old) {
+      const who = document.createElement('b');
+      const when = document.createElement('time');
+      who.textContent = entry.who;
+      when.dateTime = entry.at;
+      line.append(who, ` ${entry.what} `, when);
+    }
+    line.lastChild.textContent = ago(entry.at);
     return line;
   });
-  byId('activity').replaceChildren(...lines);
 }
 
-activity.subscribe((list) => {
-  happened = list ?? [];
-  drawActivity();
-});
+activity.subscribe(drawActivity);
 setInterval(() => {
   drawActivity();
   board.tick();

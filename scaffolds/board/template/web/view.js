@@ -1,4 +1,4 @@
-// Small things that draw: look up, initials, times, toasts.
+// Small things that draw: look up, initials, times, lists, toasts.
 
 /** @returns {any} */
 export const byId = (id) => document.getElementById(id);
@@ -17,6 +17,28 @@ export function ago(time) {
   if (seconds > -3600) return RELATIVE.format(Math.round(seconds / 60), 'minute');
   if (seconds > -86400) return RELATIVE.format(Math.round(seconds / 3600), 'hour');
   return RELATIVE.format(Math.round(seconds / 86400), 'day');
+}
+
+/**
+ * Show `entries` as the children of `list`. An entry that stays keeps its element, so that nothing blinks.
+ * @param {Element} list
+ * @param {any[]} entries
+ * @param {(entry: any) => string | number} keyOf
+ * @param {(entry: any, old?: any) => any} draw makes an element, or brings the old one up to date
+ */
+export function drawList(list, entries, keyOf, draw) {
+  const keys = new Set(entries.map((entry) => String(keyOf(entry))));
+  const old = new Map();
+  for (const child of /** @type {HTMLElement[]} */ ([...list.children])) {
+    if (keys.has(child.dataset.key)) old.set(child.dataset.key, child);
+    else child.remove();
+  }
+  entries.forEach((entry, index) => {
+    const key = String(keyOf(entry));
+    const element = draw(entry, old.get(key));
+    element.dataset.key = key;
+    if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null);
+  });
 }
 
 const SHOWN_FOR = 6000;
