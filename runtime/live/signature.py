@@ -6,9 +6,6 @@ Spec: design page rule 6, live-api 3.1 and 5.1.
 from __future__ import annotations
 
 import inspect
-import re
-import sys
-import types
 import typing
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +13,7 @@ from typing import Any
 import msgspec
 
 from runtime.core.errors import Issue, LiveError
+from runtime.core.schema import MAX_ISSUES, SchemaError, check_schema, converter, faults, is_pydantic
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,14 +21,6 @@ if typing.TYPE_CHECKING:
 __all__ = ["Parameter", "Signature", "SignatureError", "signature_of"]
 
 CTX_NAMES = frozenset({"ctx", "context", "_ctx"})
-_PATH_PART = re.compile(r"\[(\d+)\]|\.([^.\[\]]+)|\[\.\.\.\]")
-_AT = re.compile(r" - at (?:key in )?`\$([^`]*)`$")
-
-
-# A frame full of wrong elements is answered with the first of them; the rest would cost memory and time only.
-MAX_ISSUES = 50
-# Above this many faults pydantic is not asked for the list: building it costs more than the whole frame.
-MAX_DETAILED_FAULTS = 1000
 
 
 class SignatureError(TypeError):
@@ -59,11 +49,11 @@ class Signature:
         fixed = [parameter for parameter in parameters if not parameter.variadic]
         variadic = [parameter for parameter in parameters if parameter.variadic]
         self._required = sum(1 for parameter in fixed if parameter.required)
-        self._checks = [(parameter, _converter(parameter)) for parameter in fixed]
-        self._rest = (variadic[0], _converter(variadic[0])) if variadic else None
+        self._checks = [(parameter, converter(parameter.annotation)) for parameter in fixed]
+        self._rest = (variadic[0], converter(variadic[0].annotation)) if variadic else None
         self._relative = len(parameters) == 1 and not variadic
         self._all_any = all(parameter.annotation is Any for parameter in parameters)
-        plain = not variadic and not any(_is_pydantic(parameter.annotation) for parameter in fixed)
+        plain = not variadic and not any(is_pydantic(parameter.annotation) for parameter in fixed)
         # One conversion for the whole list when every argument is given; faults are located one by one below.
         self._full: Any = tuple[tuple(p.annotation for p in fixed)] if plain and fixed else None  # type: ignore[misc]  # built at run time
 
@@ -114,12 +104,9 @@ class Signature:
     def _convert(self, name: str, convert: Callable[[Any], Any], value: Any, issues: list[Issue]) -> Any:
         try:
             return convert(value)
-        except msgspec.ValidationError as error:
-            inner, message = _locate(str(error))
-            issues.append(Issue(path=self._path(name, inner), message=message))
-        except ValueError as error:
+        except (msgspec.ValidationError, ValueError) as error:
             issues.extend(
-                Issue(path=self._path(name, place), message=message) for place, message in _faults(error)
+                Issue(path=self._path(name, place), message=message) for place, message in faults(error)
             )
         return None
 
@@ -162,86 +149,11 @@ def signature_of(function: Callable[..., Any], *, skip_ctx: bool = True) -> Sign
                 )
             continue
         annotation = hints.get(parameter.name, Any)
-        _require_schema(parameter.name, annotation)
+        try:
+            check_schema(annotation)
+        except SchemaError as error:
+            raise SignatureError(f"{parameter.name}: {error}") from error
         variadic = parameter.kind is parameter.VAR_POSITIONAL
         default = None if required else parameter.default
         parameters.append(Parameter(parameter.name, annotation, required and not variadic, default, variadic))
     return Signature(tuple(parameters), hints.get("return", Any))
-
-
-def _require_schema(name: str, annotation: Any) -> None:
-    if annotation is Any or _is_pydantic(annotation):
-        return
-    try:
-        custom = _custom_type(msgspec.inspect.type_info(annotation), set())
-    except (TypeError, NameError, RecursionError) as error:
-        raise SignatureError(f"{name}: {_show(annotation)} cannot be a schema: {error}") from error
-    if custom is not None:
-        raise SignatureError(
-            f"{name}: {_show(custom)} cannot be a schema: use builtins, a msgspec.Struct, a dataclass, a TypedDict "
-            "or a pydantic model"
-        )
-
-
-def _faults(error: ValueError) -> list[tuple[list[str], str]]:
-    """Return place and text of each fault that a pydantic error lists, or the error's own text."""
-    pydantic = sys.modules.get("pydantic")
-    if pydantic is None or not isinstance(error, pydantic.ValidationError):
-        return [([], str(error))]
-    count = error.error_count()
-    if count > MAX_DETAILED_FAULTS:
-        return [([], f"{count} validation errors")]
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    return [([str(part) for part in item["loc"]], item["msg"]) for item in details[:MAX_ISSUES]]
-
-
-def _custom_type(info: Any, seen: set[int]) -> Any:
-    """Return a class inside `info` that has no schema, or `None`."""
-    if isinstance(info, msgspec.inspect.CustomType):
-        return info.cls
-    if isinstance(info, list | tuple):
-        for part in info:
-            if (found := _custom_type(part, seen)) is not None:
-                return found
-    elif isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field) and id(info) not in seen:
-        seen.add(id(info))
-        for field in info.__struct_fields__:
-            if (found := _custom_type(getattr(info, field), seen)) is not None:
-                return found
-    return None
-
-
-def _converter(parameter: Parameter) -> Callable[[Any], Any]:
-    annotation = parameter.annotation
-    if annotation is Any:
-        return lambda value: value
-    if _is_pydantic(annotation):
-        adapter = sys.modules["pydantic"].TypeAdapter(annotation)
-        return adapter.validate_python  # type: ignore[no-any-return]  # pydantic is optional and imported by the app
-    return lambda value: msgspec.convert(value, annotation)
-
-
-def _is_pydantic(annotation: Any) -> bool:
-    """Return whether a pydantic model occurs in `annotation`; looks only if the app imported pydantic itself."""
-    pydantic = sys.modules.get("pydantic")
-    if pydantic is None:
-        return False
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return issubclass(annotation, pydantic.BaseModel)
-    return any(_is_pydantic(part) for part in typing.get_args(annotation))
-
-
-def _locate(text: str) -> tuple[list[str], str]:
-    """Split msgspec's message into the path and the text: ``Expected `str`, got `int` - at `$.a[0]```."""
-    found = _AT.search(text)
-    if found is None:
-        missing = re.search(r"missing required field `([^`]+)`", text)
-        return ([missing[1]], "Required") if missing else ([], text)
-    path = [index or name for index, name in _PATH_PART.findall(found[1]) if index or name]
-    message = text[: found.start()]
-    missing = re.search(r"missing required field `([^`]+)`", message)
-    return ([*path, missing[1]], "Required") if missing else (path, message)
-
-
-def _show(annotation: Any) -> str:
-    return getattr(annotation, "__qualname__", None) or str(annotation)
