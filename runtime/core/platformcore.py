@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.core import coalesce, messages
 from runtime.core.assertions import assertion_counters
 from runtime.core.clock import Clock
+from runtime.core.closing import Closing
 from runtime.core.connection import Connection, SendResult
 from runtime.core.devchecks import DevChecks
 from runtime.core.directframe import direct_frame
@@ -66,6 +67,8 @@ class PlatformCore:
     health: Health = field(init=False)
     threads: ThreadDoor = field(init=False, default_factory=ThreadDoor)
     resumes: Resumes = field(init=False, default_factory=Resumes)
+    #: The plugins that were used with this worker and end with it.
+    closing: Closing = field(init=False, default_factory=Closing)
     #: What only dev looks at.
     dev: DevChecks | None = field(init=False, default=None)
     _told_of_async: bool = field(init=False, default=False)

@@ -16,6 +16,7 @@ from runtime.live.imports import defined_names, imported
 from runtime.live.keep import KeepStore
 from runtime.live.problems import LoadProblem, excerpt, problem_from, relative
 from runtime.live.registry import LiveModule, Registry, build_module, build_registry
+from runtime.plugins.lifetime import adopt_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -129,7 +130,13 @@ class LiveLoader:
             problems = result.registry.problems
             self._take_back(before)
             return LoadResult(replace(self._result(app).registry, problems=problems))
+        self._adopt(before)
         return result
+
+    def _adopt(self, before: _Before) -> None:
+        """Let plugins at the top of modules that ran again go on with the state that they had."""
+        ran = {name: vars(sys.modules[name]) for name in self._executed if name in sys.modules}
+        adopt_all({name: vars(module) for name, module in before.imported.items()}, ran)
 
     def _replace(self, stale: set[str], present: dict[str, Path], before: _Before) -> None:
         taken = self.package.forget(sorted(stale))

@@ -1,44 +1,13 @@
-"""The platform and settings of this process, for code that nobody hands them to. Spec: live-api 17.3, platform 2.8."""
+"""What `runtime` offers code that nobody hands a platform to. Spec: live-api 17.3, platform 2.8."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from runtime.core.currentplatform import forget_platform, get_platform, set_platform, settings
 from runtime.core.errors import PlatformNotReady
 
-if TYPE_CHECKING:
-    from runtime.core.platform import Platform
-    from runtime.core.settings import Settings
-
 __all__ = ["forget_platform", "get_platform", "publish", "set_platform", "settings"]
-
-_current: list[tuple[Platform, Settings]] = []
-
-
-def set_platform(platform: Platform, effective: Settings) -> None:
-    """Make `platform` the one that `get_platform` returns; the latest app of a process has it."""
-    _current.append((platform, effective))
-
-
-def forget_platform(platform: Platform) -> None:
-    """Take `platform` back when its app has stopped."""
-    _current[:] = [entry for entry in _current if entry[0] is not platform]
-
-
-def get_platform() -> Platform | None:
-    """Return the platform of the running app, or `None` before it was started."""
-    return _current[-1][0] if _current else None
-
-
-def settings() -> Settings:
-    """Return the effective settings of the running app.
-
-    Raises:
-        PlatformNotReady: no app was started.
-    """
-    if not _current:
-        raise PlatformNotReady("settings() was called before the app was started")
-    return _current[-1][1]
 
 
 def publish(

@@ -138,6 +138,7 @@ class Lifecycle:
         if self._goodbye is None:
             self._goodbye = code, reason
             self._stop_sampling()
+            self._runtime.platform.parts.closing.flush()
             server = self._runtime.settings.server
             over = min(server.shutdown_spread, server.shutdown_timeout)
             if over and code == closing.GOING_AWAY:
@@ -189,6 +190,7 @@ class Lifecycle:
         await self._wait_for_close_hooks(left)
         ended = [(runtime.live.calls.running, "calls"), (len(runtime.connections), "close hooks")]
         await self._step("live modules", lambda: runtime.live.close(timeout=left), left + STEP_TIMEOUT)
+        await self._step("plugins", lambda: runtime.platform.parts.closing.close(STEP_TIMEOUT / 2))
         await self._step("frames on their way", self._send_the_last)
         if runtime.scraping is not None:
             await self._step("metrics", runtime.scraping.stop)

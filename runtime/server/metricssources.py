@@ -37,7 +37,7 @@ def watch_runtime(runtime: Runtime) -> None:
     watch("ws_publishes_total", lambda: runtime.metrics.total("publish_total"))
     watch("capacity_events_total", _capacity_events)
     watch("capacity_limit", lambda: {(name,): capacity.get(name) for name in capacity.DEFAULTS})
-    watch("capacity_size", lambda: {(name,): read() for name, read in runtime.sizes.items()})
+    watch("capacity_size", lambda: _sizes(runtime))
 
 
 def load_topic_label(name: str) -> Callable[[str], str]:
@@ -70,3 +70,11 @@ def load_topic_label(name: str) -> Callable[[str], str]:
 
 def _capacity_events() -> Series:
     return {met: count for met, count in capacity.events.items()}  # noqa: C416 - the keys are of a wider type
+
+
+def _sizes(runtime: Runtime) -> Series:
+    sizes = {
+        **runtime.platform.parts.closing.sizes(),
+        **{name: read() for name, read in runtime.sizes.items()},
+    }
+    return {(name,): size for name, size in sizes.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import runtime
+from runtime.core import currentplatform
 from runtime.core.errors import PlatformNotReady
 from runtime.core.settings import ServerSettings, Settings
 from runtime.server import current
@@ -13,7 +14,7 @@ from tests.unit.core.parts import Core
 
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(current, "_current", [])
+    monkeypatch.setattr(currentplatform, "_current", [])
 
 
 def test_before_an_app_was_started_there_is_none() -> None:
