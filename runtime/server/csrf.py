@@ -22,12 +22,16 @@ SCRIPTS: Final = frozenset({"xmlhttprequest", "svelte-adapter-uws", "realtime"})
 def may_be_ours(headers: Headers, edge: Edge, base: str) -> bool:
     """Return whether the request shows that a page of the app, an allowed one, or no browser at all sent it.
 
-    A header that came twice counts only if each of its values would do.
+    A header that came twice, or whose values a proxy has joined, counts only if each of its values would do.
     """
     if "origin" in headers and edge.allows_origin(headers, base, has_upgrade_hook=False):
         return True
-    sites = {value.strip().lower() for value in headers.getlist("sec-fetch-site")}
+    sites = _values(headers, "sec-fetch-site")
     if "cross-site" in sites:
         return False
-    scripts = {value.strip().lower() for value in headers.getlist("x-requested-with")}
+    scripts = _values(headers, "x-requested-with")
     return sites == {"same-origin"} or (bool(scripts) and scripts <= SCRIPTS)
+
+
+def _values(headers: Headers, name: str) -> set[str]:
+    return {value.strip().lower() for sent in headers.getlist(name) for value in sent.split(",")}

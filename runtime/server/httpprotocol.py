@@ -258,11 +258,8 @@ class BoundedHttp(_UvicornHttp):
         elif self.cycle.response_started:
             self.cut("body_rate")
         else:
-            # The app hears that the client has gone, and what it still sends goes nowhere.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
             self._tell("body_rate", 408)
-            self._answer(408)
+            self._take_leave(408)
 
     # ------------------------------------------------------------------ a client that does not read
 
@@ -304,10 +301,30 @@ class BoundedHttp(_UvicornHttp):
             return
         self._tell(rule, status)
         self._end()
-        if self._is_answering:
-            self._refusal = status
-        else:
+        if not self._is_answering:
             self._answer(status)
+        elif not self.cycle.more_body:
+            self._refusal = status  # what is wrong is behind this request
+        elif self.waits_in_line():
+            self.refuse_in_line(status)
+        elif self.cycle.response_started:
+            _reset(self.transport)
+        else:
+            self._take_leave(status)
+
+    def waits_in_line(self) -> bool:
+        """Return whether the latest request waits for the answers to those before it."""
+        return False
+
+    def refuse_in_line(self, status: int) -> None:
+        """Answer the latest request with `status` when it is its turn, instead of handing it to the app."""
+        raise AssertionError("only a variant that lets requests wait has it")  # pragma: no cover
+
+    def _take_leave(self, status: int) -> None:
+        """Answer a request whose body is not to come any more, and tell the app that the client has gone."""
+        self.cycle.disconnected = True  # what the app still sends goes nowhere
+        self.cycle.message_event.set()
+        self._answer(status)
 
     def _answer(self, status: int) -> None:
         self._end()

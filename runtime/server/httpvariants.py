@@ -51,6 +51,18 @@ def _httptools_variant() -> type[BoundedHttp]:
             if self._part is Part.HEAD and max(self._head_bytes, self._raw_bytes) > HEAD_LIMIT:
                 self.refuse("head_size", 431)
 
+        def waits_in_line(self) -> bool:
+            return bool(self.pipeline) and self.pipeline[0][0] is self.cycle
+
+        def refuse_in_line(self, status: int) -> None:
+            cycle, _ = self.pipeline.popleft()
+
+            async def refuse(*_: Any) -> None:
+                cycle.disconnected = True  # uvicorn has nothing to add
+                self._answer(status)
+
+            self.pipeline.appendleft((cycle, refuse))
+
         def on_message_begin(self) -> None:
             if not self.is_over:
                 self._part = Part.HEAD
@@ -140,13 +152,26 @@ _HTTPTOOLS_CODE: Final = _BASE_CODE | {
     "on_message_begin": {"scope", "headers", "url"},
     "on_url": {"url"},
     "on_header": {"headers"},
-    "on_headers_complete": {"cycle", "RequestResponseCycle", "on_response_complete", "parser"},
+    "on_headers_complete": {
+        "RequestResponseCycle",
+        "appendleft",
+        "cycle",
+        "on_response_complete",
+        "parser",
+        "pipeline",
+    },
     "on_body": {"cycle", "body", "response_complete"},
     "on_message_complete": {"cycle", "more_body"},
 }
 _H11_CODE: Final = _BASE_CODE | {
     "data_received": {"conn", "receive_data", "handle_events"},
-    "handle_events": {"RequestResponseCycle", "on_response_complete", "send_400_response", "cycle"},
+    "handle_events": {
+        "RequestResponseCycle",
+        "cycle",
+        "more_body",
+        "on_response_complete",
+        "send_400_response",
+    },
 }
 _CYCLE_CODE: Final = {
     "__init__": {

@@ -100,9 +100,10 @@ def _weight(parameter: str) -> float:
     if name.strip() != "q":
         return 1.0
     try:
-        return float(value)
+        weight = float(value)
     except ValueError:
         return 0.0
+    return weight if weight >= 0 else 0.0  # also of "nan", which is a number to Python
 
 
 def respond(request: Request, item: Representation) -> Response:

@@ -7,6 +7,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 ENTRY_KEY: Final = "realtime.static"
 #: Suffixes of precompressed siblings and their codings, the best first.
 CODINGS: Final = {".br": "br", ".zst": "zstd", ".gz": "gzip"}
+#: What stands for itself in the path of a URL; `%`, `?` and `#` in the name of a file do not.
+PATH_SAFE: Final = "/:@!$&'()*+,;="
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 
 
@@ -91,6 +94,6 @@ class Redirect:
 
     async def respond(self, request: Request) -> Response:
         """Return a 308 to the page, the query kept, inside the mount prefix."""
-        query = request.url.query
-        location = f"{mount_prefix(request)}{self.target}"
+        query = request.scope["query_string"].decode("latin-1")  # request.url would want a host that is one
+        location = quote(f"{mount_prefix(request)}{self.target}", safe=PATH_SAFE)
         return RedirectResponse(f"{location}?{query}" if query else location, 308)

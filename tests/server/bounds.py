@@ -15,6 +15,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from runtime.core.settings import ServerSettings, Settings
 from runtime.server import serving
@@ -90,6 +91,18 @@ class Site:
         return {labels[0]: count for labels, count in found.items()}
 
 
+class Begun:
+    """Begins its answer before it has the body."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        more = True
+        while more:
+            more = (await receive()).get("more_body", False)
+        await send({"type": "http.response.body", "body": b""})
+
+
 class App:
     """Routes that show what the server hands to an app, and when."""
 
@@ -106,6 +119,7 @@ class App:
             Route("/upload", self.upload, methods=["POST"]),
             Route("/early", self.early, methods=["POST"]),
             Route("/late", self.late, methods=["POST"]),
+            Route("/begun", Begun(), methods=["POST"]),
             Route("/slow", self.slow),
             Route("/endless", self.endless),
             Route("/large", self.large),

@@ -66,6 +66,8 @@ def test_a_page_of_the_app_passes(headers: list[tuple[str, str]]) -> None:
         [("origin", "http://app.example")],
         [("origin", BASE), ("origin", "https://evil.example")],
         [("origin", "")],
+        [(XRW, "realtime"), (SITE, "same-origin, cross-site")],
+        [(SITE, "same-origin, none")],
         [(SITE, "same-site")],
         [(SITE, "cross-site")],
         [(SITE, "none")],

@@ -253,6 +253,8 @@ def test_names_in_other_scripts_are_served(make_site):
         ("*", "br"),
         ("*;q=0, gzip;q=0.5", "gzip"),
         ("br;q=x", None),
+        ("br;q=nan", None),
+        ("br;q=-1", None),
         ("", None),
     ],
 )
@@ -303,6 +305,23 @@ def test_page_names_redirect_to_the_one_spelling(make_site):
         assert (answer.status_code, answer.headers["location"]) == (308, location)
     assert site.get("//about/").status_code == 404
     assert site.get("//evil.test").status_code == 404
+
+
+@pytest.mark.spec("PLAT-85")
+@pytest.mark.parametrize(
+    ("file", "asked", "location"),
+    [
+        ("100%.html", "/100%25/", "/100%25"),
+        ("c#.html", "/c%23/?q=1", "/c%23?q=1"),
+        ("what?.html", "/what%3F/", "/what%3F"),
+        ("a%2fb/index.html", "/a%252fb", "/a%252fb/"),
+    ],
+)
+def test_a_redirect_leads_to_the_page_whatever_its_name(make_site, file, asked, location):
+    site = make_site({f"web/{file}": "it is here"})
+    answer = site.get(asked)
+    assert (answer.status_code, answer.headers["location"]) == (308, location)
+    assert "it is here" in site.get(location).text
 
 
 @pytest.mark.spec("PLAT-85")
