@@ -10,6 +10,7 @@ import enum
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from runtime.core.errors import PayloadTooLarge
 from runtime.core.outbox import BATCHES, DEFLATES, SLOW
 from runtime.core.signal import Signal
 from runtime.core.sink import Frame, Sink
@@ -293,19 +294,26 @@ class Connection:
         self.bytes_out += size
 
     def send(self, data: str | bytes) -> SendResult:
-        """Queue one raw text frame; `bytes` are taken as UTF-8 text, since a client reads nothing else (wire 1).
+        """Queue one raw text frame; `bytes` are UTF-8 text that is encoded already.
+
+        No client reads a binary frame, so none is ever sent (wire 1): raw bytes travel as base64, for example in the
+        data of an event, which makes that of them by itself.
 
         Raises:
+            TypeError: data of another type.
             ValueError: data that is no text.
+            PayloadTooLarge: a frame that clients drop for its size.
         """
-        frame = Frame(data.encode() if isinstance(data, str) else bytes(data).decode().encode())
+        frame = Frame(_text_of(data))
+        limit = self._platform.parts.publisher.max_frame
+        if envelope.exceeds_outbound(frame.payload, limit):
+            raise PayloadTooLarge(f"the frame has {frame.size} bytes and clients drop frames above {limit}")
         self._platform.flush()
         return self.write(frame)
 
     def send_event(self, topic: str, event: str, data: Any = None) -> SendResult:
-        """Queue an envelope without a number for this peer alone."""
-        self._platform.flush()
-        return self.write(Frame(envelope.encode_envelope(topic, event, jsoncodec.encode(data), None)))
+        """Queue an envelope without a number for this peer alone: `platform.send(self, ...)`."""
+        return self._platform.send(self, topic, event, data)
 
     def ping(self, payload: bytes = b"") -> None:
         """Send a protocol ping of at most 125 bytes; nothing happens on a plain ASGI server (platform 2.9).
@@ -473,13 +481,15 @@ class Connection:
 
         Args:
             code: 1000, 1001, 1008, 1011 to 1013, or 3000 to 4999; 1008, 4401 and 4403 stop the client for good.
-            reason: clipped to 123 bytes of UTF-8.
+            reason: clipped to 123 bytes of UTF-8; what has no UTF-8 form becomes `?`.
 
         Raises:
-            ValueError: a code that may not be sent.
+            ValueError: a code that may not be sent. TypeError: a reason that is no string.
         """
         if code not in ALLOWED_CLOSE_CODES and not 3000 <= code <= 4999:
             raise ValueError(f"code: {code} may not be sent; use 1000, 1001, 1008, 1011-1013 or 3000-4999")
+        if not isinstance(reason, str):
+            raise TypeError(f"reason: must be a string, not {reason!r}")
         self.close_soon(code, reason)
 
     def close_soon(self, code: int, reason: str) -> None:
@@ -512,10 +522,29 @@ class Connection:
 
 def clip_reason(reason: str) -> str:
     """Return `reason` cut to what a close frame can hold, at a character boundary."""
-    raw = reason.encode()
-    return (
-        reason if len(raw) <= MAX_CLOSE_REASON_BYTES else raw[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore")
-    )
+    raw = reason.encode(errors="replace")  # a lone surrogate is no text; the peer still has to be told
+    return raw[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore")
+
+
+def _text_of(data: object) -> bytes:
+    """Return the payload of a text frame.
+
+    Raises:
+        TypeError, ValueError: saying what is wrong with `data`, and what to send instead.
+    """
+    if isinstance(data, str):
+        return data.encode()
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"data: must be str or bytes of UTF-8 text, not {type(data).__name__}")
+    payload = bytes(data)
+    try:
+        payload.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"data: {len(payload)} bytes that are no UTF-8 text ({error}); a client reads text frames only, "
+            "so send base64 text or an event that holds the bytes"
+        ) from None
+    return payload
 
 
 def _noted(topics: Set[str], topic: str, on: bool | None) -> Set[str]:

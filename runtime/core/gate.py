@@ -29,6 +29,8 @@ INTERNAL_ERROR = "INTERNAL_ERROR"
 INVALID_TOPIC = "INVALID_TOPIC"
 RATE_LIMITED = "RATE_LIMITED"
 CONNECTION_CLOSED = "CONNECTION_CLOSED"
+#: The topic that the server puts every connection on. Spec: wire 3.1.
+EVERYBODY = "__realtime"
 
 SubscribeHook = Callable[["Connection", str], Any]
 SubscribeBatchHook = Callable[["Connection", list[str]], Any]
@@ -119,7 +121,9 @@ class Membership:
             return CONNECTION_CLOSED
         if topic in connection.all_topics:
             return None
-        if len(connection.all_topics) >= capacity.get("MAX_SUBSCRIPTIONS_PER_CONNECTION"):
+        # `__realtime` is everybody's and takes no place.
+        taken = len(connection.all_topics) - (EVERYBODY in connection.all_topics)
+        if taken >= capacity.get("MAX_SUBSCRIPTIONS_PER_CONNECTION"):
             capacity.record("MAX_SUBSCRIPTIONS_PER_CONNECTION", "reject")
             return RATE_LIMITED
         return None if self._subscriptions.has_room(topic) else RATE_LIMITED

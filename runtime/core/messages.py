@@ -38,11 +38,12 @@ def read(
     for index, message in messages:
         if not isinstance(message, Mapping):
             raise TypeError(f"message {index}: a mapping with topic and event is needed, not {message!r}")
+        for name in ("topic", "event"):
+            if name not in message:
+                raise ValueError(f"message {index}: {name!r} is missing")
+        seq = False if message.get("volatile") else message.get("seq", True)
         try:
-            seq = False if message.get("volatile") else message.get("seq", True)
             made.append(make(message["topic"], message["event"], message.get("data"), seq))
-        except KeyError as error:
-            raise ValueError(f"message {index}: {error} is missing") from None
         except (ValueError, TypeError) as error:
             raise type(error)(f"message {index}: {error}") from error
     return made

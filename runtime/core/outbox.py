@@ -179,7 +179,10 @@ class TurnOutbox:
                     connection.send_own()
                 except Exception:
                     self._drop(connection)
-        self.position = 0
+        if (
+            not self._log and not self._dirty
+        ):  # else somebody sent while this was written: that is in order already
+            self.position = 0
 
     def _write_published(self) -> None:
         log = self._log

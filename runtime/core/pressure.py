@@ -290,7 +290,8 @@ class _Listeners(Generic[T]):
 
     def call(self, value: T) -> bool:
         """Call everybody; return whether there was anybody."""
-        for token, callback in list(self._callbacks.items()):
+        callbacks = list(self._callbacks.items())
+        for token, callback in callbacks:
             if token not in self._callbacks:
                 continue  # ended by a callback before it
             try:
@@ -299,7 +300,7 @@ class _Listeners(Generic[T]):
                     self._tasks.start(_awaited(result), name=self._kind)
             except Exception:
                 logger.exception("a callback of %s raised", self._kind)
-        return bool(self._callbacks)
+        return bool(callbacks)
 
 
 class _Runaways:

@@ -68,8 +68,8 @@ class Requests:
         if pending is None:
             pending = connection.requests = {}
         waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        pending[ref] = waiter
         timer = self._clock.call_later(timeout, _expire, waiter)
+        pending[ref] = waiter
         try:
             self._flush()
             if connection.write(frame) is SendResult.DROPPED:

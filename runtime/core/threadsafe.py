@@ -40,8 +40,10 @@ class ThreadDoor:
 
     def open(self) -> None:
         """Work in the running loop from now on; called by its thread."""
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            self._thread = threading.get_ident()
+            self._is_woken = False  # the wake of an earlier loop may never come
 
     def close(self) -> None:
         """Take nothing any more; what was taken is dropped."""
@@ -65,15 +67,16 @@ class ThreadDoor:
             loop = self._loop
             if loop is None or loop.is_closed():
                 raise PlatformNotReady("the app is not running; platform.threadsafe needs its event loop")
-            if len(self._waiting) >= limit:
-                capacity.record(
-                    "MAX_THREADSAFE_QUEUE", "reject", hint="a thread publishes faster than the loop"
-                )
-                raise CapacityExceeded(f"calls of other threads that wait for the loop exceeded {limit}")
-            if not self._is_woken:
-                loop.call_soon_threadsafe(self._work)
-                self._is_woken = True
-            self._waiting.append(work)
+            has_room = len(self._waiting) < limit
+            if has_room:
+                if not self._is_woken:
+                    loop.call_soon_threadsafe(self._work)
+                    self._is_woken = True
+                self._waiting.append(work)
+        if not has_room:
+            # Not under the lock: this logs, and a log handler may publish what is logged.
+            capacity.record("MAX_THREADSAFE_QUEUE", "reject", hint="a thread publishes faster than the loop")
+            raise CapacityExceeded(f"calls of other threads that wait for the loop exceeded {limit}")
 
     def _work(self) -> None:
         assert_invariant(threading.get_ident() == self._thread, assertions.LOOP_THREAD)

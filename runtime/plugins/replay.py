@@ -130,8 +130,9 @@ class Replay:
         At most `MAX_REPLAY_RECORDED` topics are recorded: beyond that the one asked for longest ago is released.
 
         Raises:
-            ValueError: a topic that cannot travel.
+            ValueError: a topic that cannot travel, or a size that is no integer >= 1.
         """
+        size = _bound("size", size)
         core = self._bind(self._platform(platform))
         if topic in self._topics:
             self._topics.move_to_end(topic)

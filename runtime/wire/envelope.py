@@ -50,7 +50,7 @@ def exceeds_outbound(frame: bytes, limit: int = MAX_OUTBOUND_CHARS) -> bool:
 def _make_prefix(topic: str, event: str) -> bytes:
     if len(_prefixes) >= MAX_ENVELOPE_PREFIXES:
         for key in list(_prefixes)[: MAX_ENVELOPE_PREFIXES // 2]:
-            del _prefixes[key]
+            _prefixes.pop(key, None)  # another thread may do the same (platform.threadsafe)
     prefix = b'{"topic":' + encode(topic) + b',"event":' + encode(event) + b',"data":'
     _prefixes[topic, event] = prefix
     return prefix

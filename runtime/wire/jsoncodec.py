@@ -31,9 +31,9 @@ class NestingError(DecodeError):
 def encode(value: Any) -> bytes:
     r"""Return `value` as compact UTF-8 JSON.
 
-    Beyond plain values: dataclasses, msgspec structs (unset fields are left out), enums, sets, UUIDs and
-    decimals (as strings), dates and times (ISO 8601), `bytes` (base64), pydantic-like objects by
-    `model_dump(mode="json")`, rows and mappings of any kind as objects, other sized collections as arrays.
+    Beyond plain values and what is derived from them: dataclasses, msgspec structs (unset fields are left out),
+    enums, sets, UUIDs and decimals (as strings), dates and times (ISO 8601), `bytes` (base64), pydantic-like objects
+    by `model_dump(mode="json")`, rows and mappings of any kind as objects, other sized collections as arrays.
     Lone surrogates are written as `\uXXXX`.
 
     Raises:
@@ -112,6 +112,9 @@ def _type_name(value: Any) -> str:
 def _enc_hook(value: Any) -> Any:
     if value is None or isinstance(value, bool):  # a key; as a value msgspec knows it
         return json.dumps(value)
+    plain = _plain(value)
+    if plain is not None:
+        return plain
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
         return dump(mode="json")
@@ -122,6 +125,17 @@ def _enc_hook(value: Any) -> Any:
     raise EncodeError(
         f"{_type_name(value)} has no JSON form: use plain values, a dataclass, a msgspec struct or a model"
     )
+
+
+def _plain(value: Any) -> str | int | float | bytes | None:
+    """Return the plain value that `value`, of a class derived from one, holds; `None` when it is none of those."""
+    if isinstance(value, str):  # not its __str__, which may say anything
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    return bytes(memoryview(value)) if isinstance(value, bytes) else None
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_enc_hook)

@@ -36,8 +36,9 @@ MAX_USER_ID_LENGTH: Final = 256
 MAX_BATCH_TOPICS: Final = 256
 #: Characters of a denial's reason. Spec: wire 3.2.
 MAX_DENIAL_REASON: Final = 128
+#: Fragments of one message; a peer that sends it byte by byte pays with its connection. Spec: platform 5.14.
+MAX_FRAGMENTS: Final = 1024
 #: UTF-16 code units of a text frame; the client drops a longer one without a trace. Spec: wire 1.10.
-MAX_FRAGMENTS: Final = 1024  # of one message; a peer that sends it byte by byte pays with its connection
 MAX_OUTBOUND_CHARS: Final = 1_048_576
 BATCH_FRAME_WARNING: Final = 262_144  # bytes of a batch frame that are worth a warning
 #: Pre-encoded (topic, event) prefixes that are kept. Spec: platform 6.2.

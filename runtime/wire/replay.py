@@ -21,7 +21,9 @@ def usable_req_id(value: Any) -> int | float | str | None:
     """Return the request id in `value`, or `None` when it is none that can be echoed."""
     if isinstance(value, str):
         return value if len(value) <= MAX_REQ_ID else None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if abs(value) < 10**MAX_REQ_ID else None
+    return value if isinstance(value, float) else None
 
 
 class ReplayFrames:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from runtime.core import capacity
 from runtime.core.connection import MAX_CLOSE_REASON_BYTES, SendResult, clip_reason
+from runtime.core.errors import PayloadTooLarge
 from runtime.core.signal import Signal
 from runtime.core.sink import Frame
 from tests.unit.core.parts import Core
@@ -195,3 +197,66 @@ async def test_a_frame_that_is_no_text_is_refused_where_it_is_sent(data: str | b
     peer.send("fine")
     assert core.texts(peer) == ["fine"]
     assert core.texts(other) == ["unharmed"]
+
+
+@pytest.mark.spec("PLAT-48")
+@pytest.mark.parametrize("reason", ["bye \ud800", "\udfff" * 200])
+async def test_a_reason_that_is_no_text_still_closes(reason: str) -> None:
+    core = Core()
+    peer = core.connect()
+    peer.send("last")
+    await peer.close(4000, reason)
+    assert core.sink(peer).frames == ["last"]
+    ((code, told),) = core.sink(peer).ended
+    assert code == 4000
+    assert len(told.encode()) <= MAX_CLOSE_REASON_BYTES
+    assert told.startswith(("bye ?", "???"))
+
+
+@pytest.mark.spec("PLAT-48")
+@pytest.mark.parametrize("reason", [None, 5, b"bye"])
+async def test_a_reason_of_another_type_is_refused_before_anything_ends(reason: Any) -> None:
+    core = Core()
+    peer = core.connect()
+    with pytest.raises(TypeError, match="reason: must be a string"):
+        await peer.close(4000, reason)
+    assert (peer.closed, core.sink(peer).ended) == (False, [])
+
+
+@pytest.mark.spec("WIRE-21")
+@pytest.mark.parametrize("data", [5, None, [104, 105], True])
+async def test_only_text_is_sent(data: Any) -> None:
+    core = Core()
+    peer = core.connect()
+    with pytest.raises(TypeError, match="data: must be str or bytes of UTF-8 text"):
+        peer.send(data)
+    with pytest.raises(ValueError, match=r"data: .* no UTF-8 text.*base64"):
+        peer.send(b"\x89PNG")
+    assert core.texts(peer) == []
+
+
+@pytest.mark.spec("WIRE-22")
+async def test_a_raw_frame_that_the_client_would_drop_is_refused() -> None:
+    core = Core(max_frame=100)
+    peer = core.connect()
+    assert peer.send("é" * 100) is SendResult.SENT  # counted as the client counts
+    for data in ("x" * 101, b"x" * 101):
+        with pytest.raises(PayloadTooLarge, match="101"):
+            peer.send(data)
+    with pytest.raises(PayloadTooLarge):
+        peer.send_event("t", "e", "x" * 101)
+    assert core.texts(peer) == ["é" * 100]
+    unbounded = Core(max_frame=0)
+    other = unbounded.connect()
+    other.send("x" * 2_000_000)
+    assert len(unbounded.texts(other)[0]) == 2_000_000
+
+
+@pytest.mark.spec("WIRE-27")
+@pytest.mark.parametrize(("topic", "event"), [('a"', "e"), ("a", "\n"), ("", "e"), ("a", "")])
+async def test_an_event_for_one_peer_obeys_the_rule_of_names(topic: str, event: str) -> None:
+    core = Core()
+    peer = core.connect()
+    with pytest.raises(ValueError, match="use another name"):
+        peer.send_event(topic, event)
+    assert core.texts(peer) == []

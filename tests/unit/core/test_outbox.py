@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from runtime.core.sink import Frame
 from tests.server.peers import turns
 from tests.unit.core.parts import Core
@@ -56,3 +58,22 @@ async def test_a_frame_is_decoded_once_for_all_peers() -> None:
     assert frame.text is frame.text
     assert (frame.text, frame.size) == ('"Käse"', 7)
     assert repr(Frame(b"x" * 200)) == f"Frame({b'x' * 80!r})"
+
+
+async def test_what_is_published_while_the_turn_is_written_keeps_its_place() -> None:
+    """A log handler may publish: what goes wrong while a turn is written is logged in the middle of that."""
+    core = Core()
+    peer, broken = core.connect("a", "b", "c", joins=True), core.connect("a", joins=True)
+
+    def fail(data: bytes) -> None:
+        core.platform.publish("c", "told", "first")
+        raise OSError("the transport is gone")
+
+    broken.transmit = fail
+    core.platform.publish("a", "e", 1)
+    core.platform.publish("a", "e", 2)
+    core.outbox.flush()
+    core.platform.publish("b", "e", "second")
+    peer.send("third")
+    assert [json.loads(text)["data"] for text in core.texts(peer)[:-1]] == [1, 2, "first", "second"]
+    assert core.texts(peer)[-1] == "third"

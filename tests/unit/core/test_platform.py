@@ -205,6 +205,24 @@ async def test_a_bad_message_is_named_and_nothing_is_sent(
     assert core.sequence.current("a") == 0
 
 
+@pytest.mark.parametrize("method", ["batch", "publish_batched"])
+async def test_an_error_of_the_data_itself_is_not_taken_for_a_missing_key(method: str) -> None:
+    class Broken:
+        def __init__(self, error: Exception) -> None:
+            self.error = error
+
+        def model_dump(self, mode: str) -> Any:
+            raise self.error
+
+    core = Core()
+    with pytest.raises(KeyError, match="column"):
+        getattr(core.platform, method)([GOOD, {**GOOD, "data": Broken(KeyError("column"))}])
+    undecodable = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+    with pytest.raises(TypeError, match=r"message 1: .*invalid start byte"):
+        getattr(core.platform, method)([GOOD, {**GOOD, "data": Broken(undecodable)}])
+    assert core.metrics.total("publish_total") == 0
+
+
 async def test_a_key_that_cannot_be_one_is_named() -> None:
     with pytest.raises(TypeError, match=r"message 1: coalesce_key: \[\] cannot be a key"):
         Core().platform.publish_batched([GOOD, {**GOOD, "coalesce_key": []}])

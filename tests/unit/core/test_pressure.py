@@ -348,6 +348,25 @@ async def test_the_memory_of_warnings_is_bounded(caplog: pytest.LogCaptureFixtur
 
 
 @pytest.mark.spec("PLAT-74")
+async def test_a_callback_that_ends_itself_was_told_so_nothing_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    load = Load(topic_publish_rate=4)
+    told: list[str] = []
+
+    def once(rates: list[TopicRate]) -> None:
+        told.extend(rate.topic for rate in rates)
+        off()
+
+    off = load.platform.on_publish_rate(once)
+    await load.sample(publishes=4)
+    assert told == ["t"]
+    assert caplog.records == []
+    await load.sample(publishes=4)
+    assert [record.getMessage()[:26] for record in caplog.records] == ["runaway publisher topic=t "]
+
+
+@pytest.mark.spec("PLAT-74")
 async def test_false_switches_a_runaway_limit_off_and_the_rest_is_no_topic() -> None:
     load = Load(topic_publish_rate=False, topic_publish_bytes=False)
     load.platform.on_publish_rate(lambda rates: pytest.fail("both limits are off"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio.to_thread
@@ -187,3 +189,72 @@ async def test_a_call_that_fails_in_the_loop_is_logged_and_stops_no_other(
 async def test_it_knows_who_is_foreign(core: Core) -> None:
     assert core.parts.threads.is_foreign() is False
     assert await in_thread(core.parts.threads.is_foreign) is True
+
+
+@pytest.fixture
+def published_log(core: Core, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A log that is shown live: every line is published by the thread that wrote it."""
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            with contextlib.suppress(CapacityExceeded):
+                core.platform.threadsafe.publish("log", "line", record.name)
+
+    monkeypatch.setattr(capacity, "_warned", set())
+    handler = Shown()
+    logger = logging.getLogger("realtime")
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+
+
+@pytest.mark.usefixtures("published_log")
+async def test_a_log_handler_that_publishes_does_not_lock_the_door_it_is_in(core: Core) -> None:
+    ended = threading.Event()
+
+    def work() -> None:
+        with pytest.raises(CapacityExceeded):
+            core.platform.threadsafe.publish("t", "e")
+        ended.set()
+
+    with capacity.capacity_override(MAX_THREADSAFE_QUEUE=1):
+        core.platform.threadsafe.publish("t", "first")
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        ended.wait(5)  # the loop takes nothing meanwhile
+    assert ended.is_set()
+    thread.join()
+
+
+async def test_a_door_that_opens_again_takes_work_again() -> None:
+    core = Core()
+    core.parts.threads.open()
+    core.platform.threadsafe.publish("t", "lost")
+    core.parts.threads.close()
+    core.parts.threads.open()
+    peer = core.connect("t")
+    core.platform.threadsafe.publish("t", "e", 1)
+    await turns()
+    assert [event for _, event, *_ in core.events(peer)] == ["e"]
+
+
+async def test_a_door_of_another_loop_does_not_wait_for_the_wake_of_the_old_one(core: Core) -> None:
+    def other_loop() -> None:
+        async def main() -> None:
+            core.parts.threads.open()
+            core.platform.threadsafe.publish("t", "lost")
+            core.parts.threads.close()  # before the loop comes to it, which ends now
+            asyncio.get_running_loop().stop()
+
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(main())
+        loop.run_forever()
+        assert task.done()
+        loop.close()
+
+    await in_thread(other_loop)
+    core.parts.threads.open()
+    peer = core.connect("t")
+    core.platform.threadsafe.publish("t", "e", 1)
+    await turns()
+    assert [event for _, event, *_ in core.events(peer)] == ["e"]

@@ -213,3 +213,17 @@ def test_metrics_name_the_topic(core: Core) -> None:
     replay.publish_nowait(core.platform, "t", "e")
     core.platform.publish("t", "e")
     assert core.metrics.get("replay_publishes_total", "t") == 2
+
+
+@pytest.mark.parametrize("size", [0, -1, "3", 1.5, True])
+def test_a_bad_size_of_one_topic_is_refused_before_it_is_recorded(core: Core, size: Any) -> None:
+    replay = Replay()
+    with pytest.raises(ValueError, match="Replay: size must be"):
+        replay.record_topic("t", size, platform=core.platform)
+    assert not replay.is_recorded("t")
+    replay.record_topic("t", 2, platform=core.platform)
+    with pytest.raises(ValueError, match="Replay: size must be"):
+        replay.record_topic("t", size, platform=core.platform)
+    for n in range(3):
+        core.platform.publish("t", "e", n)
+    assert seqs(replay, "t") == [2, 3]

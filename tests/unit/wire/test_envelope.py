@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from runtime.wire import envelope
@@ -38,6 +40,21 @@ def test_the_prefix_cache_is_bounded() -> None:
             == f'{{"topic":"{topic}","event":"e","data":1}}'.encode()
         )
         assert len(envelope._prefixes) <= MAX_ENVELOPE_PREFIXES
+
+
+def test_two_threads_may_find_the_cache_full_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`platform.threadsafe` encodes in the thread of its caller."""
+
+    class Raced(dict[tuple[str, str], bytes]):
+        def __iter__(self) -> Iterator[tuple[str, str]]:
+            names = list(super().keys())
+            self.clear()  # as another thread may, between the look and the deletion
+            return iter(names)
+
+    full = Raced({(str(n), "e"): b"" for n in range(MAX_ENVELOPE_PREFIXES)})
+    monkeypatch.setattr(envelope, "_prefixes", full)
+    frame = envelope.encode_envelope("new", "e", b"1", None)
+    assert frame == b'{"topic":"new","event":"e","data":1}'
 
 
 def test_names_that_were_not_checked_cannot_break_out_of_the_frame() -> None:

@@ -148,6 +148,43 @@ def test_decoding(text: str, value: Any) -> None:
     assert jsoncodec.decode(text.encode()) == value
 
 
+class Markup(str):
+    """As template engines mark what is safe."""
+
+    __slots__ = ()
+
+
+class Meters(float):
+    __slots__ = ()
+
+
+class Count(int):
+    __slots__ = ()
+
+
+class Digest(bytes):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Markup("<b>é</b>"), '"<b>é</b>"'),
+        (Markup(""), '""'),
+        ([Markup("a"), {Markup("k"): Markup("v")}], '["a",{"k":"v"}]'),
+        (Meters(1.5), "1.5"),
+        (Meters("nan"), "null"),
+        (Count(7), "7"),
+        ({Count(7): Count(2**70)}, '{"7":1180591620717411303424}'),
+        (Digest(b"x"), '"eA=="'),
+        ([Markup("\ud800"), Meters("inf"), Count(1)], '["\\ud800",null,1]'),
+    ],
+)
+def test_what_is_derived_from_a_plain_value_is_encoded_as_one(value: Any, expected: str) -> None:
+    assert jsoncodec.encode(value).decode() == expected
+    assert jsoncodec.encode(jsoncodec.to_plain(value)).decode() == expected
+
+
 BAD_TEXTS = [
     "",
     "{",
