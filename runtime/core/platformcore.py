@@ -16,6 +16,7 @@ from runtime.core.assertions import assertion_counters
 from runtime.core.clock import Clock
 from runtime.core.closing import Closing
 from runtime.core.connection import Connection, SendResult
+from runtime.core.departures import Departures
 from runtime.core.devchecks import DevChecks
 from runtime.core.directframe import direct_frame
 from runtime.core.gate import Membership
@@ -69,6 +70,7 @@ class PlatformCore:
     resumes: Resumes = field(init=False, default_factory=Resumes)
     #: The plugins that were used with this worker and end with it.
     closing: Closing = field(init=False, default_factory=Closing)
+    departures: Departures = field(init=False, default_factory=Departures)
     #: What only dev looks at.
     dev: DevChecks | None = field(init=False, default=None)
     _told_of_async: bool = field(init=False, default=False)

@@ -305,6 +305,7 @@ class Runtime:
     def forget(self, inbound: Inbound, code: int, duration: float) -> None:
         """Drop what is kept of a connection that is gone, and note how long it lived and what it moved."""
         connection, metrics = inbound.connection, self.metrics
+        self._core.departures.gone(connection)
         self.subscriptions.remove_all(connection)
         self._inbounds.discard(inbound)
         self._core.resumes.forget(connection)
