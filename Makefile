@@ -8,7 +8,7 @@ CHROMIUM = $(shell $(PY) -m tools.system_tools --path chromium)
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint types layers tests system docs spec-coverage coverage bench bench-full format clean
+.PHONY: help dev test lint types layers tests system docs spec-coverage coverage bench bench-full bench-plugins format clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -67,6 +67,9 @@ bench: ready ## Measure beside the usual servers, below ten minutes
 bench-full: ready ## Measure longer and beside every server that can be installed
 	$(PY) -m bench.peersetup
 	$(PY) -m bench.run $(ARGS)
+
+bench-plugins: ready ## Measure each plugin beside a plain dict or lock
+	$(PY) -m bench.plugins $(ARGS)
 
 format: ready ## Rewrite the sources in the house style
 	$(PY) -m ruff check --fix .
