@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from runtime.server.accesslog import AccessLog
 from runtime.server.assembly import Runtime, assemble
 from runtime.server.auth import AuthRoute
 from runtime.server.errorpages import error_handlers
+from runtime.server.headercheck import HeaderCheck
 from runtime.server.hookroutes import HookRoutes
 from runtime.server.http import http_routes
 from runtime.server.httpmeter import HttpMeter
@@ -56,6 +58,7 @@ class RealtimeApp(Starlette):
         super().__init__(
             debug=False,
             routes=http_routes(runtime, [*routes, HookRoutes(runtime)], socket=own),
+            middleware=[Middleware(HeaderCheck)],
             exception_handlers=error_handlers(runtime),
             lifespan=_lifespan if lifespan == "auto" else None,
         )

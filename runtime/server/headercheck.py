@@ -8,10 +8,42 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["check_headers", "encode_header"]
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["HeaderCheck", "check_headers", "encode_header", "encode_headers"]
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _LINE_ENDS: Final = re.compile(r"[\r\n\x00]")
+_NAME_BYTES: Final = re.compile(_NAME.pattern.encode())
+_LINE_END_BYTES: Final = re.compile(_LINE_ENDS.pattern.encode())
+
+
+class HeaderCheck:
+    """Lets no HTTP answer begin whose headers would end early or hold others; whoever made it gets a `ValueError`.
+
+    It stands inside of what answers exceptions, so the client gets a 500, from every server.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, with a `send` that looks at the headers."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_checked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message.get("headers", ())
+                if any(
+                    not _NAME_BYTES.fullmatch(name) or _LINE_END_BYTES.search(value)
+                    for name, value in headers
+                ):
+                    check_headers(headers)  # raises, and names the header
+            await send(message)
+
+        await self.app(scope, receive, send_checked)
 
 
 def encode_header(name: str, value: str) -> tuple[bytes, bytes]:
