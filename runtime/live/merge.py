@@ -139,11 +139,14 @@ class Merger:
         return changed
 
     def extend(self, page: Any) -> bool:
-        """Add the rows of a further page behind the present ones (`prepend`: before them). Spec: wire 5.5."""
+        """Add the rows of a further page behind the present ones (`prepend`: before them). Spec: wire 5.5.
+
+        A row that came as an event already is replaced where it is.
+        """
         if self.merge == "set" or not isinstance(page, list) or not page:
             return False
         rows = self._list()
-        fresh = [self._clean(row) for row in page]
+        fresh = [row for row in map(self._clean, page) if not self._replace(row)]
         if self.prepend:
             rows[:0] = fresh
             self._reindex(0)
@@ -184,10 +187,7 @@ class Merger:
         if row is None:
             return False
         rows = self._list()
-        identity = self._identity(row)
-        position = self._index.get(identity)
-        if position is not None:
-            rows[position] = row
+        if self._replace(row):
             return True
         if not insert:
             return False
@@ -198,10 +198,18 @@ class Merger:
             self._reindex(0)
             return True
         rows.append(row)
-        self._index[identity] = len(rows) - 1
+        self._index[self._identity(row)] = len(rows) - 1
         if self.merge == "crud" and self.max and len(rows) > self.max:
             del rows[: len(rows) - self.max]
             self._reindex(0)
+        return True
+
+    def _replace(self, row: Any) -> bool:
+        """Put a row in the place of the one with its key; return whether there was one."""
+        position = self._index.get(self._identity(row)) if self.merge in _KEYED else None
+        if position is None:
+            return False
+        self._list()[position] = row
         return True
 
     def _remove(self, row: Any) -> bool:

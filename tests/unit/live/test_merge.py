@@ -218,6 +218,21 @@ def test_extend_adds_a_page_behind_or_in_front() -> None:
     assert not loaded(1, "set").extend([1])
 
 
+@pytest.mark.parametrize(("prepend", "expected"), [(False, [1, 4, 3]), (True, [3, 1, 4])])
+def test_a_row_of_a_page_that_came_as_an_event_already_is_not_there_twice(
+    prepend: bool, expected: list[int]
+) -> None:
+    merger = loaded(rows(1, 4), prepend=prepend)
+    assert merger.extend([{"id": 3}, {"id": 4, "n": 1}])
+    assert [row["id"] for row in merger.value] == expected
+    assert {"id": 4, "n": 1} in merger.value
+    assert merger.apply("deleted", {"id": 4})
+    assert [row["id"] for row in merger.value] == [id for id in expected if id != 4]
+    newest = loaded([1], "latest")
+    assert newest.extend([1, 2])
+    assert newest.value == [1, 1, 2]
+
+
 def test_a_value_that_was_handed_out_never_changes() -> None:
     merger = loaded(rows(1))
     before = merger.value
