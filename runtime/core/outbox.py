@@ -8,12 +8,12 @@ the order of everything that one connection gets. Spec: design page, decision 1;
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from runtime.core.sink import Frame
+from runtime.core.turnbatch import at_end_of_turn
 from runtime.wire import envelope
 from runtime.wire.limits import BATCH_FRAME_WARNING
 
@@ -139,9 +139,9 @@ class TurnOutbox:
         """Note `frame` for whoever is on `topic` now; frames of one `group` may share a batch frame."""
         entries = self._log.get(topic)
         if entries is None:
-            entries = self._log[topic] = []
             if not self._scheduled:
                 self._schedule()
+            entries = self._log[topic] = []
         entries.append((self.position, frame, group))
         self.position += 1
         self._bytes += frame.size
@@ -155,13 +155,13 @@ class TurnOutbox:
 
     def mark(self, connection: Connection) -> None:
         """Note that `connection` got its first own frame of this turn."""
-        self._dirty.append(connection)
         if not self._scheduled:
             self._schedule()
+        self._dirty.append(connection)
 
     def _schedule(self) -> None:
+        at_end_of_turn(self._turn_ended)
         self._scheduled = True
-        asyncio.get_running_loop().call_soon(self._turn_ended)
 
     def _turn_ended(self) -> None:
         self._scheduled = False
@@ -284,6 +284,7 @@ class TurnOutbox:
                 # One transport that fails must not keep the frames of the others.
                 if connection is None:
                     raise
+                left = iter(list(left))  # dropping logs, and a log handler may change who is on the topic
                 self._drop(connection)
 
     def batched(self, entries: list[Entry]) -> list[Entry]:

@@ -6,9 +6,27 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtime.core.publisher import Event, Publisher
 
-__all__ = ["TurnBatch"]
+__all__ = ["TurnBatch", "at_end_of_turn"]
+
+
+def at_end_of_turn(call: Callable[[], object]) -> None:
+    """Have `call()` called when the loop has done what is ready now.
+
+    Raises:
+        RuntimeError: the caller is in another thread than the loop's.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "the platform and its connections belong to the thread of the event loop, which this is not; "
+            "use platform.threadsafe here"
+        ) from None
+    loop.call_soon(call)
 
 
 class TurnBatch:
@@ -33,10 +51,10 @@ class TurnBatch:
 
     def add(self, event: Event) -> None:
         """Queue one event behind the others of this turn."""
-        self._events.append(event)
         if not self._scheduled:
+            at_end_of_turn(self._turn_ended)
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._turn_ended)
+        self._events.append(event)
 
     def flush(self) -> None:
         """Publish what waits."""

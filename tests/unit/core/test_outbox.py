@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+from collections.abc import Callable
 
+import pytest
+
+from runtime.core.publisher import make_event
 from runtime.core.sink import Frame
 from tests.server.peers import turns
 from tests.unit.core.parts import Core
@@ -77,3 +83,52 @@ async def test_what_is_published_while_the_turn_is_written_keeps_its_place() -> 
     peer.send("third")
     assert [json.loads(text)["data"] for text in core.texts(peer)[:-1]] == [1, 2, "first", "second"]
     assert core.texts(peer)[-1] == "third"
+
+
+@pytest.mark.parametrize("misuse", ["publish", "send", "turn"])
+async def test_a_thread_that_uses_the_platform_of_the_loop_is_told_and_silences_nobody(misuse: str) -> None:
+    core = Core()
+    peer = core.connect("t")
+    event = make_event("t", "wrong", None, False, 0)
+    calls: dict[str, Callable[[], object]] = {
+        "publish": lambda: core.platform.publish("t", "wrong", seq=False),
+        "send": lambda: peer.send("wrong"),
+        "turn": lambda: core.turn.add(event),
+    }
+    with pytest.raises(RuntimeError, match=r"platform\.threadsafe"):
+        await asyncio.to_thread(calls[misuse])
+    assert core.events(peer) == []
+    core.turn.add(make_event("t", "by turn", None, True, 0))
+    await turns()
+    core.platform.publish("t", "published")
+    await turns()
+    peer.send('{"topic":"x","event":"sent","data":null}')
+    await turns()
+    told = [json.loads(text)["event"] for text in core.sink(peer).frames]
+    assert told == ["by turn", "published", "sent"]
+
+
+async def test_a_log_handler_that_moves_subscribers_stops_no_write() -> None:
+    """A transport that fails is logged in the middle of a fan-out."""
+    core = Core()
+    peers = [core.connect("a", joins=True) for _ in range(4)]
+
+    class Moves(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            peers[0].unsubscribe("a")
+            core.subscriptions.add(core.connect(joins=True), "a")
+            core.subscriptions.add(core.connect(joins=True), "a")
+
+    def fail(data: bytes) -> None:
+        raise OSError("the transport is gone")
+
+    peers[1].transmit = fail
+    handler = Moves()
+    logging.getLogger("realtime.outbox").addHandler(handler)
+    try:
+        core.platform.publish("a", "e", 1)
+        core.outbox.flush()
+    finally:
+        logging.getLogger("realtime.outbox").removeHandler(handler)
+    assert [len(core.sink(peer).frames) for peer in peers] == [1, 0, 1, 1]
+    assert [core.sink(peer).ended for peer in peers] == [[], ["terminated"], [], []]
