@@ -226,10 +226,44 @@ async def test_events_behind_the_request_are_applied_unless_the_answer_has_them(
         assert stream.value == [{"id": 1, "text": "newer"}, {"id": 2}]
 
 
-async def test_an_unchanged_answer_keeps_the_pages() -> None:
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"data": [], "version": 1, "unchanged": True},
+        {"data": rows(2), "version": 2, "delta": True},
+        {"data": [missed(41, "created", {"id": 2})], "seq": 41, "replay": True},
+        {"data": [], "seq": 40, "replay": True},
+    ],
+    ids=["unchanged", "delta", "replay", "nothing missed"],
+)
+async def test_an_answer_that_brings_no_first_page_keeps_the_place_among_the_pages(
+    keys: dict[str, Any],
+) -> None:
     async with scripted() as s, s.client.stream(LIST) as stream:
-        await answer(s, rows(1), version=1, hasMore=True, cursor="c")
+        await answer(s, rows(1), version=1, seq=40, hasMore=True, cursor="c")
         await s.reopen()
         await ask_again(s)
-        await answer(s, [], version=1, unchanged=True)
+        await answer(s, **keys)
         assert stream.has_more
+        more = asyncio.ensure_future(stream.load_more())
+        request = await s.request(LIST)
+        assert request["cursor"] == "c"
+        s.socket.reply(request, rows(2, 9), topic="todos", merge="crud", hasMore=False)
+        assert not await more
+        assert [row["id"] for row in stream.value if row["id"] != 2] == [1, 9]
+        assert ids(stream).count(2) == 1
+        assert not stream.has_more
+
+
+async def test_a_whole_answer_goes_back_to_its_first_page() -> None:
+    async with scripted() as s, s.client.stream(LIST) as stream:
+        await answer(s, rows(1), seq=40, hasMore=True, cursor="c")
+        await s.reopen()
+        await ask_again(s)
+        await answer(s, rows(7), seq=90, replay=False, hasMore=True, cursor="d")
+        more = asyncio.ensure_future(stream.load_more())
+        request = await s.request(LIST)
+        assert request["cursor"] == "d"
+        s.socket.reply(request, rows(8), topic="todos", merge="crud", hasMore=False)
+        assert not await more
+        assert ids(stream) == [7, 8]
