@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Handshake", "Runtime", "StartupError", "StartupRefused", "assemble"]
 
 SHARED_REQUEST_ID = "worker-0"
+DEFAULT_HOOKS = "hooks.py"  # may be missing; a file that the settings name may not
 
 
 @dataclass(slots=True)
@@ -196,7 +197,8 @@ class Runtime:
             )
         hooks_file = self.project / server.hooks
         try:
-            self.set_hooks(load_hooks(hooks_file, self.live.collector))
+            is_named = server.hooks != DEFAULT_HOOKS
+            self.set_hooks(load_hooks(hooks_file, self.live.collector, required=is_named))
         except (Exception, SystemExit) as error:
             self.hooks_problem = problem_from(error, self.project, hooks_file)
             if not self.is_dev:

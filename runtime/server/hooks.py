@@ -6,8 +6,7 @@ import asyncio
 import inspect
 import logging
 import sys
-from functools import partial
-from types import MappingProxyType, ModuleType
+from types import AsyncGeneratorType, GeneratorType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from runtime.core.errors import HookTimeout, RealtimeError
@@ -65,11 +64,12 @@ HOOKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+_GENERATORS = (GeneratorType, AsyncGeneratorType)
 NEAR = 2  # edit distance at which the name of a function is taken for a misspelt hook
 
 
 class HookSignatureError(RealtimeError, TypeError):
-    """A hook asks for a parameter that it cannot be given."""
+    """A hook asks for a parameter that it cannot be given, or is no function that answers."""
 
 
 class HookContext:
@@ -103,8 +103,15 @@ class Hook:
 
         Raises:
             HookSignatureError: a parameter that is neither known for this hook nor defaulted, or that cannot be
-                given by its name; a callable whose parameters cannot be read.
+                given by its name; a callable whose parameters cannot be read, or that yields.
         """
+        if not callable(function):
+            raise HookSignatureError(
+                f"hook {name}: hooks.py has {_described(function)} under this name, which cannot be called; if it is "
+                "meant as the hook, look at its decorators, else give it another name"
+            )
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise HookSignatureError(f"hook {name}: it has a yield, so it would never run; a hook returns")
         self.name = name
         self._function = function
         known = HOOKS[name]
@@ -151,7 +158,16 @@ class Hook:
             finally:
                 watch.returned(self.name, started)
 
-        return await call(begin)
+        return await self._answer(begin)
+
+    async def _answer(self, begin: Callable[[], Any]) -> Any:
+        begin.__qualname__ = f"hook {self.name}"  # for the message to somebody who calls sys.exit()
+        answer = await call(begin)
+        if isinstance(answer, _GENERATORS):
+            raise TypeError(
+                f"hook {self.name} returned a generator, which nobody runs; return the answer itself"
+            )
+        return answer
 
     def _wanted(self, values: Mapping[str, Any]) -> dict[str, Any]:
         wanted = {name: values.get(name) for name in self._names}
@@ -240,12 +256,13 @@ class HookSet:
         """
         found: dict[str, Hook] = {}
         for name, value in vars(module).items():
-            if name.startswith("_") or not callable(value):
+            if name.startswith("_"):
                 continue
             if name in HOOKS:
                 found[name] = Hook(name, value)
-            elif getattr(value, "__module__", None) == module.__name__:
-                _report_near(name, is_function=inspect.isroutine(value))
+            elif callable(value):
+                is_own = getattr(value, "__module__", None) == module.__name__
+                _report_near(name, is_function=is_own and inspect.isroutine(value))
         routes = getattr(module, "routes", ())
         routes = tuple(routes) if isinstance(routes, list | tuple) else ()
         return cls(found, routes, module=module.__name__)
@@ -256,13 +273,18 @@ class HookSet:
             sys.modules.pop(self._module, None)
 
 
-def load_hooks(file: Path, collector: Collector) -> HookSet:
+def load_hooks(file: Path, collector: Collector, *, required: bool = False) -> HookSet:
     """Import `hooks.py` under a private name and bind its hooks; without the file there are none.
 
     Raises:
+        FileNotFoundError: it is `required`, and missing.
         Exception: whatever the file raises, and `HookSignatureError`.
     """
     if not file.is_file():
+        if required:  # a misspelt path must not let everybody in
+            raise FileNotFoundError(
+                f"[server] hooks: there is no file {file}; correct the path, or leave the setting out"
+            )
         return HookSet()
     with collecting(collector):
         module = load_private("hooks", file)
@@ -274,7 +296,7 @@ def load_hooks(file: Path, collector: Collector) -> HookSet:
 
 
 def _report_near(name: str, *, is_function: bool) -> None:
-    """Warn of a public name that is the camelCase form of a hook's or, for a function, nearly a hook's name."""
+    """Warn of a public name that is the camelCase form of a hook's or, for a function of the file, nearly one."""
     plain = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
     if plain in HOOKS:
         meant = plain
@@ -285,6 +307,14 @@ def _report_near(name: str, *, is_function: bool) -> None:
     else:
         return
     logger.warning("hooks.py: %s is no hook; did you mean %s? Hooks are: %s", name, meant, ", ".join(HOOKS))
+
+
+def _described(value: object) -> str:
+    return (
+        f"the module {value.__name__}"
+        if isinstance(value, ModuleType)
+        else f"a value of {type(value).__name__}"
+    )
 
 
 def _distance(one: str, other: str) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from runtime.core.errors import HookTimeout
 from runtime.core.metrics import Metrics
 from runtime.core.settings import ServerSettings, Settings, SettingsError
 from runtime.live.collector import Collector, current
-from runtime.server.assembly import assemble
+from runtime.server.assembly import StartupError, assemble
 from runtime.server.hooks import HOOKS, Hook, HookContext, HookSet, HookSignatureError, load_hooks
 from runtime.server.hookwatch import HookWatch
 from tests.server.peers import write_file
@@ -170,6 +172,56 @@ def test_an_imported_function_is_not_taken_for_a_misspelt_hook(caplog: pytest.Lo
     made.opne = len
     HookSet.from_module(made)
     assert caplog.text == ""
+
+
+@pytest.mark.spec("PLAT-4")
+def test_the_camel_case_form_is_reported_of_whatever_can_be_called(caplog: pytest.LogCaptureFixture) -> None:
+    made = module()
+    made.subscribeBatch = functools.partial(len)
+    HookSet.from_module(made)
+    assert "hooks.py: subscribeBatch is no hook; did you mean subscribe_batch?" in caplog.text
+
+
+@pytest.mark.spec("PLAT-2")
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [(None, "a value of NoneType"), ("text", "a value of str"), (functools, "the module functools")],
+)
+def test_a_hook_that_cannot_be_called_lets_nobody_in(value: Any, named: str) -> None:
+    made = module(open=lambda: None)
+    made.upgrade = value  # what a decorator leaves that returns nothing
+    with pytest.raises(HookSignatureError, match=f"hook upgrade: hooks.py has {named} under this name"):
+        HookSet.from_module(made)
+
+
+def yielding() -> Any:
+    yield True
+
+
+async def yielding_later() -> Any:
+    yield True
+
+
+@pytest.mark.spec("PLAT-2", "PLAT-103")
+@pytest.mark.parametrize("function", [yielding, yielding_later, functools.partial(yielding_later)])
+def test_a_hook_that_yields_is_refused(function: Any) -> None:
+    with pytest.raises(HookSignatureError, match="hook subscribe: it has a yield"):
+        Hook("subscribe", function)
+
+
+@pytest.mark.spec("PLAT-103")
+@pytest.mark.parametrize("function", [yielding, yielding_later])
+async def test_a_generator_is_no_answer(function: Any) -> None:
+    watch = HookWatch(Metrics(), SystemClock(), dev=False)
+    hook = Hook("subscribe", lambda: function())
+    for asked in (hook(), hook.timed(watch, {})):
+        with pytest.raises(TypeError, match="hook subscribe returned a generator"):
+            await asked
+
+
+async def test_who_calls_exit_is_named() -> None:
+    with pytest.raises(RuntimeError, match=r"^hook open called sys\.exit\(\)"):
+        await Hook("open", lambda: sys.exit(1))()
 
 
 @pytest.mark.spec("PLAT-4")
@@ -358,8 +410,6 @@ def test_a_file_is_loaded_under_a_private_name_and_declares_into_its_collector(t
 
 
 def test_a_file_that_fails_leaves_no_module_behind(tmp_path: Path) -> None:
-    import sys
-
     before = set(sys.modules)
     file = write_file(tmp_path, "hooks.py", "import sys\nraise RuntimeError('no')\n")
     with pytest.raises(RuntimeError, match="no"):
@@ -389,11 +439,20 @@ def test_the_setting_stays_inside_the_project(value: str) -> None:
 
 
 @pytest.mark.spec("PLAT-1")
-@pytest.mark.parametrize("value", ["app.hooks", "app/hooks.py", "app.missing"])
-async def test_hooks_of_another_place_are_loaded_and_may_be_missing(tmp_path: Path, value: str) -> None:
+@pytest.mark.parametrize("value", ["app.hooks", "app/hooks.py", "hooks.py"])
+async def test_hooks_of_another_place_are_loaded_and_the_usual_file_may_be_missing(
+    tmp_path: Path, value: str
+) -> None:
     write_file(tmp_path, "app/hooks.py", "def subscribe(topic): return 'NO'\n")
     settings = Settings(server=ServerSettings(env="test", hooks=value, shutdown_timeout=0))
     runtime = assemble(tmp_path, settings)
     await runtime.start()
-    assert runtime.membership.gate.is_open is (value == "app.missing")
+    assert runtime.membership.gate.is_open is (value == "hooks.py")
     await runtime.stop()
+
+
+@pytest.mark.spec("PLAT-2")
+async def test_hooks_that_the_settings_name_may_not_be_missing(tmp_path: Path) -> None:
+    settings = Settings(server=ServerSettings(env="production", hooks="app.hoks"))
+    with pytest.raises(StartupError, match=r"\[server\] hooks: there is no file .*hoks\.py"):
+        await assemble(tmp_path, settings).start()
