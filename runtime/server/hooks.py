@@ -143,9 +143,22 @@ class Hook:
                     f"hook {name}: unknown parameter {parameter.name!r}; it may take {', '.join(known)} or ctx"
                 )
 
+    def wants(self, name: str) -> bool:
+        """Return whether the hook can see the value called `name`."""
+        return self._all or self._wants_context or name in self._names
+
     async def __call__(self, **values: Any) -> Any:
-        """Call the hook with those of `values` it asks for, and await its answer."""
-        return await call(partial(self._function, **self._wanted(values)))
+        """Call the hook with those of `values` it asks for, and await its answer.
+
+        Raises:
+            TypeError: the answer is a generator: what it would have said was never asked.
+        """
+        wanted = self._wanted(values)
+
+        def begin() -> Any:
+            return self._function(**wanted)
+
+        return await self._answer(begin)
 
     async def timed(self, watch: HookWatch, values: Mapping[str, Any]) -> Any:
         """Do what a call does; `watch` is told how long the part that cannot be awaited took."""
