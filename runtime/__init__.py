@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from runtime.live.roomclass import Room
     from runtime.live.roomctx import RoomCtx
     from runtime.live.stream import Page
+    from runtime.plugins.topics import define_topics
     from runtime.server.app import RealtimeApp, create_app
     from runtime.server.cookies import Cookies
     from runtime.server.current import get_platform, publish, settings
@@ -82,6 +83,7 @@ _HOMES = {
     "UpgradeResponse": "runtime.server.upgrade",
     "create_app": "runtime.server.app",
     "current_ctx": "runtime.live.context",
+    "define_topics": "runtime.plugins.topics",
     "get_platform": "runtime.server.current",
     "guard": "runtime.live.guards",
     "live": "runtime.live.declare",
@@ -126,6 +128,7 @@ __all__ = [
     "__version__",
     "create_app",
     "current_ctx",
+    "define_topics",
     "get_platform",
     "guard",
     "live",

@@ -2,7 +2,43 @@
 
 from __future__ import annotations
 
-from runtime.plugins.protocols import Gap, ReplayMessage, ReplayOutcome, ReplayProtocol
+from runtime.plugins.breaker import CircuitBreaker, CircuitBrokenError
+from runtime.plugins.channel import Channel, ValidationError
+from runtime.plugins.middleware import Middleware, MiddlewareContext
+from runtime.plugins.protocols import (
+    ConsumeResult,
+    Gap,
+    GroupProtocol,
+    RateLimitProtocol,
+    ReplayMessage,
+    ReplayOutcome,
+    ReplayProtocol,
+)
+from runtime.plugins.ratelimit import RateLimit
 from runtime.plugins.replay import Replay
+from runtime.plugins.throttle import Debounce, Throttle, debounce, throttle
+from runtime.plugins.topics import Topics, define_topics
 
-__all__ = ["Gap", "Replay", "ReplayMessage", "ReplayOutcome", "ReplayProtocol"]
+__all__ = [
+    "Channel",
+    "CircuitBreaker",
+    "CircuitBrokenError",
+    "ConsumeResult",
+    "Debounce",
+    "Gap",
+    "GroupProtocol",
+    "Middleware",
+    "MiddlewareContext",
+    "RateLimit",
+    "RateLimitProtocol",
+    "Replay",
+    "ReplayMessage",
+    "ReplayOutcome",
+    "ReplayProtocol",
+    "Throttle",
+    "Topics",
+    "ValidationError",
+    "debounce",
+    "define_topics",
+    "throttle",
+]

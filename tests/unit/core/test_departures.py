@@ -11,7 +11,8 @@ from tests.unit.core.parts import Core
 
 
 def test_everybody_is_told_once_in_order(caplog: pytest.LogCaptureFixture) -> None:
-    core, told = Core(), []
+    core = Core()
+    told: list[Any] = []
     departures = core.parts.departures
     ada, bob = core.connect(), core.connect()
 
@@ -32,7 +33,8 @@ def test_everybody_is_told_once_in_order(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_what_was_taken_back_is_not_called_and_nothing_is_kept() -> None:
-    core, told = Core(), []
+    core = Core()
+    told: list[Any] = []
     departures, ada = core.parts.departures, core.connect()
     departures.watch(ada, "a", told.append)
     departures.forget(ada, "b")
