@@ -180,7 +180,8 @@ class LiveApp:
     def connection_closed(self, connection: Connection) -> None:
         """End everything of a connection that is gone."""
         self.streams.leave_all(connection)
-        self._buckets.forget(identity_of(None, connection.id))
+        if self._buckets:
+            self._buckets.forget(identity_of(None, connection.id))
 
     async def close(self, *, timeout: float) -> int:
         """Wait for running calls, at most `timeout` seconds, then end them; return how many were ended."""

@@ -87,6 +87,9 @@ class Buckets:
         self._paths: dict[str, set[str]] = {}
         self._swept_at = -math.inf
 
+    def __len__(self) -> int:
+        return len(self._buckets)
+
     def forget(self, identity: str) -> None:
         """Drop the buckets of a caller that cannot come back: a guest whose connection is gone."""
         for path in self._paths.pop(identity, ()):

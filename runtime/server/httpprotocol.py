@@ -89,6 +89,7 @@ if TYPE_CHECKING:
         flow: Any
         cycle: Any
         client: tuple[str, int] | None
+        server: tuple[str, int | None] | None
         server_state: Any
 
         def _unset_keepalive_if_required(self) -> None: ...

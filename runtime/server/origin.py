@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import urllib.parse
 
 __all__ = ["is_allowed_origin"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+MAX_KNOWN_ORIGINS = 256  # whose parts are remembered; the one unused for longest is forgotten
 NO_PORT = -1  # of origins such as capacitor://localhost, whose scheme has no default
 
 # A scheme, a host and perhaps a port: no user, path, query, blank or backslash, which parsers read differently.
@@ -51,6 +53,7 @@ def _matches(sent: tuple[str, str, int], entry: tuple[str, str, int] | None) -> 
     return sent[0] == scheme and sent[2] == port and sent[1].endswith(suffix) and sent[1] != suffix
 
 
+@functools.lru_cache(MAX_KNOWN_ORIGINS)
 def _normal(url: str) -> tuple[str, str, int] | None:
     """Return scheme, host and port of an origin in lower case, or `None` when it is none."""
     if _SHAPE.fullmatch(url) is None:

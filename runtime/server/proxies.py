@@ -6,6 +6,7 @@ anybody else writes into them is as if it were not there.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -48,6 +49,8 @@ PRIVATE: Final = (
 )
 _WORDS: Final[Mapping[str, tuple[str, ...]]] = {"loopback": LOOPBACK, "private": PRIVATE}
 
+MAX_KNOWN_HOSTS: Final = 256  # whose parts are remembered; the one unused for longest is forgotten
+
 # A host name or an address in brackets, and perhaps a port.
 _AUTHORITY: Final = re.compile(
     r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s/?#@\\:\[\],\x00-\x20\x7f]+))(?::([0-9]{1,5}))?"
@@ -78,6 +81,7 @@ class BaseUrl(NamedTuple):
         return f"{self.scheme}://{host}" if self.port is None else f"{self.scheme}://{host}:{self.port}"
 
 
+@functools.lru_cache(MAX_KNOWN_HOSTS)
 def parse_authority(text: str) -> tuple[str, int | None] | None:
     """Return host and port of a `Host` header, `None` when it is none; the host in lower case without brackets."""
     match = _AUTHORITY.fullmatch(text)

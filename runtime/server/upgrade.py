@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from runtime.server.assembly import Runtime
     from runtime.server.edge import Arrival
+    from runtime.server.hooks import Hook
 
 __all__ = ["Accepted", "Refused", "UpgradeResponse", "decide", "joined_headers", "request_url"]
 
@@ -114,8 +115,9 @@ async def decide(runtime: Runtime, scope: Scope) -> Accepted | Refused:
             runtime.metrics.add("security_refusals_total", _RULES[arrival.outcome])
         return arrival
     decision = Accepted(_handshake(scope, headers, address, arrival.base))
-    if runtime.hooks.get("upgrade") is not None:
-        refused = await _ask(runtime, scope, headers, decision)
+    hook = runtime.hooks.get("upgrade")
+    if hook is not None:
+        refused = await _ask(runtime, hook, scope, headers, decision)
         if refused is not None:
             return refused
     turns = runtime.edge.turns
@@ -170,15 +172,18 @@ def _handshake(scope: Scope, headers: Headers, address: str, base: str) -> Hands
     )
 
 
-async def _ask(runtime: Runtime, scope: Scope, headers: Headers, accepted: Accepted) -> Refused | None:
+async def _ask(
+    runtime: Runtime, hook: Hook, scope: Scope, headers: Headers, accepted: Accepted
+) -> Refused | None:
     """Ask the `upgrade` hook; what it says of the peer goes into `accepted`."""
     handshake = accepted.handshake
+    wants = hook.wants
     try:
         answer = await runtime.hooks.run(
             "upgrade",
             runtime.settings.websocket.upgrade_timeout,
-            headers=joined_headers(headers),
-            cookies=parse_cookies("; ".join(headers.getlist("cookie"))),
+            headers=joined_headers(headers) if wants("headers") else None,
+            cookies=parse_cookies("; ".join(headers.getlist("cookie"))) if wants("cookies") else None,
             url=request_url(scope),
             query=scope.get("query_string", b"").decode("latin-1"),
             remote_address=handshake.remote_address,

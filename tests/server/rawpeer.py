@@ -89,16 +89,39 @@ def request(address: str, **changed: str | None) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
+class Asking:
+    """A peer that has sent its request and has not read the answer."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        self._writer.write(data)
+
+    async def answer(self) -> RawPeer:
+        """Return the peer with the head of the answer read."""
+        async with asyncio.timeout(TIMEOUT):
+            answer = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in answer[1:] if line)
+        return RawPeer(self._reader, self._writer, answer[0].split(" ", 1)[1], headers)
+
+
 @contextlib.asynccontextmanager
-async def raw_peer(address: str, head: bytes | None = None) -> AsyncIterator[RawPeer]:
-    """Connect, send `head` (default: a proper request) and read the answer's head."""
+async def asking_peer(address: str, head: bytes | None = None) -> AsyncIterator[Asking]:
+    """Connect and send `head` (default: a proper request)."""
     host, port = address.split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
         writer.write(request(address) if head is None else head)
-        async with asyncio.timeout(TIMEOUT):
-            answer = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in answer[1:] if line)
-        yield RawPeer(reader, writer, answer[0].split(" ", 1)[1], headers)
+        yield Asking(reader, writer)
     finally:
         writer.close()
+
+
+@contextlib.asynccontextmanager
+async def raw_peer(address: str, head: bytes | None = None) -> AsyncIterator[RawPeer]:
+    """Connect, send `head` (default: a proper request) and read the answer's head."""
+    async with asking_peer(address, head) as asking:
+        yield await asking.answer()

@@ -74,9 +74,11 @@ async def test_connections_are_taken_off_asgi_and_leave_nothing_behind(tmp_path:
             assert len(on_fast_path(server)) == 2
             gc.collect()
             assert not server.server.server_state.tasks
-            links = [item for item in gc.get_objects() if isinstance(item, uvicornlink.LinkedProtocol)]
             mine = server.server.server_state.connections
+            links = [item for item in gc.get_objects() if isinstance(item, uvicornlink.LinkedProtocol)]
             assert [link for link in links if vars(link).get("connections") is mine] == []
+            doors = [item for item in gc.get_objects() if isinstance(item, uvicornlink.Doorway)]
+            assert [door for door in doors if door._connections is mine] == []
         await eventually(lambda: not server.runtime.connections)
         await eventually(lambda: not server.server.server_state.connections)
 
@@ -168,7 +170,10 @@ async def test_pings_of_a_peer_that_reads_none_of_the_answers_cost_no_memory(tmp
             assert peer.buffered < 2048 + 1200
 
 
-async def test_a_fastapi_app_keeps_its_own_websockets_and_middleware(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", [uvicornlink.Doorway, uvicornlink.LinkedProtocol])
+async def test_a_fastapi_app_keeps_its_own_websockets_and_middleware(
+    tmp_path: Path, protocol: type[asyncio.Protocol]
+) -> None:
     inner = create_app(project(tmp_path), settings=options(allowed_origins="*"), lifespan="manual")
 
     @contextlib.asynccontextmanager
@@ -201,7 +206,7 @@ async def test_a_fastapi_app_keeps_its_own_websockets_and_middleware(tmp_path: P
 
     outer.add_middleware(Watching)
     outer.mount("/rt", inner)
-    config = uvicorn.Config(outer, ws=uvicornlink.LinkedProtocol, log_level="error", lifespan="on")
+    config = uvicorn.Config(outer, ws=protocol, log_level="error", lifespan="on")
     server = uvicorn.Server(config)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -238,16 +243,16 @@ class TestContract:
         )
 
     def test_what_is_missing_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(uvicornlink, "ASSUMED", ("run_asgi", "teleport"))
+        monkeypatch.setattr(uvicornlink.contract, "ASSUMED", ("run_asgi", "teleport"))
         assert "lacks teleport" in str(uvicornlink.contract_problem())
-        monkeypatch.setattr(uvicornlink, "ASSUMED", ())
-        monkeypatch.setattr(uvicornlink, "ASSUMED_STATE", ("soul",))
+        monkeypatch.setattr(uvicornlink.contract, "ASSUMED", ())
+        monkeypatch.setattr(uvicornlink.contract, "ASSUMED_STATE", ("soul",))
         assert "does not keep soul" in str(uvicornlink.contract_problem())
 
     async def test_without_it_the_app_is_served_over_plain_asgi(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(uvicornlink, "KNOWN_UVICORN", ((7, 0), (7, 1)))
+        monkeypatch.setattr(uvicornlink.contract, "KNOWN_UVICORN", ((7, 0), (7, 1)))
         async with served(project(tmp_path), options()) as server, server.connect() as ws:
             assert (await call(ws, "a/echo", 1))["data"] == 1
             assert on_fast_path(server) == []

@@ -437,7 +437,7 @@ async def test_a_missing_fast_path_is_said_to_who_may_want_it(
     wanted: str,
     is_said: bool,
 ) -> None:
-    monkeypatch.setattr(uvicornlink, "KNOWN_UVICORN", ((0, 1), (0, 2)))
+    monkeypatch.setattr(uvicornlink.contract, "KNOWN_UVICORN", ((0, 1), (0, 2)))
     settings = Settings(
         server=ServerSettings(env="test"), websocket=WebSocketSettings(fast_path=wanted, text_keepalive=0)
     )

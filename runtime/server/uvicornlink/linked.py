@@ -1,4 +1,4 @@
-"""The one module that knows uvicorn's WebSocket protocol from within: what ASGI cannot say is said here.
+"""uvicorn's own WebSocket protocol with a bound on closing.
 
 ASGI has no way to drop a peer. `transport.close()` and the closing handshake both stand behind what the peer has not
 read yet, so one that does not read at all would never go. Under this protocol class a peer that is being closed, by
@@ -10,64 +10,26 @@ Other ASGI servers give no such link: there a peer that does not read stays unti
 from __future__ import annotations
 
 import asyncio
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 from runtime.core.clock import SystemClock
 from runtime.server.asgisink import PEER_LINK
-from runtime.server.assembly import StartupError
 from runtime.server.fastpath.peer import CLOSE_TIMEOUT, FastPeer
 from runtime.wire import closing
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from runtime.core.clock import Clock, TimerHandle
-    from runtime.server.assembly import Runtime
     from runtime.server.fastpath.group import PeerGroup
 
-__all__ = [
-    "CLOSE_TIMEOUT",
-    "LinkedProtocol",
-    "WritePath",
-    "abort_all",
-    "closing_peers",
-    "contract_problem",
-    "linked_protocol",
-    "websocket_protocol",
-]
-
-# The releases of uvicorn whose insides are those that this module assumes; pyproject.toml has the same range.
-KNOWN_UVICORN = ((0, 50), (0, 60))
-ASSUMED = (
-    "connection_lost",
-    "data_received",
-    "handle_close",
-    "handle_connect",
-    "handle_parser_exception",
-    "keepalive_timeout",
-    "on_task_complete",
-    "run_asgi",
-    "send",
-    "shutdown",
-    "stop_keepalive",
-)
-ASSUMED_STATE = (
-    "close_sent",
-    "conn",
-    "connections",
-    "disconnected",
-    "handshake_complete",
-    "handshake_initiated",
-    "queue",
-    "transport",
-)
+__all__ = ["CLOSE_TIMEOUT", "GONE", "MAX_EARLY_BYTES", "LinkedProtocol", "abort_all", "closing_peers"]
 
 # Bytes that a peer may send between its upgrade request and our answer to it.
-MAX_EARLY_BYTES = 64 * 1024
+MAX_EARLY_BYTES: Final = 64 * 1024
 
 
 class _NoTransport(asyncio.Transport):
@@ -81,7 +43,7 @@ class _NoTransport(asyncio.Transport):
         return True
 
 
-_GONE = _NoTransport()
+GONE = _NoTransport()
 
 
 class LinkedProtocol(WebSocketsSansIOProtocol):
@@ -143,7 +105,7 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
         # Reading began with uvicorn's protocol, which is not handed buffers.
         transport.pause_reading()
         transport.resume_reading()
-        self.transport = _GONE
+        self.transport = GONE
         early, self._early = self._early, []
         if early:
             self.loop.call_soon(peer.data_received, b"".join(early))
@@ -212,54 +174,6 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
             self._deadline.cancel()
             self._deadline = None
         super().connection_lost(exc)
-
-
-@dataclass(frozen=True, slots=True)
-class WritePath:
-    """How WebSocket frames are written under this uvicorn: `problem` says why only over ASGI."""
-
-    protocol: type[asyncio.Protocol]
-    problem: str | None = None
-
-
-def linked_protocol(clock: Clock, *, compresses: bool = False) -> type[LinkedProtocol]:
-    """Return the protocol class for `uvicorn.Config(ws=...)` whose deadlines run on `clock`."""
-    return type("LinkedProtocol", (LinkedProtocol,), {"clock": clock, "compresses": compresses})
-
-
-def websocket_protocol(runtime: Runtime) -> WritePath:
-    """Return the protocol class for this runtime: ours, or uvicorn's own where its insides are not those we know.
-
-    Raises:
-        StartupError: `[websocket] fast_path = "on"` and it cannot be had.
-    """
-    websocket = runtime.settings.websocket
-    problem = contract_problem()
-    if problem is None:
-        return WritePath(linked_protocol(runtime.clock, compresses=websocket.compression))
-    if websocket.fast_path == "on":
-        raise StartupError(
-            f'[websocket] fast_path = "on" cannot be had: {problem}; install a uvicorn that realtime-toolkit names, '
-            'or set it to "auto"'
-        )
-    return WritePath(WebSocketsSansIOProtocol, problem)
-
-
-def contract_problem() -> str | None:
-    """Return what of uvicorn's insides is not as this module assumes, or `None`."""
-    version = tuple(int(part) for part in re.findall(r"\d+", uvicorn.__version__)[:2])
-    if not KNOWN_UVICORN[0] <= version < KNOWN_UVICORN[1]:
-        lowest, highest = (".".join(map(str, bound)) for bound in KNOWN_UVICORN)
-        return f"uvicorn {uvicorn.__version__} is not known, only {lowest} and later below {highest}"
-    theirs = vars(WebSocketsSansIOProtocol)
-    missing = sorted(name for name in ASSUMED if name not in theirs)
-    if missing:
-        return f"uvicorn {uvicorn.__version__} lacks {', '.join(missing)} in its WebSocket protocol"
-    made = theirs["__init__"].__code__.co_names
-    unset = sorted(name for name in ASSUMED_STATE if name not in made)
-    if unset:
-        return f"uvicorn {uvicorn.__version__} does not keep {', '.join(unset)} in its WebSocket protocol"
-    return None
 
 
 def closing_peers(server: uvicorn.Server) -> list[LinkedProtocol | FastPeer]:
