@@ -34,6 +34,8 @@ EVERYBODY = "__realtime"
 
 SubscribeHook = Callable[["Connection", str], Any]
 SubscribeBatchHook = Callable[["Connection", list[str]], Any]
+#: Told of each topic that a connection was granted.
+Follower = Callable[["Connection", str], object]
 
 
 class Gate:
@@ -109,11 +111,20 @@ class Gate:
 class Membership:
     """Put connections on topics and take them off, through the gate and within the bounds."""
 
-    __slots__ = ("_subscriptions", "gate")
+    __slots__ = ("_subscriptions", "_watchers", "gate")
 
     def __init__(self, subscriptions: Subscriptions, gate: Gate) -> None:
         self._subscriptions = subscriptions
+        self._watchers: tuple[Follower, ...] = ()
         self.gate = gate
+
+    def watch(self, told: Follower) -> None:
+        """Call `told(connection, topic)` whenever a topic was granted, also one that was held; it must not raise."""
+        self._watchers = (*self._watchers, told)
+
+    def unwatch(self, told: Follower) -> None:
+        """End what `watch` began."""
+        self._watchers = tuple(other for other in self._watchers if other != told)
 
     def precheck(self, connection: Connection, topic: str) -> str | None:
         """Return why `topic` cannot be taken before the gate is asked, or `None`: closed, full."""
@@ -144,6 +155,8 @@ class Membership:
         self._subscriptions.add(connection, topic)
         connection.note(topic, granted=True)
         assert_invariant(topic in connection.all_topics and topic in connection.granted, SUBS_SHAPE)
+        for told in self._watchers:
+            told(connection, topic)
         return None
 
     async def join(self, connection: Connection, topic: str) -> str | None:

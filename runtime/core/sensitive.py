@@ -6,17 +6,21 @@ Spec: platform 5.15.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
 
-__all__ = ["is_sensitive_name", "redact_text", "redact_url", "strip_internal"]
+__all__ = ["is_sensitive_name", "redact_text", "redact_url", "sensitive_warner", "strip_internal"]
+
+logger = logging.getLogger("realtime.security")
 
 MASK: Final = "***"
 MAX_STRIP_DEPTH: Final = 64  # platform 5.15; what lies deeper becomes None
+MAX_WARN_DEPTH: Final = 3  # levels that a warner looks at
 
 _SENSITIVE = re.compile(r"token|secret|password|auth|session|cookie|jwt|credential", re.IGNORECASE)
 _POLLUTING = frozenset({"constructor", "prototype"})
@@ -129,3 +133,38 @@ def _is_open(name: Any) -> bool:
     if not isinstance(name, str):
         return True
     return not (name.startswith("__") or name in _POLLUTING or is_sensitive_name(name))
+
+
+def sensitive_warner(prefix: str) -> Callable[[Any], None]:
+    """Return a function that looks through a value and warns, once, of names in it that look secret.
+
+    It looks at three levels, and at names with `key` in them as well. Spec: platform 5.15.
+    """
+    warned = False
+
+    def warn(value: Any) -> None:
+        nonlocal warned
+        if warned:
+            return
+        found = sorted(_telling_names(value, MAX_WARN_DEPTH))
+        if found:
+            warned = True
+            logger.warning(
+                "%s: %s look like secrets; those that are do not leave the server", prefix, ", ".join(found)
+            )
+
+    return warn
+
+
+def _telling_names(value: Any, depth: int) -> set[str]:
+    fields = _fields(value)
+    inner = fields.values() if fields is not None else value if isinstance(value, list | tuple) else ()
+    found = {repr(name) for name in fields or () if isinstance(name, str) and _is_telling(name)}
+    if depth > 1:
+        for item in inner:
+            found |= _telling_names(item, depth - 1)
+    return found
+
+
+def _is_telling(name: str) -> bool:
+    return not _is_open(name) or "key" in name.lower()

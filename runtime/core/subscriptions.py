@@ -8,18 +8,22 @@ Spec: wire 5.1 and 6.4.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from runtime.core import capacity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from runtime.core.connection import Connection
     from runtime.core.outbox import Entry
     from runtime.core.sink import Frame
 
 __all__ = ["Hold", "Subscriptions"]
+
+#: Told of each connection that was taken off a topic.
+Leaver = Callable[["Connection", str], object]
 
 _NOBODY: dict[Connection, None] = {}
 
@@ -80,7 +84,7 @@ class Subscriptions:
     changes hands, `settle` writes it.
     """
 
-    __slots__ = ("_held", "_reserved", "_topics", "_total", "busy", "settle")
+    __slots__ = ("_held", "_reserved", "_topics", "_total", "_watchers", "busy", "settle")
 
     def __init__(self) -> None:
         #: Topics with publishes that the turn outbox has not written yet; it fills and empties this.
@@ -91,6 +95,7 @@ class Subscriptions:
         #: Holds of replays that are being written, members of the topic or not.
         self._reserved: dict[str, dict[Connection, Hold]] = {}
         self._total = 0
+        self._watchers: tuple[Leaver, ...] = ()
 
     @property
     def topics(self) -> int:
@@ -152,7 +157,19 @@ class Subscriptions:
         if self._held:
             self._drop(self._held, topic, connection)
         self._drop(self._topics, topic, connection)
+        for told in self._watchers:
+            told(connection, topic)
         return True
+
+    def watch(self, told: Leaver) -> None:
+        """Call `told(connection, topic)` whenever a connection was taken off a topic, as it is at the latest when it
+        closes. It must not raise.
+        """
+        self._watchers = (*self._watchers, told)
+
+    def unwatch(self, told: Leaver) -> None:
+        """End what `watch` began."""
+        self._watchers = tuple(other for other in self._watchers if other != told)
 
     def remove_all(self, connection: Connection) -> None:
         """Take `connection` off everything."""
