@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConsumeResult",
+    "CursorProtocol",
     "DedupProtocol",
     "Gap",
     "GroupProtocol",
     "IdempotencyProtocol",
     "LockHandle",
     "LockProtocol",
+    "PresenceProtocol",
     "RateLimitProtocol",
     "ReplayMessage",
     "ReplayOutcome",
@@ -35,6 +37,9 @@ __all__ = [
     "Slot",
     "SlotKeeper",
 ]
+
+#: What `list` methods return; within their classes `list` is the method.
+Rows = list[dict[str, Any]]
 
 #: What a member of a group is.
 Role = Literal["member", "admin", "viewer"]
@@ -451,3 +456,63 @@ class GroupProtocol(Protocol):
 
     async def close(self, platform: Platform | None = None) -> None:
         """End the group for everybody and for good."""
+
+
+class PresenceProtocol(Protocol):
+    """Who is on a topic, shown to all who are there. `hooks` has `subscribe`, `unsubscribe` and `close`."""
+
+    hooks: Any
+
+    async def join(self, ws: Connection, topic: str, platform: Platform | None = None) -> None:
+        """Make a connection present, and return when it was sent who is there and the others were told."""
+
+    async def leave(self, ws: Connection, platform: Platform | None = None, topic: str | None = None) -> None:
+        """Let a connection leave a topic, or all."""
+
+    async def sync(self, ws: Connection, topic: str, platform: Platform | None = None) -> None:
+        """Let a connection see who is there without being present itself."""
+
+    async def list(self, topic: str) -> Rows:
+        """Return the data of those present, as copies."""
+
+    async def count(self, topic: str) -> int:
+        """Return how many are present; several connections of one key are one."""
+
+    def flush_diffs(self) -> None:
+        """Send now what would be sent at the end of the turn."""
+
+    async def clear(self) -> None:
+        """Let everybody leave."""
+
+    async def close(self) -> None:
+        """End timers and forget everything."""
+
+
+class CursorProtocol(Protocol):
+    """Where others point at on a topic. `hooks` has `subscribe`, `message` and `close`."""
+
+    hooks: Any
+
+    async def attach(self, ws: Connection, topic: str, platform: Platform | None = None) -> None:
+        """Let a connection see the cursors, and send it those that are there."""
+
+    async def detach(self, ws: Connection, topic: str, platform: Platform | None = None) -> None:
+        """Let a connection see the cursors no longer, and remove its own."""
+
+    async def update(self, ws: Connection, topic: str, data: Any, platform: Platform | None = None) -> None:
+        """Move the cursor of a connection; what cannot be shown is dropped."""
+
+    async def remove(self, ws: Connection, platform: Platform | None = None, topic: str | None = None) -> None:
+        """Remove the cursor of a connection on a topic, or on all."""
+
+    async def snapshot(self, ws: Connection, topic: str, platform: Platform | None = None) -> None:
+        """Send a connection all cursors."""
+
+    async def list(self, topic: str) -> Rows:
+        """Return the cursors as copies: `key`, `user` and `data` each."""
+
+    async def clear(self) -> None:
+        """Remove every cursor."""
+
+    async def close(self) -> None:
+        """End timers and forget everything."""
