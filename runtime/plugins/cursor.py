@@ -90,8 +90,8 @@ class Cursor(Plugin[_State]):
     """Shows everybody on a topic where the others are: pointers, selections, carets.
 
     A connection that a client or the app subscribes to a topic is attached to its cursors by itself, and detached when
-    it leaves the topic or closes; its cursor goes with it. For that the plugin has to be known before the first
-    subscription: it is one in the top level of `hooks.py` or of a live module, or call `start` in the `init` hook.
+    it leaves the topic or closes; its cursor goes with it. At the first use of the plugin that is done for all who are
+    subscribed already.
 
     Args:
         throttle: seconds; a cursor is told of at once, and then at most once in so long, at the end of it.
@@ -137,10 +137,6 @@ class Cursor(Plugin[_State]):
 
     def __repr__(self) -> str:
         return f"<Cursor of {len(self._state.peers)} connections on {len(self._state.canvases)} topics>"
-
-    def start(self, platform: Platform) -> None:
-        """Attach who subscribes from now on, although the plugin was not used yet."""
-        self._platform(platform)
 
     # ------------------------------------------------------------ watching
 
@@ -259,6 +255,9 @@ class Cursor(Plugin[_State]):
             state.watched = core
             core.subscriptions.watch(state.unsubscribed)
             core.membership.watch(state.granted)
+            for ws in list(core.connections.values()):
+                for topic in ws.subscriptions:
+                    self._granted(ws, topic)
         return core
 
     def _granted(self, ws: Connection, topic: str) -> None:
@@ -410,13 +409,14 @@ class CursorHooks:
         kind = msg.get("type") if isinstance(msg, Mapping) else None
         if kind not in ("cursor", "cursor-snapshot"):
             return False
-        topic = msg.get("topic")
+        cursor, topic = self._cursor, msg.get("topic")
+        platform = cursor._platform(platform_of(ctx), ws)
         if isinstance(topic, str) and ws.is_subscribed(PREFIX + topic):
             if kind == "cursor":
                 data = msg["data"] if "data" in msg else msg.get("position")
-                await self._cursor.update(ws, topic, data, platform_of(ctx))
+                await cursor.update(ws, topic, data, platform)
             else:
-                await self._cursor.snapshot(ws, topic, platform_of(ctx))
+                await cursor.snapshot(ws, topic, platform)
         return True
 
     async def close(self, ws: Connection, ctx: Any = None) -> None:

@@ -502,7 +502,9 @@ class CursorProtocol(Protocol):
     async def update(self, ws: Connection, topic: str, data: Any, platform: Platform | None = None) -> None:
         """Move the cursor of a connection; what cannot be shown is dropped."""
 
-    async def remove(self, ws: Connection, platform: Platform | None = None, topic: str | None = None) -> None:
+    async def remove(
+        self, ws: Connection, platform: Platform | None = None, topic: str | None = None
+    ) -> None:
         """Remove the cursor of a connection on a topic, or on all."""
 
     async def snapshot(self, ws: Connection, topic: str, platform: Platform | None = None) -> None:
