@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from runtime.plugins.breaker import CircuitBreaker, CircuitBrokenError
 from runtime.plugins.channel import Channel, ValidationError
+from runtime.plugins.cursor import Cursor
 from runtime.plugins.middleware import Middleware, MiddlewareContext
+from runtime.plugins.presence import Presence
 from runtime.plugins.protocols import (
     ConsumeResult,
+    CursorProtocol,
     Gap,
     GroupProtocol,
+    PresenceProtocol,
     RateLimitProtocol,
     ReplayMessage,
     ReplayOutcome,
@@ -24,11 +28,15 @@ __all__ = [
     "CircuitBreaker",
     "CircuitBrokenError",
     "ConsumeResult",
+    "Cursor",
+    "CursorProtocol",
     "Debounce",
     "Gap",
     "GroupProtocol",
     "Middleware",
     "MiddlewareContext",
+    "Presence",
+    "PresenceProtocol",
     "RateLimit",
     "RateLimitProtocol",
     "Replay",
