@@ -75,9 +75,10 @@ class _ProductionServer(RealtimeServer):
         self._had_terminal = _has_terminal()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then call `on_ready`."""
+        """Start, then call `on_ready`, unless a signal came first."""
         await super().startup(sockets=sockets)
-        self._on_ready()
+        if self.started:
+            self._on_ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

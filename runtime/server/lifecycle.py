@@ -28,6 +28,7 @@ __all__ = ["Lifecycle"]
 logger = logging.getLogger("realtime")
 
 FAREWELL_TIMEOUT = 0.5  # seconds that peers have at the end to take what was sent to them
+HOOK_GRACE = 2.0  # seconds that the shutdown hook has for its cleaning up when it was ended
 STEP_TIMEOUT = 10.0  # seconds that closing one resource may take
 SPREAD_STEP = 0.05  # seconds between two handfuls of goodbyes that are spread
 
@@ -111,15 +112,26 @@ class Lifecycle:
             if server.shutdown_delay and reason.startswith("SIG"):
                 await runtime.clock.sleep(server.shutdown_delay)
             runtime.is_ready = False
-            await runtime.hooks.attempt(
-                "shutdown",
-                server.shutdown_hook_timeout,
-                platform=runtime.platform,
-                reason=reason,
-                worker=0,
-            )
+            await self._shutdown_hook(reason)
             self._over_at = runtime.clock.monotonic() + server.shutdown_timeout
         runtime.is_ready = False
+
+    async def _shutdown_hook(self, reason: str) -> None:
+        """Run the hook within its limit; one that ignores its end is left to itself."""
+        runtime = self._runtime
+        limit = runtime.settings.server.shutdown_hook_timeout
+        hook = runtime.tasks.start(
+            runtime.hooks.attempt("shutdown", limit, platform=runtime.platform, reason=reason, worker=0),
+            name="shutdown hook",
+        )
+        try:
+            await asyncio.wait([hook], timeout=limit and limit + HOOK_GRACE)
+            if not hook.done():
+                logger.error(
+                    "the shutdown hook goes on although it was cancelled; the shutdown does not wait for it"
+                )
+        finally:
+            hook.cancel()
 
     def close_connections(self, code: int, reason: str) -> None:
         """See `Runtime.close_connections`."""

@@ -68,6 +68,8 @@ class RealtimeServer(uvicorn.Server):
         self.stop_reason = "shutdown"
         self.ready = asyncio.Event()
         self._is_out_of_time = False
+        #: The task that starts the app, as long as it does.
+        self._starting: asyncio.Task[None] | None = None
         settings = app.runtime.settings
         server = settings.server
         self._certificate = Certificate.of(server, app.runtime.project or Path()) if tls else None
@@ -131,15 +133,29 @@ class RealtimeServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the app, then listen: no connection is accepted before the `init` hook has returned.
 
+        A signal in the meantime ends the start: `init` is cancelled, and `started` stays false.
+
         Raises:
             StartupError: the app cannot start, or the address cannot be listened on; nothing is left running then.
         """
-        await self._realtime_app.start()
+        self._starting = asyncio.current_task()
         try:
-            await self._listen(sockets)
+            await self._realtime_app.start()
+            try:
+                await self._listen(sockets)
+            finally:
+                if not self.started:
+                    await self._realtime_app.stop(self.stop_reason)
+        except asyncio.CancelledError:
+            if self._starting is not None or not self.should_exit:
+                raise  # somebody else cancelled us
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            logger.warning("%s ended the start before the app was ready", self.stop_reason)
+            return
         finally:
-            if not self.started:
-                await self._realtime_app.stop(self.stop_reason)
+            self._starting = None
         self.ready.set()
 
     async def _listen(self, sockets: list[socket.socket] | None) -> None:
@@ -174,6 +190,13 @@ class RealtimeServer(uvicorn.Server):
         super().handle_exit(sig, frame)
         if self._captured_signals[1:]:
             self.force_exit = True
+        if self._starting is not None:
+            self._starting.get_loop().call_soon_threadsafe(self._end_start)
+
+    def _end_start(self) -> None:
+        task, self._starting = self._starting, None
+        if task is not None:  # else it was over by the time that this turn of the loop came
+            task.cancel()
 
     async def _goodbye(self) -> None:
         """Let peers take their goodbye and answer it; drop those that do not."""

@@ -100,3 +100,46 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path, waits: str) -> No
             child.kill()
     assert time.monotonic() - began < TIMEOUT / 2
     assert (project / "shutdown").exists() is (waits == "hook")
+
+
+SLOW = """
+    import asyncio, sys
+    from pathlib import Path
+
+    here = Path(__file__).parent
+
+    async def init():
+        (here / "begun").touch()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            (here / "left").touch()
+
+    async def shutdown():
+        (here / "shutdown").touch()
+"""
+
+
+@pytest.mark.spec("PLAT-38", "PLAT-8")
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_during_the_start_ends_it_with_0(tmp_path: Path, sent: signal.Signals) -> None:
+    project = write_project(tmp_path / "app", {"hooks.py": SLOW})
+    with subprocess.Popen(
+        [*PROGRAM, "serve", "--host", "127.0.0.1", "--port", "0"],
+        cwd=project,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        try:
+            await eventually((project / "begun").exists, timeout=TIMEOUT)
+            child.send_signal(sent)
+            _, said = await asyncio.to_thread(child.communicate, timeout=TIMEOUT / 2)
+        finally:
+            child.kill()
+    assert child.returncode == 0
+    assert f"{sent.name} ended the start before the app was ready" in said
+    assert "Listening" not in said
+    assert "Traceback" not in said
+    assert (project / "left").exists()
+    assert not (project / "shutdown").exists()

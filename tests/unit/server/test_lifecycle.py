@@ -11,6 +11,7 @@ import pytest
 
 from runtime import get_platform
 from runtime.core.settings import ServerSettings, Settings, WebSocketSettings
+from runtime.server import lifecycle
 from runtime.server.assembly import Handshake, Runtime, StartupError, StartupRefused, assemble
 from runtime.server.hooks import Hook, HookSet
 from runtime.testing import FakeClock
@@ -151,6 +152,34 @@ async def test_the_shutdown_hook_can_still_talk_and_cannot_refuse(make: Make, en
     assert peer.sink.closed == (1001, "Server shutting down")
     assert runtime.metrics.get("hook_errors_total", "shutdown") == int(ends == "raises")
     assert runtime.metrics.get("hook_timeouts_total", "shutdown") == int(ends == "hangs")
+
+
+@pytest.mark.spec("PLAT-9")
+async def test_a_shutdown_hook_that_ignores_its_end_is_not_waited_for(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    may_end = asyncio.Event()
+    ended: list[int] = []
+
+    async def shutdown() -> None:
+        for turn in itertools.count():
+            try:
+                await may_end.wait()
+            except asyncio.CancelledError:
+                continue
+            ended.append(turn)
+            return
+
+    monkeypatch.setattr(lifecycle, "HOOK_GRACE", 0.05)
+    runtime = make({"shutdown": shutdown}, shutdown_hook_timeout=0.02)
+    await runtime.start()
+    async with asyncio.timeout(5):
+        await runtime.drain("SIGTERM")
+    assert not ended
+    assert "the shutdown hook goes on although it was cancelled" in caplog.text
+    may_end.set()
+    await runtime.stop()
+    assert len(ended) == 1
 
 
 @pytest.mark.spec("PLAT-38", "WIRE-17")
