@@ -342,9 +342,9 @@ class WebSocketSettings(Section, frozen=True, kw_only=True):
     upgrade_rate_limit_window: Annotated[float, _window("upgrade_rate_limit")] = 10.0
     auth_rate_limit: Annotated[int | None, _rate("Requests to `auth_path`")] = 30
     auth_rate_limit_window: Annotated[float, _window("auth_rate_limit")] = 10.0
-    auth_body_limit: Annotated[int, _size("Largest body of a request to `auth_path`.", 1024, 1024**3)] = (
-        64 * 1024
-    )
+    auth_body_limit: Annotated[
+        int, _size("Largest body of a request to `auth_path`; at most `body_limit`.", 1024, 1024**3)
+    ] = 64 * 1024
     max_connections: Annotated[
         int | None,
         Key(kinds.integer(1, off=True), "Connections of one process; further ones get 503. 0 is no limit."),
@@ -426,7 +426,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one app. `capacity` holds only the bounds that differ from `runtime.core.capacity`.
 
     Raises:
-        SettingsError: a capacity name or value, or two paths that exclude each other.
+        SettingsError: a capacity name or value, or settings that exclude each other.
     """
 
     server: ServerSettings = msgspec.field(default_factory=ServerSettings)
@@ -458,12 +458,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "dev", DevSettings())
         self._check_paths()
         self._check_tls()
+        self._check_auth_body()
 
     def _check_tls(self) -> None:
         for given, missing in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
             if getattr(self.server, given) is not None and getattr(self.server, missing) is None:
                 message = f"server.{given} is set and server.{missing} is not; TLS needs both, or neither"
                 raise SettingsError(message, key=f"server.{given}")
+
+    def _check_auth_body(self) -> None:
+        body, auth = self.server.body_limit, self.websocket.auth_body_limit
+        # The default is no wish of anybody's: below a smaller body_limit it is that.
+        if body is not None and auth > body and auth != WebSocketSettings().auth_body_limit:
+            message = (
+                f"websocket.auth_body_limit is {auth} bytes, but server.body_limit lets no body of more than {body} "
+                "through; lower the one or raise the other"
+            )
+            raise SettingsError(message, key="websocket.auth_body_limit")
 
     def _check_paths(self) -> None:
         taken: dict[str, str] = {}

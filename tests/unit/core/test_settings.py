@@ -235,3 +235,17 @@ def test_paths_must_differ():
         Settings(server=ServerSettings(ready_path="/healthz"))
     off = Settings(server=ServerSettings(ready_path=False, health_path=False))
     assert off.server.ready_path is None
+
+
+@pytest.mark.spec("PLAT-10", "PLAT-98")
+def test_the_body_of_the_auth_path_is_bounded_by_that_of_all():
+    with pytest.raises(
+        SettingsError, match=r"auth_body_limit is 8192 bytes, but server\.body_limit lets no"
+    ) as met:
+        Settings(server=ServerSettings(body_limit=4096), websocket=WebSocketSettings(auth_body_limit=8192))
+    assert met.value.key == "websocket.auth_body_limit"
+    for body_limit, auth in ((4096, 4096), (0, 8192), (4096, 64 * 1024)):  # none, and a default is no wish
+        made = Settings(
+            server=ServerSettings(body_limit=body_limit), websocket=WebSocketSettings(auth_body_limit=auth)
+        )
+        assert made.websocket.auth_body_limit == auth
