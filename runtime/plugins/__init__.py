@@ -5,6 +5,7 @@ from __future__ import annotations
 from runtime.plugins.breaker import CircuitBreaker, CircuitBrokenError
 from runtime.plugins.channel import Channel, ValidationError
 from runtime.plugins.cursor import Cursor
+from runtime.plugins.group import Group
 from runtime.plugins.middleware import Middleware, MiddlewareContext
 from runtime.plugins.presence import Presence
 from runtime.plugins.protocols import (
@@ -32,6 +33,7 @@ __all__ = [
     "CursorProtocol",
     "Debounce",
     "Gap",
+    "Group",
     "GroupProtocol",
     "Middleware",
     "MiddlewareContext",

@@ -7,6 +7,7 @@ everything behind it; whoever has seen less cannot. It only ever rises.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +16,7 @@ from runtime.core import capacity
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["History", "Kept"]
+__all__ = ["History", "Kept", "Limits"]
 
 # What an event costs besides its name and data: the tuple, the number, two object headers.
 ENTRY_BYTES = 200
@@ -35,6 +36,20 @@ class Kept(NamedTuple):
         return len(self.data) + len(self.event) + ENTRY_BYTES
 
 
+class Limits(NamedTuple):
+    """Bounds of a history; `None` is no bound.
+
+    `size`: events of one topic; the oldest is overwritten. `max_topics`: topics with events; the one unused for longest
+    is forgotten. `max_bytes`: of all topics together; the topic unused for longest loses its oldest events first.
+    `max_age`: seconds after which an event is not given out any more.
+    """
+
+    size: int | None = None
+    max_topics: int | None = None
+    max_bytes: int | None = None
+    max_age: float | None = None
+
+
 class _Ring:
     """The events of one topic, oldest first, and the last number that was recorded."""
 
@@ -46,33 +61,25 @@ class _Ring:
 
 
 class History:
-    """Rings by topic. `None` is no bound.
+    """Rings by topic, without bounds until `limit` is called. `clock` is the monotonic time in seconds."""
 
-    Args:
-        size: events of one topic; the oldest is overwritten.
-        max_topics: topics with events; the one unused for longest is forgotten.
-        max_bytes: of all topics together; the topic unused for longest loses its oldest events first.
-        max_age: seconds after which an event is not given out any more.
-        clock: the monotonic time in seconds.
-    """
+    __slots__ = ("_bytes", "_clock", "_limits", "_rings")
 
-    __slots__ = ("_age", "_bytes", "_clock", "_max_bytes", "_max_topics", "_rings", "_size")
-
-    def __init__(
-        self,
-        size: int | None,
-        max_topics: int | None,
-        max_bytes: int | None,
-        max_age: float | None,
-        clock: Callable[[], float],
-    ) -> None:
-        self._size = size
-        self._max_topics = max_topics
-        self._max_bytes = max_bytes
-        self._age = max_age
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._limits = Limits()
         self._rings: OrderedDict[str, _Ring] = OrderedDict()
         self._bytes = 0
+
+    def limit(self, limits: Limits) -> None:
+        """Keep no more than `limits` from now on. An event that came before ages were looked at is as old as can be."""
+        self._limits = limits
+        if limits.size is not None:
+            for ring in self._rings.values():
+                while len(ring.events) > limits.size:
+                    self._drop_oldest(ring)
+        self._trim_topics()
+        self._trim_bytes()
 
     def __len__(self) -> int:
         return len(self._rings)
@@ -107,10 +114,10 @@ class History:
         if seq != ring.last + 1:
             self._empty(ring, seq - 1)
         ring.last = seq
-        kept = Kept(seq, event, data, self._clock() if self._age is not None else 0.0)
+        kept = Kept(seq, event, data, self._clock() if self._limits.max_age is not None else -math.inf)
         ring.events.append(kept)
         self._bytes += kept.size
-        limit = size or self._size
+        limit = size or self._limits.size
         while limit is not None and len(ring.events) > limit:
             self._drop_oldest(ring)
         self._trim_bytes()
@@ -155,8 +162,8 @@ class History:
         if ring is None:
             return None
         self._rings.move_to_end(topic)
-        if self._age is not None:
-            oldest_allowed = self._clock() - self._age
+        if self._limits.max_age is not None:
+            oldest_allowed = self._clock() - self._limits.max_age
             while ring.events and ring.events[0].at < oldest_allowed:
                 self._drop_oldest(ring)
         return ring
@@ -172,7 +179,8 @@ class History:
         ring.safe_from = safe_from
 
     def _trim_topics(self) -> None:
-        while self._max_topics is not None and len(self._rings) > self._max_topics:
+        most = self._limits.max_topics
+        while most is not None and len(self._rings) > most:
             _, ring = self._rings.popitem(last=False)
             self._empty(ring, ring.last)
             capacity.record(
@@ -180,9 +188,8 @@ class History:
             )
 
     def _trim_bytes(self) -> None:
-        if self._max_bytes is None:
-            return
-        while self._bytes > self._max_bytes:
+        most = self._limits.max_bytes
+        while most is not None and self._bytes > most:
             topic, ring = next(iter(self._rings.items()))
             if ring.events:
                 self._drop_oldest(ring)

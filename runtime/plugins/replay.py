@@ -12,11 +12,11 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import capacity
-from runtime.core.clock import SystemClock
-from runtime.core.errors import PlatformNotReady
 from runtime.core.resumes import accepted
 from runtime.core.tasks import next_turn
-from runtime.plugins.history import History
+from runtime.plugins.history import History, Limits
+from runtime.plugins.lifetime import Plugin, PluginState
+from runtime.plugins.options import UNSET, Unset
 from runtime.plugins.protocols import Gap, ReplayMessage, ReplayOutcome
 from runtime.plugins.replaywriter import PAGE, ReplayWriter
 from runtime.wire import names
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from runtime.core.connection import Connection
     from runtime.core.platform import Platform, PlatformCore
     from runtime.core.publisher import Recorder
+    from runtime.plugins.lifetime import AnyClock
 
 __all__ = ["Replay"]
 
 INVALID_TOPIC = "INVALID_TOPIC"
-MONOTONIC = SystemClock().monotonic
 
 
 class _Recorders:
@@ -42,7 +42,7 @@ class _Recorders:
     __slots__ = ("members",)
 
     def __init__(self) -> None:
-        self.members: dict[Replay, Recorder] = {}
+        self.members: dict[_State, Recorder] = {}
 
     def __call__(self, event: str, data: bytes, seq: int) -> None:
         for record in self.members.values():
@@ -59,49 +59,77 @@ class _Recorded:
         self.last = last
 
 
-class Replay:
+class _State(PluginState):
+    """What is kept; `served` is the app whose publishes are recorded."""
+
+    __slots__ = ("history", "served", "topics")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.served: PlatformCore | None = None
+        self.topics: OrderedDict[str, _Recorded] = OrderedDict()
+        self.history = History(self._now)
+
+    def _now(self) -> float:
+        return self.plugin._clock.monotonic()
+
+
+class Replay(Plugin[_State]):
     """A bounded history of topics in this process; its cluster twins have the same methods.
 
-    Made at import time or in `init`; it belongs to the app whose platform it is first used with. Usable in the loop's
-    thread only. `platform.replay` is the one that streams with `replay` use.
+    Made at import time or in `init`; it serves the app whose platform it was last used with, and ends with it. Usable
+    in the loop's thread only. `platform.replay` is the one that streams with `replay` use.
 
     Args:
-        size: events kept of one topic; the oldest is overwritten. `None`: no bound.
-        max_topics: topics with kept events; the one unused for longest is forgotten, and its number goes on.
+        size: events kept of one topic (`MAX_REPLAY_SIZE`); the oldest is overwritten. `None`: no bound.
+        max_topics: topics with kept events (`MAX_REPLAY_TOPICS`); the one unused for longest is forgotten, and its
+            number goes on.
         authorize: ask the subscribe gate before anything is given to a client.
-        max_bytes: bytes of all kept events; the topic unused for longest loses its oldest first.
+        max_bytes: bytes of all kept events (`MAX_REPLAY_BYTES`); the topic unused for longest loses its oldest first.
         max_age: seconds after which an event is not given out any more; `None`: never.
-        clock: the monotonic time in seconds.
+        clock: the time; that of the app if it is left out.
 
     Raises:
         ValueError: an option that cannot be; the message names it.
     """
 
+    label = "Replay"
+
     def __init__(
         self,
         *,
-        size: int | None = capacity.MAX_REPLAY_SIZE,
-        max_topics: int | None = capacity.MAX_REPLAY_TOPICS,
+        size: int | Unset | None = UNSET,
+        max_topics: int | Unset | None = UNSET,
         authorize: bool = True,
-        max_bytes: int | None = capacity.MAX_REPLAY_BYTES,
+        max_bytes: int | Unset | None = UNSET,
         max_age: float | None = None,
-        clock: Callable[[], float] = MONOTONIC,
+        clock: AnyClock | None = None,
     ) -> None:
         if not isinstance(authorize, bool):
             raise ValueError(f"Replay: authorize must be True or False, not {authorize!r}")
         self._authorize = authorize
-        self._history = History(
-            _bound("size", size),
-            _bound("max_topics", max_topics),
-            _bound("max_bytes", max_bytes),
-            _age(max_age),
-            clock,
-        )
-        self._core: PlatformCore | None = None
-        self._topics: OrderedDict[str, _Recorded] = OrderedDict()
+        self._options = {"size": size, "max_topics": max_topics, "max_bytes": max_bytes}
+        self._max_age = _age(max_age)
+        limits = self._limits()
+        super().__init__(_State(), clock)
+        self._state.history.limit(limits)
 
     def __repr__(self) -> str:
-        return f"<Replay of {len(self._topics)} topics, {self._history.size} bytes>"
+        return f"<Replay of {len(self._state.topics)} topics, {self._history.size} bytes>"
+
+    @property
+    def _history(self) -> History:
+        return self._state.history
+
+    def _limits(self) -> Limits:
+        """Return the bounds in force: an option that was left out is its constant, as the app has set it."""
+        options = {
+            option: capacity.get(f"MAX_REPLAY_{option.removeprefix('max_').upper()}")
+            if value is UNSET
+            else _bound(option, value)
+            for option, value in self._options.items()
+        }
+        return Limits(max_age=self._max_age, **options)
 
     # ------------------------------------------------------------ publishing and recording
 
@@ -134,47 +162,43 @@ class Replay:
         """
         size = _bound("size", size)
         core = self._bind(self._platform(platform))
-        if topic in self._topics:
-            self._topics.move_to_end(topic)
+        state = self._state
+        topics = state.topics
+        if topic in topics:
+            topics.move_to_end(topic)
             if size is not None:
-                self._topics[topic].size = size
+                topics[topic].size = size
             return
         names.check_name(topic, "topic")
         core.turn.flush()  # what was published before is not asked for its number
-        if len(self._topics) >= capacity.get("MAX_REPLAY_RECORDED"):
+        if len(topics) >= capacity.get("MAX_REPLAY_RECORDED"):
             capacity.record("MAX_REPLAY_RECORDED", "evict", hint="topic names that never repeat cost memory")
-            self.release_topic(next(iter(self._topics)))
-        recorded = self._topics[topic] = _Recorded(size, core.publisher.sequence.current(topic))
+            self.release_topic(next(iter(topics)))
+        recorded = topics[topic] = _Recorded(size, core.publisher.sequence.current(topic))
         recorders = core.publisher.recorders
         others = recorders.get(topic)
         if not isinstance(others, _Recorders):
             others = recorders[topic] = _Recorders()
-        others.members[self] = lambda event, data, seq: self._record(core, topic, recorded, event, data, seq)
+        others.members[state] = lambda event, data, seq: _record(
+            state.history, core, topic, recorded, event, data, seq
+        )
 
     def is_recorded(self, topic: str) -> bool:
         """Return whether the events of `topic` are kept."""
-        return topic in self._topics
+        return topic in self._state.topics
 
     def release_topic(self, topic: str) -> None:
         """Record `topic` no longer and forget its events; unnumbered publishes are allowed on it again."""
-        if self._topics.pop(topic, None) is None or self._core is None:
+        state = self._state
+        if state.topics.pop(topic, None) is None or state.served is None:
             return
-        self._history.forget(topic)
-        recorders = self._core.publisher.recorders
+        state.history.forget(topic)
+        recorders = state.served.publisher.recorders
         others = recorders.get(topic)
         if isinstance(others, _Recorders):
-            others.members.pop(self, None)
+            others.members.pop(state, None)
             if not others.members:
                 del recorders[topic]
-
-    def _record(
-        self, core: PlatformCore, topic: str, recorded: _Recorded, event: str, data: bytes, seq: int
-    ) -> None:
-        last = self._history.add(topic, event, data, seq, recorded.last, recorded.size)
-        recorded.last = last
-        if last != seq:
-            core.publisher.sequence.raise_to(topic, last)
-        core.metrics.add("replay_publishes_total", core.metrics.topic_label(topic))
 
     # ------------------------------------------------------------ reading
 
@@ -227,7 +251,7 @@ class Replay:
         if not sequence.knows(topic):
             # Nothing was published, so nothing can be missing, unless it went out without a number.
             return since in (0, number) and not sequence.is_full
-        if topic not in self._topics:
+        if topic not in self._state.topics:
             return False
         return self._history.safe_from(topic, number) <= since <= number
 
@@ -291,7 +315,7 @@ class Replay:
             if ws.closed:
                 return
             denied = denials.get(topic)
-            if only_recorded and denied is None and topic not in self._topics:
+            if only_recorded and denied is None and topic not in self._state.topics:
                 continue
             outcome = await self._answer(core, ws, topic, since, None, denied)
             written += outcome.count + 1
@@ -343,7 +367,7 @@ class Replay:
 
         Returns `None` when that is done, which is the usual case, or what has to be awaited for it.
         """
-        core = self._core
+        core = self._state.served
         if core is None:
             return None
         core.turn.flush()
@@ -383,33 +407,59 @@ class Replay:
 
     # ------------------------------------------------------------ inside
 
-    def _platform(self, given: Platform | None) -> Platform:
-        if given is not None:
-            return given
-        from runtime import get_platform
-
-        platform = get_platform()
-        if platform is None:
-            raise PlatformNotReady(
-                "Replay: no app runs; give the platform, or do this in the init hook or later"
-            )
-        return platform
-
     def _bind(self, platform: Platform) -> PlatformCore:
-        """Return the parts of the app of `platform`, to which this belongs from now on."""
-        core = platform.parts
-        if self._core is not core:
-            for topic in list(self._topics):
-                self.release_topic(topic)
-            self._core = core
+        """Return the parts of the app of `platform`, which this serves from now on."""
+        core, state = platform.parts, self._state
+        if state.served is not core:
+            self._release_all()
+            if state.core is not None and state.core is not core:
+                state.core.closing.discard(state)
+                state.core, state.clock = None, state.given_clock
+            state.served = core
+            if state.core is None:
+                self._belong(platform)
+            state.history.limit(self._limits())
         return core
+
+    def _release_all(self) -> None:
+        for topic in list(self._state.topics):
+            self.release_topic(topic)
 
     def _flushed(self) -> PlatformCore | None:
         """Return the parts of the app, with what live functions published in this turn counted in."""
-        core = self._core
+        core = self._state.served
         if core is not None:
             core.turn.flush()
         return core
+
+    async def _close(self) -> None:
+        """Record no topic any more, and forget every event."""
+        self._release_all()
+        self._history.clear()
+        self._state.served = None
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return how full it is."""
+        state = self._state
+        return {
+            "MAX_REPLAY_BYTES": state.history.size,
+            "MAX_REPLAY_RECORDED": len(state.topics),
+            "MAX_REPLAY_TOPICS": len(state.history),
+        }
+
+    def _adopted(self) -> None:
+        """Keep no more than the new options allow."""
+        self._history.limit(self._limits())
+
+
+def _record(
+    history: History, core: PlatformCore, topic: str, recorded: _Recorded, event: str, data: bytes, seq: int
+) -> None:
+    last = history.add(topic, event, data, seq, recorded.last, recorded.size)
+    recorded.last = last
+    if last != seq:
+        core.publisher.sequence.raise_to(topic, last)
+    core.metrics.add("replay_publishes_total", core.metrics.topic_label(topic))
 
 
 def _bound(option: str, value: int | None) -> int | None:

@@ -122,12 +122,7 @@ class Runtime:
             on_unsubscribed=self._unsubscribed,
         )
         self.platform = Platform(self._core, SHARED_REQUEST_ID)
-        self.platform.replay = Replay(
-            size=capacity.get("MAX_REPLAY_SIZE"),
-            max_topics=capacity.get("MAX_REPLAY_TOPICS"),
-            max_bytes=capacity.get("MAX_REPLAY_BYTES"),
-            clock=clock.monotonic,
-        )
+        self.platform.replay = Replay(clock=clock)
         #: The way of other threads into the loop.
         self.threads = self._core.threads
         self.executor = ThreadPoolExecutor(settings.server.threads, thread_name_prefix="realtime")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.core import capacity
-from runtime.plugins.history import ENTRY_BYTES, History
+from runtime.plugins.history import ENTRY_BYTES, History, Limits
 
 
 class Time:
@@ -26,7 +26,9 @@ def history(
     age: float | None = None,
 ) -> tuple[History, Time]:
     time = Time()
-    return History(size, topics, size_in_bytes, age, time), time
+    one = History(time)
+    one.limit(Limits(size, topics, size_in_bytes, age))
+    return one, time
 
 
 def numbers(one: History, topic: str = "t", since: int = 0) -> list[int]:
