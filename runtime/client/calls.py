@@ -99,10 +99,15 @@ class Calls:
 
         Raises:
             TypeError: an argument has no JSON form.
+            ValueError: a time limit that is none.
         """
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout: must be above 0, not {timeout!r}")
         future: PendingResult[Any] = PendingResult()
         if self._connection.is_over:
             future.set_exception(self._connection.end_error())
+            if self._batch is not None:
+                self._batch.futures.append(future)
             return future
         fields: dict[str, Any] = {"rpc": path, "id": self._next_id(), "args": list(args)}
         if idempotency_key is not None:

@@ -163,7 +163,7 @@ class Realtime:
             fresh: `False` shares the answer of an equal call that was made in the same turn of the loop.
 
         Raises:
-            TypeError: an argument has no JSON form.
+            TypeError: an argument has no JSON form. ValueError: a `timeout` that is not above 0.
             RpcError: from awaiting, when the call failed.
         """
         if self._offline.takes_calls and not self._calls.is_collecting:
@@ -301,7 +301,7 @@ class Realtime:
         if event.event == "reload" and isinstance(event.data, dict):
             paths = event.data.get("resubscribe")
             if isinstance(paths, list):
-                self._streams.renew(path for path in paths if isinstance(path, str))
+                self._streams.reload(path for path in paths if isinstance(path, str))
 
 
 class Connecting:

@@ -100,11 +100,17 @@ class ClientConnection:
         self._is_silent = False
         self._warned = False
         self._closing = False
+        self._closed = asyncio.Event()
 
     @property
     def is_open(self) -> bool:
         """Whether frames can be sent now."""
         return self._socket is not None
+
+    @property
+    def line(self) -> object | None:
+        """The socket of now; an answer to what came over one belongs on no other."""
+        return self._socket
 
     @property
     def is_over(self) -> bool:
@@ -117,7 +123,9 @@ class ClientConnection:
         return 0 if self._socket is None else self._outgoing_bytes + self._socket.buffered
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Begin to connect. Raises `RuntimeError` the second time."""
+        if self.status.value != DISCONNECTED:
+            raise RuntimeError("this client was started before; call connect() for another one")
         self.status.set(CONNECTING)
         self._tasks.start(self._run(), name="connection")
 
@@ -195,6 +203,7 @@ class ClientConnection:
     async def close(self) -> None:
         """End the connection for good, behind what was sent. May be called again."""
         if self._closing:
+            await self._closed.wait()
             return
         self._closing = True
         try:
@@ -205,6 +214,7 @@ class ClientConnection:
             if not self.is_over:
                 self.failure.set(None)
                 self._end()
+            self._closed.set()
 
     async def _say_goodbye(self, socket: Socket) -> None:
         try:
@@ -212,7 +222,8 @@ class ClientConnection:
                 await self._drained.wait()
         except TimeoutError:
             logger.warning("closed with %d bytes unsent: the server does not read", self._outgoing_bytes)
-        await socket.close(NORMAL, "")
+        finally:  # also of whoever does not wait for it
+            await socket.close(NORMAL, "")
 
     async def _run(self) -> None:
         while True:
@@ -243,6 +254,8 @@ class ClientConnection:
             return Loss(failure, ABNORMAL, terminal=error.is_terminal)
         except ConnectFailed as error:
             return _closed(ABNORMAL, str(error), None)
+        except Exception as error:  # whatever a resolver, a proxy or a header makes the libraries raise
+            return _closed(ABNORMAL, f"{type(error).__name__}: {error}", None)
         opened_at = self._clock.monotonic()
         self._is_silent = False
         try:
@@ -252,6 +265,10 @@ class ClientConnection:
             if self._is_silent:
                 return _closed(ABNORMAL, SILENT_TEXT, open_for)
             return _closed(closed.code, closed.reason, open_for)
+        except Exception as error:
+            logger.exception("the connection is given up")
+            await socket.close(NORMAL, "")
+            return _closed(ABNORMAL, f"{type(error).__name__}: {error}", self._clock.monotonic() - opened_at)
         finally:
             self._socket = None
         raise AssertionError("a connection is served until it is lost")

@@ -58,13 +58,12 @@ class RpcError(RealtimeError):
     def from_reply(cls, reply: dict[str, Any]) -> RpcError:
         """Return the error in a failed reply, whatever is missing or wrong in it. Spec: wire 4.2."""
         code, text, issues = reply.get("code"), reply.get("error"), reply.get("issues")
-        retry = reply.get("retryAfter")
         return cls(
             code if isinstance(code, str) and code else UNKNOWN,
             text if isinstance(text, str) and text else UNKNOWN_TEXT,
             issues=issues if isinstance(issues, list) else None,
             data=reply.get("data"),
-            retry_after=retry / 1000 if isinstance(retry, int | float) else None,
+            retry_after=_seconds(reply.get("retryAfter")),
         )
 
     @classmethod
@@ -76,6 +75,15 @@ class RpcError(RealtimeError):
     def closed(cls, why: str = "") -> RpcError:
         """Return the error of a call on a connection that ended for good."""
         return cls(CONNECTION_CLOSED, f"the connection is closed{why and f' ({why})'}; connect again")
+
+
+def _seconds(milliseconds: Any) -> float | None:
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+        return None
+    try:
+        return milliseconds / 1000
+    except OverflowError:  # a whole number that no float holds
+        return None
 
 
 class StreamLagged(RealtimeError):

@@ -20,7 +20,9 @@ T = TypeVar("T")
 
 
 class Feed(Generic[T]):
-    """An async iterator with a queue behind it. One reader at a time; belongs to the loop's thread.
+    """An async iterator with a queue behind it. Belongs to the loop's thread.
+
+    One reader at a time: a second one that would have to wait beside the first is refused with `RuntimeError`.
 
     It ends when its source ends or when it is closed; dropping the last reference closes it as well, so that
     leaving an `async for` with `break` is enough.
@@ -63,6 +65,8 @@ class Feed(Generic[T]):
             if self._ended:
                 error, self._error = self._error, None
                 raise error or StopAsyncIteration
+            if self._waiter is not None:
+                raise RuntimeError("another task waits at this iterator; let each task make one of its own")
             self._waiter = self._loop.create_future()
             try:
                 await self._waiter

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.client.errors import QUEUE_FULL, RpcError
 from runtime.client.options import OfflineCall
 from runtime.client.pending import PendingResult
+from runtime.wire.jsoncodec import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,8 @@ STALE = "STALE"
 @dataclass(slots=True, eq=False)
 class _Waiting:
     call: OfflineCall
+    #: The arguments as they were when the call was made.
+    args: list[Any]
     future: asyncio.Future[Any]
     timeout: float | None
     idempotency_key: str | None
@@ -74,7 +77,12 @@ class OfflineQueue:
     def add(
         self, path: str, args: Sequence[Any], *, timeout: float | None, idempotency_key: str | None
     ) -> PendingResult[Any]:
-        """Let one call wait; return its result to come."""
+        """Let one call wait; return its result to come.
+
+        Raises:
+            TypeError: an argument has no JSON form.
+        """
+        plain = to_plain(list(args))
         future: PendingResult[Any] = PendingResult()
         while len(self._waiting) >= self._options.offline.max_queue:
             oldest = self._waiting.popleft()
@@ -83,7 +91,7 @@ class OfflineQueue:
                 RpcError(QUEUE_FULL, f"RPC {oldest.call.path!r}: too many calls wait for a connection"),
             )
         call = OfflineCall(path, tuple(args), self._clock.now())
-        self._waiting.append(_Waiting(call, future, timeout, idempotency_key))
+        self._waiting.append(_Waiting(call, plain, future, timeout, idempotency_key))
         return future
 
     def lost(self) -> None:
@@ -148,7 +156,7 @@ class OfflineQueue:
         """Send one call; return a future that is done when the answer was passed on."""
         passed_on: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         answer = self._calls.call(
-            entry.call.path, entry.call.args, timeout=entry.timeout, idempotency_key=entry.idempotency_key
+            entry.call.path, entry.args, timeout=entry.timeout, idempotency_key=entry.idempotency_key
         )
         answer.add_done_callback(lambda done: _pass_on(done, entry, offline))
         answer.add_done_callback(lambda done: passed_on.set_result(None))

@@ -54,30 +54,34 @@ class PushHandlers:
 
     def request(self, ref: float | str, event: str, data: Any) -> None:
         """Answer one request of the server."""
-        handler = self._handlers.get(event)
+        handler, line = self._handlers.get(event), self._connection.line
+
+        def reply(**outcome: Any) -> None:
+            frame = encode({"type": "reply", "ref": ref, **outcome})
+            if self._connection.line is line:  # on another line the number may be that of another request
+                self._connection.send(frame)
+
         if handler is None:
-            error = f"[svelte-realtime] no push handler registered for event '{event}'"  # wire 2.5
-            self._reply({"type": "reply", "ref": ref, "error": error})
+            reply(error=f"[svelte-realtime] no push handler registered for event '{event}'")  # wire 2.5
         elif self._running >= MAX_RUNNING_HANDLERS:
-            self._reply({"type": "reply", "ref": ref, "error": "too many requests are being answered"})
+            reply(error="too many requests are being answered")
         else:
             self._running += 1
-            self._tasks.start(self._answer(handler, ref, event, data), name=f"push {event}")
+            self._tasks.start(self._answer(handler, event, data, reply), name=f"push {event}")
 
-    async def _answer(self, handler: Callable[[Any], Any], ref: float | str, event: str, data: Any) -> None:
+    async def _answer(
+        self, handler: Callable[[Any], Any], event: str, data: Any, reply: Callable[..., None]
+    ) -> None:
         try:
             result = handler(data)
             if inspect.isawaitable(result):
                 result = await result
-            self._reply({"type": "reply", "ref": ref, "data": result})
+            reply(data=result)
         except EncodeError as error:
             logger.exception("the push handler of %r returned what has no JSON form", event)
-            self._reply({"type": "reply", "ref": ref, "error": str(error)})
+            reply(error=str(error))
         except Exception as error:
             logger.exception("the push handler of %r raised", event)
-            self._reply({"type": "reply", "ref": ref, "error": str(error) or type(error).__name__})
+            reply(error=str(error) or type(error).__name__)
         finally:
             self._running -= 1
-
-    def _reply(self, frame: dict[str, Any]) -> None:
-        self._connection.send(encode(frame))

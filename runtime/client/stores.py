@@ -21,29 +21,44 @@ T = TypeVar("T")
 class Listeners(Generic[T]):
     """Callbacks in order of arrival. One that raises is logged and disturbs nobody else."""
 
-    __slots__ = ("_fns",)
+    __slots__ = ("_fns", "_rounds")
 
     def __init__(self) -> None:
-        self._fns: tuple[Callable[[T], object], ...] = ()
+        #: By a key of their own, so that the same function may listen twice and each `off` ends its own.
+        self._fns: dict[object, Callable[[T], object]] = {}
+        self._rounds = 0
 
     def __bool__(self) -> bool:
         return bool(self._fns)
 
     def add(self, fn: Callable[[T], object]) -> Callable[[], None]:
         """Call `fn(value)` from now on; return the function that ends it, which may be called again."""
-        # Wrapped, so that the same function may listen twice and each `off` ends its own.
-        entry: Callable[[T], object] = lambda value: fn(value)  # noqa: E731 - identity is what is wanted
-        self._fns = (*self._fns, entry)
+        key = object()
+        self._fns[key] = fn
 
         def off() -> None:
-            self._fns = tuple(kept for kept in self._fns if kept is not entry)
+            self._fns.pop(key, None)
 
         return off
 
     def call(self, value: T) -> None:
-        """Hand `value` to everybody."""
-        for fn in self._fns:
-            notify(fn, value)
+        """Hand `value` to everybody who listens now and still does when it is their turn."""
+        for key, fn in tuple(self._fns.items()):
+            if key in self._fns:
+                notify(fn, value)
+
+    def show(self, value: T) -> None:
+        """As `call`, for a value that takes the place of the one before.
+
+        When a callback brings about a newer one, which everybody is told of at once, this one is shown no further.
+        """
+        self._rounds += 1
+        mine = self._rounds
+        for key, fn in tuple(self._fns.items()):
+            if self._rounds != mine:
+                return
+            if key in self._fns:
+                notify(fn, value)
 
 
 class Offs:
@@ -115,7 +130,7 @@ class WritableStore(Store[T]):
         """Replace the value and tell everybody, unless it is a plain one equal to the present one."""
         if isinstance(value, dict) or value != self._value:
             self._value = value
-            self._listeners.call(value)
+            self._listeners.show(value)
 
 
 class DerivedStore(Store[Any]):

@@ -71,12 +71,12 @@ class Streams:
             if state.topic == topic:
                 state.denied(reason)
 
-    def renew(self, paths: Iterable[str]) -> None:
+    def reload(self, paths: Iterable[str]) -> None:
         """Ask anew for the streams of these paths: their code has changed on the server."""
         wanted = frozenset(paths)
         for state in list(self._active):
             if state.path in wanted:
-                state.renew()
+                state.reload()
 
     def _evict(self) -> None:
         for key, state in self._states.items():

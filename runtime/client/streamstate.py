@@ -161,6 +161,11 @@ class StreamState:
             self._detach()
             self._ask()
 
+    def reload(self) -> None:
+        """Ask for the whole value: the loader changed, and what it gave before is no ground to build on."""
+        self._forget_position()
+        self.renew()
+
     def denied(self, reason: str) -> None:
         """Take note that the server refused the subscription of the topic; value and live events stay."""
         self._fail(RpcError(reason or "FORBIDDEN", "Access denied"))
@@ -188,7 +193,7 @@ class StreamState:
         value = self.value
         if record and self.history is not None:
             self.history.record(value)
-        self.values.call(value)
+        self.values.show(value)
         self.changes.call(self)
 
     @property
@@ -342,8 +347,7 @@ class StreamState:
         data = event.data
         if isinstance(data, dict) and "reqId" in data:
             if data.get("truncated") is True:
-                self._seq = self._applied = None
-                self._has_version = False
+                self._forget_position()
                 self.renew()
             return
         if self._waiting is not None:
@@ -373,6 +377,10 @@ class StreamState:
             self.emit()
 
     # ------------------------------------------------------------ coming and going
+
+    def _forget_position(self) -> None:
+        self._seq = self._applied = None
+        self._has_version = False
 
     def _stop_if_idle(self) -> None:
         if self.users or not self._is_active:

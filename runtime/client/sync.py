@@ -11,6 +11,8 @@ with connect("ws://localhost:3000/ws") as rt:
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,48 +32,76 @@ __all__ = ["SyncRealtime", "SyncStream", "connect"]
 T = TypeVar("T")
 
 
+class _Closed(RuntimeError):
+    """The client was closed, before the call or while it waited."""
+
+    def __init__(self) -> None:
+        super().__init__("this client is closed")
+
+
 class _LoopThread:
     """A running loop in a daemon thread, and the way to have it do something and wait for that."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="realtime-client", daemon=True)
+        #: Work is handed in before the loop is told to stop, or not at all.
+        self._handing_in = threading.Lock()
+        self._is_stopped = False
         self._thread.start()
 
     @property
     def is_running(self) -> bool:
         """Whether work can be handed in."""
-        return not self._loop.is_closed()
+        return not self._is_stopped
+
+    def refuse_own_thread(self) -> None:
+        """Raise `RuntimeError` in the client's own thread, where waiting for the loop would never end."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("this client cannot be used from its own callbacks")
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine there, wait for it, return its result or raise what it raised.
 
         Raises:
-            RuntimeError: the client is closed, or the call comes from the client's own thread, where waiting
-                would never end.
+            RuntimeError: the client is closed, also while this waits, or the call comes from its own thread.
         """
-        if not self.is_running or threading.current_thread() is self._thread:
+        try:
+            self.refuse_own_thread()
+            with self._handing_in:
+                if self._is_stopped:
+                    raise _Closed
+                future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
             work.close()
-            reason = "is closed" if not self.is_running else "cannot be used from its own callbacks"
-            raise RuntimeError(f"this client {reason}")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            raise
         try:
             return future.result()
-        except BaseException:
+        except BaseException as error:
             future.cancel()
+            if isinstance(error, concurrent.futures.CancelledError) and self._is_stopped:
+                raise _Closed from None
             raise
 
+    def run_unless_closed(self, work: Coroutine[Any, Any, object]) -> None:
+        """As `run`, for what the end of the client has done already."""
+        with contextlib.suppress(_Closed):
+            self.run(work)
+
     def stop(self) -> None:
-        """End the loop and wait for its thread."""
-        if self.is_running:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+        """End the loop, with whatever still waits in it, and wait for its thread. May be called again."""
+        with self._handing_in:
+            if not self._is_stopped:
+                self._is_stopped = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
         finally:
+            self._loop.run_until_complete(_cancel_others())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
@@ -82,6 +112,7 @@ class SyncRealtime:
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         self._thread = _LoopThread()
+        self._closing = threading.Lock()
         try:
             self._client = self._thread.run(_opened(url, options))
         except BaseException:
@@ -158,12 +189,20 @@ class SyncRealtime:
         return lambda: self._thread.run(_async(off))
 
     def close(self) -> None:
-        """Send what waits, close the connection and end the thread. May be called again."""
-        if self._thread.is_running:
-            try:
-                self._thread.run(self._client.close())
-            finally:
-                self._thread.stop()
+        """Send what waits, close the connection and end the thread. May be called again, by any thread.
+
+        Threads that wait for an answer get `CONNECTION_CLOSED`.
+
+        Raises:
+            RuntimeError: called by a callback in the client's own thread.
+        """
+        self._thread.refuse_own_thread()
+        with self._closing:
+            if self._thread.is_running:
+                try:
+                    self._thread.run(self._client.close())
+                finally:
+                    self._thread.stop()
 
     def _opened(self, path: str, args: tuple[Any, ...], options: dict[str, Any]) -> Stream:
         stream = self._client.stream(path, *args, **options)
@@ -224,8 +263,7 @@ class SyncStream:
                 except StopAsyncIteration:
                     return
         finally:
-            if self._thread.is_running:
-                self._thread.run(feed.aclose())
+            self._thread.run_unless_closed(feed.aclose())
 
     def load_more(self, *extra: Any) -> bool:
         """Load the next page; return whether there are more."""
@@ -233,8 +271,7 @@ class SyncStream:
 
     def close(self) -> None:
         """End the subscription. May be called again."""
-        if self._thread.is_running:
-            self._thread.run(self._end())
+        self._thread.run_unless_closed(self._end())
 
     async def _end(self) -> None:
         self._is_closed = True
@@ -252,6 +289,14 @@ def connect(url: str, **options: Any) -> SyncRealtime:
 
 async def _opened(url: str, options: dict[str, Any]) -> Realtime:
     return await connect_async(url, **options)
+
+
+async def _cancel_others() -> None:
+    """Cancel every task of this loop but the present one, and wait until they have ended."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _async(fn: Callable[[], T]) -> T:

@@ -69,7 +69,7 @@ class TopicStore(Store[T]):
 
     def _set(self, value: T) -> None:
         self._value = value
-        self._listeners.call(value)
+        self._listeners.show(value)
 
     def _acquire(self) -> None:
         self._users += 1

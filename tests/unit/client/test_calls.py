@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -457,3 +458,45 @@ async def test_configure_changes_the_given_options_only() -> None:
         assert s.client._options.resume_grace == 60
         with pytest.raises(ValueError, match="auth: can only be given to connect"):
             s.client.configure(auth=True)
+
+
+async def test_a_batch_on_an_ended_connection_fails_with_its_error() -> None:
+    async with scripted() as s:
+        await s.client.close()
+        assert await code_of(s.client.batch(lambda: [s.client.call("a/b")])) == "CONNECTION_CLOSED"
+
+
+@pytest.mark.parametrize("retry", ["1" + "0" * 400, "true", '"soon"', "[]", "-1"])
+async def test_a_refusal_settles_its_call_whatever_is_in_it(retry: str) -> None:
+    async with scripted() as s:
+        call = s.client.call("a/b")
+        inner = f'{{"ok":false,"code":"RATE_LIMITED","error":"later","retryAfter":{retry}}}'
+        request = await s.request("a/b")
+        s.socket.push(b'{"topic":"__rpc","event":"%s","data":%s}' % (request["id"].encode(), inner.encode()))
+        assert await code_of(call) == "RATE_LIMITED"
+
+
+@pytest.mark.parametrize("timeout", [0, -1, math.nan])
+async def test_a_time_limit_that_is_none_is_refused(timeout: float) -> None:
+    async with scripted() as s:
+        with pytest.raises(ValueError, match="timeout: must be above 0"):
+            s.client.call("a/b", timeout=timeout)
+
+
+async def test_an_answer_to_a_request_of_an_earlier_connection_is_not_sent_on_a_later_one() -> None:
+    async with scripted() as s:
+        gate = asyncio.Event()
+
+        async def handler(data: Any) -> Any:
+            await gate.wait()
+            return data
+
+        s.client.on_push("ask", handler)
+        s.socket.push({"type": "request", "ref": 1, "event": "ask", "data": "old"})
+        await s.settle()
+        await s.reopen()
+        gate.set()
+        s.socket.push({"type": "request", "ref": 1, "event": "ask", "data": "new"})
+        await s.settle()
+        replies = [frame for frame in s.socket.sent if frame.get("type") == "reply"]
+        assert replies == [{"type": "reply", "ref": 1, "data": "new"}]

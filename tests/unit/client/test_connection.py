@@ -448,3 +448,65 @@ async def test_an_envelope_wins_over_its_type() -> None:
         await s.settle()
         assert [(event.event, event.data) for event in seen] == [("x", None)]
         assert s.client._inbound.session_id == "session-1"
+
+
+async def test_an_attempt_that_fails_in_an_unexpected_way_is_tried_again() -> None:
+    async with scripted(opened=False) as s:
+        s.transport.outcomes.append(UnicodeError("label too long"))
+        await s.status("disconnected")
+        assert s.client.failure.value is not None
+        assert s.client.failure.value["reason"] == "UnicodeError: label too long"
+        await s.clock.advance(4)
+        await s.status("open")
+
+
+async def test_a_socket_that_breaks_in_an_unexpected_way_is_closed_and_replaced() -> None:
+    async with scripted() as s:
+        broken = s.socket
+
+        def break_down(frame: bytes) -> None:
+            del s.client._connection._received
+            raise RuntimeError("bug")
+
+        s.client._connection._received = break_down  # type: ignore[method-assign]
+        broken.push({"type": "ping"})
+        await s.status("disconnected")
+        assert broken.closed_with == (1000, "")
+        await s.clock.advance(4)
+        await s.status("open")
+
+
+async def test_a_client_is_started_once() -> None:
+    async with scripted() as s:
+        with pytest.raises(RuntimeError, match="started before"):
+            s.client.start()
+        await s.client.close()
+        with pytest.raises(RuntimeError, match="started before"):
+            s.client.start()
+
+
+async def test_a_second_close_waits_for_the_first_which_sends_what_waits() -> None:
+    async with scripted() as s:
+        s.socket.stalled = asyncio.Event()
+        s.client.fire("a/b")
+        await s.settle()
+        first, second = (asyncio.ensure_future(s.client.close()) for _ in range(2))
+        await s.settle()
+        assert not first.done()
+        assert not second.done()
+        s.socket.stalled.set()
+        await asyncio.gather(first, second)
+        assert [frame["rpc"] for frame in s.socket.requests()] == ["a/b"]
+
+
+async def test_a_close_that_nobody_waits_for_closes_the_socket_all_the_same() -> None:
+    async with scripted() as s:
+        s.socket.stalled = asyncio.Event()
+        s.client.fire("a/b")
+        await s.settle()
+        closing = asyncio.ensure_future(s.client.close())
+        await s.settle()
+        closing.cancel()
+        await asyncio.wait([closing])
+        assert s.socket.closed_with == (1000, "")
+        assert s.client.status.value == "failed"

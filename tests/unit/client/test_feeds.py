@@ -80,3 +80,13 @@ async def test_release_is_called_once_also_when_nobody_holds_the_feed() -> None:
     assert released == [1, 2]
     feed.on_close(lambda: released.append(3))
     assert released == [1, 2, 3]
+
+
+async def test_a_second_reader_that_would_wait_beside_the_first_is_refused() -> None:
+    feed: Latest[int] = Latest()
+    reader = asyncio.ensure_future(anext(feed))
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="another task waits"):
+        await anext(feed)
+    feed.push(1)
+    assert await reader == 1

@@ -237,3 +237,27 @@ def test_options_are_checked() -> None:
     ]:
         with pytest.raises(ValueError, match=problem):
             Offline(**options)
+
+
+async def test_an_argument_without_a_json_form_is_refused_at_once_and_holds_up_nobody() -> None:
+    async with scripted(offline=Offline(queue=True)) as s:
+        await go_offline(s)
+        with pytest.raises(TypeError, match="no JSON form"):
+            s.client.call("a/b", object())
+        call = s.client.call("a/b", 1)
+        await come_back(s)
+        assert sent(s) == [1]
+        s.socket.reply(s.socket.requests()[0], "ok")
+        assert await call == "ok"
+
+
+async def test_the_arguments_are_those_of_the_moment_of_the_call() -> None:
+    async with scripted(offline=Offline(queue=True)) as s:
+        await go_offline(s)
+        items = ["milk"]
+        call = s.client.call("a/b", items)
+        items.append("tea")
+        await come_back(s)
+        assert sent(s) == [["milk"]]
+        s.socket.reply(s.socket.requests()[0])
+        assert await call is None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
 
 import pytest
 
@@ -83,3 +84,32 @@ async def test_a_derived_store_follows_only_while_it_is_followed() -> None:
     source.set([6])
     assert seen == [3, 5]
     assert derived.value == 6
+
+
+def test_a_listener_that_another_one_ends_is_not_called_any_more() -> None:
+    store = WritableStore(1)
+    seen: list[int] = []
+    offs: list[Callable[[], None]] = []
+    store.subscribe(lambda value: [off() for off in offs])
+    offs.append(store.subscribe(seen.append))
+    store.set(2)
+    assert seen == [1]
+
+
+def test_a_listener_that_changes_the_value_leaves_nobody_with_the_older_one() -> None:
+    store = WritableStore(1)
+    seen: list[int] = []
+    store.subscribe(lambda value: store.set(3) if value == 2 else None)
+    store.subscribe(seen.append)
+    store.set(2)
+    assert (store.value, seen) == (3, [1, 3])
+
+
+def test_a_listener_may_subscribe_another_one() -> None:
+    store = WritableStore(1)
+    seen: list[int] = []
+    store.subscribe(lambda value: store.subscribe(seen.append) if value == 2 else None)
+    store.set(2)
+    assert seen == [2]
+    store.set(3)
+    assert seen == [2, 3]

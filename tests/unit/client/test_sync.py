@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runtime.client import RpcError
-from runtime.client.sync import SyncRealtime, connect
+from runtime.client.sync import SyncRealtime, _LoopThread, connect
 from runtime.testing import RunningServer, eventually, running_server
 
 pytestmark = pytest.mark.spec("LIVE-191")
@@ -138,3 +141,83 @@ async def test_no_server_is_an_error_and_leaves_no_thread() -> None:
 
     await asyncio.to_thread(use)
     assert not [thread for thread in threading.enumerate() if thread.name == "realtime-client"]
+
+
+def in_threads(*works: Callable[[], Any]) -> list[Any]:
+    """Run everything at the same time; return the results, or what was raised."""
+    with ThreadPoolExecutor(len(works)) as pool:
+        futures = [pool.submit(work) for work in works]
+        return [future.exception(10) or future.result() for future in futures]
+
+
+def call_until_closed(rt: SyncRealtime, started: threading.Semaphore) -> int:
+    """Call and call; return how often that went well before the client was closed."""
+    for calls in itertools.count():
+        if calls == 3:
+            started.release()
+        try:
+            rt.call("todos/add", "x")
+        except (RpcError, RuntimeError) as error:
+            assert str(error).endswith(("connect again", "this client is closed"))  # noqa: PT017 - either is right
+            if not isinstance(error, RpcError):
+                return calls
+    raise AssertionError("endless")
+
+
+async def test_threads_that_call_while_another_one_closes_get_an_error(server: RunningServer) -> None:
+    def use() -> None:
+        for _ in range(5):
+            rt, started = connect(server.ws_url), threading.Semaphore(0)
+            calling = partial(call_until_closed, rt, started)
+
+            def close(rt: SyncRealtime = rt, started: threading.Semaphore = started) -> None:
+                assert all(started.acquire(timeout=5) for _ in range(2))
+                rt.close()
+
+            first, second, *closed = in_threads(calling, calling, close)
+            assert (first >= 3, second >= 3, closed) == (True, True, [None])
+
+    await asyncio.to_thread(use)
+
+
+async def test_any_number_of_threads_may_close(server: RunningServer) -> None:
+    def use() -> None:
+        rt = connect(server.ws_url)
+        assert in_threads(*[rt.close] * 4) == [None] * 4
+        rt.close()
+
+    await asyncio.to_thread(use)
+
+
+async def test_a_callback_that_closes_is_refused_and_the_client_works_on(server: RunningServer) -> None:
+    def use() -> None:
+        with connect(server.ws_url) as rt:
+
+            async def in_callback() -> None:
+                rt.close()
+
+            with pytest.raises(RuntimeError, match="its own callbacks"):
+                rt._thread.run(in_callback())
+            assert rt.call("todos/add", "milk") == {"id": "milk"}
+
+    async with asyncio.timeout(10):
+        await asyncio.to_thread(use)
+
+
+async def test_the_end_of_the_loop_is_told_to_whoever_still_waits_for_it() -> None:
+    def use() -> None:
+        thread = _LoopThread()
+
+        async def wait_forever() -> None:
+            started.set()
+            await asyncio.Event().wait()
+
+        def stop() -> None:
+            assert started.wait(5)
+            thread.stop()
+
+        started = threading.Event()
+        outcome = in_threads(lambda: thread.run(wait_forever()), stop)
+        assert str(outcome[0]) == "this client is closed"
+
+    await asyncio.to_thread(use)
