@@ -301,7 +301,7 @@ class Realtime:
         if event.event == "reload" and isinstance(event.data, dict):
             paths = event.data.get("resubscribe")
             if isinstance(paths, list):
-                self._streams.reload(path for path in paths if isinstance(path, str))
+                self._streams.renew(path for path in paths if isinstance(path, str))
 
 
 class Connecting:

@@ -71,8 +71,8 @@ class Streams:
             if state.topic == topic:
                 state.denied(reason)
 
-    def reload(self, paths: Iterable[str]) -> None:
-        """Ask anew for the streams of these paths: their code has changed on the server."""
+    def renew(self, paths: Iterable[str]) -> None:
+        """Load the streams of these paths anew: their code has changed on the server."""
         wanted = frozenset(paths)
         for state in list(self._active):
             if state.path in wanted:
