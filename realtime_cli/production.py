@@ -14,6 +14,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
+from realtime_cli.allocator import keep_freed_memory
 from realtime_cli.exitcodes import INTERRUPTED, OK
 from runtime.core.tasks import TaskOwner
 from runtime.server.serving import RealtimeServer
@@ -133,6 +134,7 @@ def run_server(
     except BaseException:
         on_end()
         raise
+    keep_freed_memory()
     # uvicorn raises the signal again when it has stopped as it should; by then it has nothing more to say.
     _on_signals(lambda *_: None)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
