@@ -27,6 +27,7 @@ __all__ = [
     "COALESCE_ENTRY_EVENT_TYPE",
     "COALESCE_ENTRY_TOPIC_TYPE",
     "COALESCE_PENDING_TYPE",
+    "CONN_CLOSE_TWICE",
     "ENVELOPE_SEND_EMPTY",
     "LOOP_THREAD",
     "PRESSURE_WINDOW_NEGATIVE",
@@ -35,7 +36,9 @@ __all__ = [
     "REQUEST_PENDING_TYPE",
     "SUBS_SHAPE",
     "SUBS_TOTAL_NEGATIVE",
+    "TOPICS_INDEX_MISMATCH",
     "TOPIC_STATS_SHAPE",
+    "WS_REQUEST_ID_LEAK",
     "InvariantViolation",
     "assert_invariant",
     "assertion_counters",
@@ -50,6 +53,7 @@ CAPACITY_OVER_LIMIT: Final = "capacity.over-limit"
 COALESCE_ENTRY_EVENT_TYPE: Final = "coalesce.entry-event-type"
 COALESCE_ENTRY_TOPIC_TYPE: Final = "coalesce.entry-topic-type"
 COALESCE_PENDING_TYPE: Final = "coalesce.pending-type"
+CONN_CLOSE_TWICE: Final = "conn.close-twice"
 ENVELOPE_SEND_EMPTY: Final = "envelope.send-empty"
 LOOP_THREAD: Final = "loop.thread"
 PRESSURE_WINDOW_NEGATIVE: Final = "pressure.window-negative"
@@ -59,6 +63,8 @@ REQUEST_PENDING_TYPE: Final = "request.pending-type"
 SUBS_SHAPE: Final = "subs.shape"
 SUBS_TOTAL_NEGATIVE: Final = "subs.total-negative"
 TOPIC_STATS_SHAPE: Final = "topic.stats-shape"
+TOPICS_INDEX_MISMATCH: Final = "topics.index-mismatch"
+WS_REQUEST_ID_LEAK: Final = "ws.request-id-leak"
 
 LINES_PER_MINUTE = 10  # of one category; the counter has no limit
 MAX_LINE = 4096  # characters of a context; a longer one is left out

@@ -9,6 +9,7 @@ Spec: wire 5.1 and 6.4.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from runtime.core import capacity
@@ -24,6 +25,8 @@ __all__ = ["Hold", "Subscriptions"]
 
 #: Told of each connection that was taken off a topic.
 Leaver = Callable[["Connection", str], object]
+
+MAX_COMPARED = 1000  # topics that one look for a mismatch takes in
 
 _NOBODY: dict[Connection, None] = {}
 
@@ -175,6 +178,19 @@ class Subscriptions:
         """Take `connection` off everything."""
         for topic in list(connection.all_topics):
             self.remove(connection, topic)
+
+    def mismatch(self, connection: Connection) -> str | None:
+        """Return a topic on which the index and `connection` do not agree, `None` if there is none.
+
+        Looks at up to `MAX_COMPARED` topics of each of them, so it is for now and then. Spec: platform 6.4.
+        """
+        for topic in islice(connection.all_topics, MAX_COMPARED):
+            if connection not in self._topics.get(topic, _NOBODY) and self.held_by(connection, topic) is None:
+                return topic
+        for topic, members in islice(self._topics.items(), MAX_COMPARED):
+            if connection in members and topic not in connection.all_topics:
+                return topic
+        return None
 
     def held_by(self, connection: Connection, topic: str) -> Hold | None:
         """Return the hold of `connection` on `topic`, or `None` when frames are not held back."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import assertions, capacity, coalesce
+from runtime.core.assertions import assert_invariant
 from runtime.core.clock import Clock, SystemClock
 from runtime.core.connection import Connection
 from runtime.core.events import ConnectionOpened, EventBus
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["Handshake", "Runtime", "StartupError", "StartupRefused", "assemble"]
 
 SHARED_REQUEST_ID = "worker-0"
+CLOSES_PER_LOOK = 1000  # closes of connections per look at the index of their topics
 DEFAULT_HOOKS = "hooks.py"  # may be missing; a file that the settings name may not
 
 
@@ -141,6 +143,7 @@ class Runtime:
         self.keepalive = Keepalive(self.connections, websocket.text_keepalive or 0, clock)
         self._inbounds: set[Inbound] = set()
         self._bytes_of_the_gone = 0
+        self._closes = 0
         self.metrics.watch("ws_bytes_in_total", self._bytes_in)
         watch_runtime(self)
         #: Shows the metrics; `None` unless `[metrics] enabled`.
@@ -297,17 +300,26 @@ class Runtime:
         A failure is logged and counted, and ends nothing else.
         """
         limit = self.settings.websocket.hook_timeout
-        return await self.hooks.attempt(name, limit, ws=connection, platform=connection.platform, **values)
+        platform = connection.platform
+        assert_invariant(
+            platform.request_id == connection.request_id, assertions.WS_REQUEST_ID_LEAK, hook=name
+        )
+        return await self.hooks.attempt(name, limit, ws=connection, platform=platform, **values)
 
     def forget(self, inbound: Inbound, code: int, duration: float) -> None:
         """Drop what is kept of a connection that is gone, and note how long it lived and what it moved."""
         connection, metrics = inbound.connection, self.metrics
+        self._closes += 1
+        is_sample = self._closes % CLOSES_PER_LOOK == 0
+        mismatch = self.subscriptions.mismatch(connection) if is_sample else None
         self._core.departures.gone(connection)
         self.subscriptions.remove_all(connection)
         self._inbounds.discard(inbound)
         self._core.resumes.forget(connection)
         coalesce.forget(connection)
-        if self.connections.pop(connection.id, None) is None:
+        known = self.connections.pop(connection.id, None)
+        assert_invariant(known is connection, assertions.CONN_CLOSE_TWICE)
+        if known is None:
             return
         if self.debug is not None:
             self.debug.closed(connection, code, duration)
@@ -320,6 +332,7 @@ class Runtime:
         metrics.observe("ws_connection_bytes_in", connection.bytes_in)
         metrics.observe("ws_connection_bytes_out", connection.bytes_out)
         self._lifecycle.left()
+        assert_invariant(mismatch is None, assertions.TOPICS_INDEX_MISMATCH, topic=mismatch)
 
     async def drain(self, reason: str) -> None:
         """Begin to stop, once: not ready from now on; the `shutdown` hook, while everything else still works.
