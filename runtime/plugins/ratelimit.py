@@ -204,12 +204,11 @@ class RateLimit(Plugin[_State]):
             self._bound.record("evict", hint="the caller that was forgotten has all its points again")
 
     def _sweep(self, now: float) -> None:
-        buckets, banned = self._state.buckets, self._state.banned
-        for _ in range(SWEEP_PER_CALL):
-            if not buckets or buckets[next(iter(buckets))].reset_at > now:
-                break
+        buckets, banned, left = self._state.buckets, self._state.banned, SWEEP_PER_CALL
+        while left and buckets and buckets[next(iter(buckets))].reset_at <= now:
             buckets.popitem(last=False)
-        for _ in range(min(SWEEP_PER_CALL, len(banned))):
+            left -= 1
+        for _ in range(min(left, len(banned))):
             key, until = banned.popitem(last=False)
             if until > now:
                 banned[key] = until
