@@ -18,10 +18,20 @@ if TYPE_CHECKING:
         CapacityExceeded,
         ConnectionBusy,
         ConnectionClosed,
+        IdempotencyPendingError,
+        IdempotencySlotLostError,
         LiveError,
+        LockCleared,
+        LockError,
+        LockLost,
+        LockQueueFull,
+        LockReentry,
+        LockTimeout,
         PayloadTooLarge,
         PlatformError,
         PlatformNotReady,
+        QueueCleared,
+        QueueFull,
         RealtimeError,
         RequestFailed,
         RequestTimeout,
@@ -36,6 +46,12 @@ if TYPE_CHECKING:
     from runtime.live.roomclass import Room
     from runtime.live.roomctx import RoomCtx
     from runtime.live.stream import Page
+    from runtime.plugins.dedup import Dedup
+    from runtime.plugins.defaults import default_idempotency_store, default_lock
+    from runtime.plugins.idempotency import MemoryIdempotencyStore
+    from runtime.plugins.keyedqueue import Queue
+    from runtime.plugins.lock import Lock
+    from runtime.plugins.session import Session
     from runtime.plugins.topics import define_topics
     from runtime.server.app import RealtimeApp, create_app
     from runtime.server.cookies import Cookies
@@ -90,6 +106,23 @@ _HOMES = {
     "metrics_registry": "runtime.server.metricsregistry",
     "publish": "runtime.server.current",
     "settings": "runtime.server.current",
+    "Dedup": "runtime.plugins.dedup",
+    "IdempotencyPendingError": "runtime.core.errors",
+    "IdempotencySlotLostError": "runtime.core.errors",
+    "Lock": "runtime.plugins.lock",
+    "LockCleared": "runtime.core.errors",
+    "LockError": "runtime.core.errors",
+    "LockLost": "runtime.core.errors",
+    "LockQueueFull": "runtime.core.errors",
+    "LockReentry": "runtime.core.errors",
+    "LockTimeout": "runtime.core.errors",
+    "MemoryIdempotencyStore": "runtime.plugins.idempotency",
+    "Queue": "runtime.plugins.keyedqueue",
+    "QueueCleared": "runtime.core.errors",
+    "QueueFull": "runtime.core.errors",
+    "Session": "runtime.plugins.session",
+    "default_idempotency_store": "runtime.plugins.defaults",
+    "default_lock": "runtime.plugins.defaults",
 }
 
 __all__ = [
@@ -101,16 +134,30 @@ __all__ = [
     "ConnectionClosed",
     "Cookies",
     "Ctx",
+    "Dedup",
     "HookContext",
     "HookSignatureError",
+    "IdempotencyPendingError",
+    "IdempotencySlotLostError",
     "InvariantViolation",
     "LiveError",
+    "Lock",
+    "LockCleared",
+    "LockError",
+    "LockLost",
+    "LockQueueFull",
+    "LockReentry",
+    "LockTimeout",
+    "MemoryIdempotencyStore",
     "Page",
     "PayloadTooLarge",
     "Platform",
     "PlatformError",
     "PlatformNotReady",
     "PressureSnapshot",
+    "Queue",
+    "QueueCleared",
+    "QueueFull",
     "RealtimeApp",
     "RealtimeError",
     "RequestFailed",
@@ -120,6 +167,7 @@ __all__ = [
     "Rule",
     "ScopedTopic",
     "SendResult",
+    "Session",
     "Signal",
     "StartupError",
     "StartupRefused",
@@ -128,6 +176,8 @@ __all__ = [
     "__version__",
     "create_app",
     "current_ctx",
+    "default_idempotency_store",
+    "default_lock",
     "define_topics",
     "get_platform",
     "guard",

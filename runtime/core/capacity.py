@@ -41,6 +41,7 @@ __all__ = [
     "MAX_INFLIGHT_CALLS",
     "MAX_LIVE_KEPT",
     "MAX_LOCK_KEYS",
+    "MAX_LOCK_WAITERS",
     "MAX_METRIC_SERIES",
     "MAX_PENDING_REQUESTS_PER_CONNECTION",
     "MAX_PLUGINS",
@@ -118,6 +119,7 @@ MAX_THREADSAFE_QUEUE = 100_000  # publishes of other threads that the loop has n
 PAYLOAD_WARN_CAP = 256  # topics whose payloads dev warned of; then it warns no more
 PUBLISH_WARN_DEDUP_MAX = 1_000_000  # topics whose runaway publishing was warned of; EVICT
 MAX_LOCK_KEYS = 1_000_000  # keys that one lock holds or waits for; REJECT
+MAX_LOCK_WAITERS = 1000  # who waits for one key of a lock; REJECT
 MAX_SESSIONS = 10_000  # entries of one session store; at 110 % the expired go, then EVICT
 MAX_DEDUP_IDS = 10_000  # ids that one dedup remembers; at 110 % the expired go, then EVICT
 MAX_PRESENCE_CONNECTIONS = 1_000_000  # connections in one presence; EVICT with a proper leave
@@ -159,6 +161,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_INFLIGHT_CALLS": MAX_INFLIGHT_CALLS,
         "MAX_LIVE_KEPT": MAX_LIVE_KEPT,
         "MAX_LOCK_KEYS": MAX_LOCK_KEYS,
+        "MAX_LOCK_WAITERS": MAX_LOCK_WAITERS,
         "MAX_METRIC_SERIES": MAX_METRIC_SERIES,
         "MAX_PENDING_REQUESTS_PER_CONNECTION": MAX_PENDING_REQUESTS_PER_CONNECTION,
         "MAX_PLUGINS": MAX_PLUGINS,

@@ -18,11 +18,21 @@ __all__ = [
     "ConnectionBusy",
     "ConnectionClosed",
     "HookTimeout",
+    "IdempotencyPendingError",
+    "IdempotencySlotLostError",
     "Issue",
     "LiveError",
+    "LockCleared",
+    "LockError",
+    "LockLost",
+    "LockQueueFull",
+    "LockReentry",
+    "LockTimeout",
     "PayloadTooLarge",
     "PlatformError",
     "PlatformNotReady",
+    "QueueCleared",
+    "QueueFull",
     "RealtimeError",
     "RequestFailed",
     "RequestTimeout",
@@ -116,15 +126,126 @@ class RequestTimeout(PlatformError):
 
 
 class CapacityExceeded(PlatformError):
-    """A bounded structure is full and refuses more."""
+    """A bounded structure is full and refuses more: `cap` names its bound, `limit` is it, where that is known."""
 
     code = "CAPACITY"
+
+    def __init__(self, *args: object, cap: str | None = None, limit: float | None = None) -> None:
+        super().__init__(*args)
+        self.cap = cap
+        self.limit = limit
 
 
 class ConnectionBusy(PlatformError):
     """The request could not be sent because the peer's buffer is full."""
 
     code = "CONNECTION_BUSY"
+
+
+class LockError(RealtimeError):
+    """Base of what locks raise. `key` is the key that was asked for. Spec: platform 7.1 and 9.2, cluster 25.
+
+    One that leaves a live function reaches the client as its `code`, without the key.
+    """
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    #: What a client is told; `None` keeps the error from clients.
+    public_text: ClassVar[str | None] = None
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The attributes, for logs and replies that want them."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+
+class LockTimeout(LockError):
+    """The lock was not free within `max_wait` seconds; `waited` is how long that was."""
+
+    code = "LOCK_TIMEOUT"
+    public_text = "The lock was not free in time"
+
+    def __init__(self, key: str, max_wait: float, waited: float) -> None:
+        super().__init__(f"lock: {key!r} was not free within {max_wait:g} s", key)
+        self.max_wait = max_wait
+        self.waited = waited
+
+
+class LockQueueFull(LockError):
+    """`max_waiters_per_key` wait for this key already."""
+
+    code = "LOCK_QUEUE_FULL"
+    public_text = "Too many wait for the lock"
+
+    def __init__(self, key: str, max_waiters_per_key: float) -> None:
+        super().__init__(f"lock: {max_waiters_per_key:g} wait for {key!r} already", key)
+        self.max_waiters_per_key = max_waiters_per_key
+
+
+class LockCleared(LockError):
+    """`clear()` or `close()` was called while this one waited."""
+
+    code = "LOCK_CLEARED"
+    public_text = "The lock was cleared"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"lock: {key!r} was cleared while it was waited for", key)
+
+
+class LockLost(LockError):
+    """The lock was held for longer than it could be kept, and may belong to somebody else now."""
+
+    code = "LOCK_LOST"
+    public_text = "The lock was lost"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"lock: {key!r} was lost while it was held", key)
+
+
+class LockReentry(LockError, RuntimeError):
+    """The task holds this key already and would wait for itself."""
+
+    code = "LOCK_REENTRY"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"lock: this task holds {key!r} already and would wait for itself; take it once, further out", key
+        )
+
+
+class QueueFull(PlatformError):
+    """A queue takes no more tasks: of this key (`max_size`), or no more keys. Spec: platform 7.10."""
+
+    code = "QUEUE_FULL"
+
+    def __init__(self, message: str, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class QueueCleared(PlatformError):
+    """`clear()` or `close()` was called while the task waited for its turn."""
+
+    code = "QUEUE_CLEARED"
+
+
+class IdempotencyPendingError(PlatformError):
+    """The same work is still running elsewhere."""
+
+    code = "IDEMPOTENCY_PENDING"
+
+
+class IdempotencySlotLostError(PlatformError):
+    """The slot belongs to somebody else by now; `result` is what was stored, where something was."""
+
+    code = "IDEMPOTENCY_SLOT_LOST"
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 @dataclass(slots=True, frozen=True)
@@ -141,12 +262,15 @@ class WireError:
 def to_wire(error: BaseException, traceback_of: Callable[[BaseException], str] | None) -> WireError:
     """Return what the client may see of `error`.
 
-    A `LiveError` passes as it is. Anything else is `INTERNAL_ERROR` with a fixed text; only in dev, where
-    `traceback_of` is given, does it carry `{"traceback": text}`, secrets redacted. Spec: wire 4.3, live-api 3.2.
+    A `LiveError` passes as it is, what a lock raised as its code with a fixed text. Anything else is `INTERNAL_ERROR`
+    with a fixed text; only in dev, where `traceback_of` is given, does it carry `{"traceback": text}`, without secrets.
+    Spec: wire 4.3, live-api 3.2, platform 9.2.
     """
     if isinstance(error, LiveError):
         retry = None if error.retry_after is None else max(1, round(error.retry_after * 1000))
         return WireError(error.code, error.message, error.issues, retry, error.data)
+    if isinstance(error, LockError) and error.public_text is not None:
+        return WireError(error.code, error.public_text)
     data = {"traceback": redact_text(traceback_of(error))} if traceback_of is not None else None
     return WireError(INTERNAL_ERROR, INTERNAL_ERROR_TEXT, data=data)
 

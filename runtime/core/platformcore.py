@@ -63,6 +63,9 @@ class PlatformCore:
     replay: Any = None
     presence: Any = None
     redis: Any = None
+    #: The app's own lock and idempotency store; see `runtime.plugins.defaults`.
+    locks: Any = None
+    idempotency: Any = None
     requests: Requests = field(init=False)
     sampler: Sampler = field(init=False)
     health: Health = field(init=False)

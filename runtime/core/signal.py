@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Signal"]
 
@@ -11,10 +14,12 @@ __all__ = ["Signal"]
 class Signal:
     """Tells a running call that nobody waits for it any more. Spec: design page, translation rule 4."""
 
-    __slots__ = ("_event", "reason")
+    __slots__ = ("_callbacks", "_event", "reason")
 
     def __init__(self) -> None:
         self._event: asyncio.Event | None = None
+        #: Each is taken back by whoever added it, when its wait has ended.
+        self._callbacks: dict[object, Callable[[], object]] | None = None
         self.reason: Any = None
 
     @property
@@ -28,6 +33,25 @@ class Signal:
             self.reason = reason
             if self._event is not None:
                 self._event.set()
+            callbacks, self._callbacks = self._callbacks, None
+            for callback in callbacks.values() if callbacks else ():
+                callback()
+
+    def on_abort(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Call `callback()`, which must not raise, when the signal fires; return the function that takes it back.
+
+        One that has fired already calls nothing.
+        """
+        mark = object()
+        if self._callbacks is None:
+            self._callbacks = {}
+        self._callbacks[mark] = callback
+
+        def take_back() -> None:
+            if self._callbacks is not None:
+                self._callbacks.pop(mark, None)
+
+        return take_back
 
     async def wait(self) -> Any:
         """Wait until the signal fires and return its reason. Without a bound: the caller's own task is the bound."""
