@@ -396,10 +396,15 @@ class CursorHooks:
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
 
+    @property
+    def _current(self) -> Cursor:
+        """The cursors whose options are in force: a reload may have made other ones."""
+        return self._cursor._state.plugin
+
     async def subscribe(self, ws: Connection, topic: str, ctx: Any = None) -> None:
         """Send who subscribes to a topic of cursors those that are there; other topics need no hook."""
         if topic.startswith(PREFIX):
-            await self._cursor.snapshot(ws, topic[len(PREFIX) :], platform_of(ctx))
+            await self._current.snapshot(ws, topic[len(PREFIX) :], platform_of(ctx))
 
     async def message(self, ws: Connection, msg: Any, ctx: Any = None) -> bool:
         """Take a frame that moves a cursor or asks for all of them; return whether it was one.
@@ -409,7 +414,7 @@ class CursorHooks:
         kind = msg.get("type") if isinstance(msg, Mapping) else None
         if kind not in ("cursor", "cursor-snapshot"):
             return False
-        cursor, topic = self._cursor, msg.get("topic")
+        cursor, topic = self._current, msg.get("topic")
         platform = cursor._platform(platform_of(ctx), ws)
         if isinstance(topic, str) and ws.is_subscribed(PREFIX + topic):
             if kind == "cursor":
@@ -421,7 +426,7 @@ class CursorHooks:
 
     async def close(self, ws: Connection, ctx: Any = None) -> None:
         """Remove the cursors of a connection that closes."""
-        await self._cursor.remove(ws, platform_of(ctx))
+        await self._current.remove(ws, platform_of(ctx))
 
 
 def _has_cursors(label: str, topics: Callable[[str], bool] | Collection[str] | None) -> Callable[[str], bool]:

@@ -504,18 +504,23 @@ class PresenceHooks:
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
 
+    @property
+    def _current(self) -> Presence:
+        """The presence whose options are in force: a reload may have made another one."""
+        return self._presence._state.plugin
+
     async def subscribe(self, ws: Connection, topic: str, ctx: Any = None) -> None:
         """Let who subscribes to a topic be present there; who subscribes to its presence topic sees it only."""
         platform = platform_of(ctx)
         if topic.startswith(PREFIX):
-            await self._presence.sync(ws, topic[len(PREFIX) :], platform)
+            await self._current.sync(ws, topic[len(PREFIX) :], platform)
         else:
-            await self._presence.join(ws, topic, platform)
+            await self._current.join(ws, topic, platform)
 
     async def unsubscribe(self, ws: Connection, topic: str, ctx: Any = None) -> None:
         """Let who unsubscribes from a topic leave it."""
-        await self._presence.leave(ws, platform_of(ctx), topic.removeprefix(PREFIX))
+        await self._current.leave(ws, platform_of(ctx), topic.removeprefix(PREFIX))
 
     async def close(self, ws: Connection, ctx: Any = None) -> None:
         """Let a connection that closes leave everything."""
-        await self._presence.leave(ws, platform_of(ctx))
+        await self._current.leave(ws, platform_of(ctx))

@@ -42,9 +42,13 @@ class PublicData:
     def of(self, ws: Connection) -> Any:
         """Return what may be seen of `ws`, as a copy."""
         data = ws.user_data
+        if self._select is None:
+            shown = strip_internal(data)
+            if isinstance(shown, dict):
+                shown.pop(ADDRESS, None)
+            return shown
         if isinstance(data, Mapping) and ADDRESS in data:
             data = {name: value for name, value in data.items() if name != ADDRESS}
-        if self._select is not None:
-            data = self._select(data)
-            self._warn(data)
-        return strip_internal(data)
+        picked = self._select(data)
+        self._warn(picked)
+        return strip_internal(picked)
