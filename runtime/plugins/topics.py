@@ -33,12 +33,12 @@ class Topics:
 
     def __init__(self, topics: Mapping[str, Topic]) -> None:
         self._topics = dict(topics)
-        self._patterns = MappingProxyType({name: _pattern(topic) for name, topic in topics.items()})
+        self._patterns = {name: _pattern(topic) for name, topic in topics.items()}
 
     @property
     def patterns(self) -> Mapping[str, str]:
         """What each topic looks like, with `{arg0}`, `{arg1}` for its arguments; `<dynamic>` where that fails."""
-        return self._patterns
+        return MappingProxyType(self._patterns)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # a copy that is being made has no topics yet
@@ -63,7 +63,7 @@ class Topics:
         return len(self._topics)
 
     def __repr__(self) -> str:
-        return f"define_topics({dict(self._patterns)!r})"
+        return f"define_topics({self._patterns!r})"
 
 
 def define_topics(topics: Mapping[str, Topic] | None = None, /, **named: Topic) -> Topics:
