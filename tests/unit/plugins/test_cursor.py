@@ -50,16 +50,23 @@ async def test_one_timer_serves_all_windows(core: Core) -> None:
     assert len(updates) == 60
 
 
-async def test_windows_that_began_at_other_times_end_within_a_fraction_of_one(core: Core) -> None:
+async def test_windows_that_began_at_other_times_end_within_a_fraction_of_one(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cursors, eve = Cursor(), connect(core, "eve")
     await cursors.attach(eve, "canvas")
     movers = [connect(core, f"u{n}") for n in range(20)]
+    ends: list[float] = []
+    call_later = core.clock.call_later
+    monkeypatch.setattr(core.clock, "call_later", lambda *args: (ends.append(args[0]), call_later(*args))[1])
     for ws in movers:
         cursors.update_nowait(ws, "canvas", "first")
         cursors.update_nowait(ws, "canvas", "last")
         await core.clock.advance(0.001)
+    before = len(ends)
     await core.clock.advance(WINDOW + WINDOW / 8)
     assert shown(core, eve) == {f"u{n}": "last" for n in range(20)}
+    assert len(ends) - before <= 12, "not a timer for each of them"
 
 
 async def test_without_a_throttle_every_move_is_told(core: Core) -> None:
@@ -93,6 +100,13 @@ async def test_only_the_topics_that_are_named_get_cursors(core: Core, topics: An
         await core.platform.subscribe(ann, topic)
     for ws in (ann, first):
         assert {topic for topic in ws.all_topics if topic.startswith("__")} == {"__cursor:canvas"}
+
+
+async def test_system_topics_have_no_cursors(core: Core) -> None:
+    cursors, ann = Cursor(), connect(core, "ann")
+    cursors.update_nowait(ann, "canvas", 1)
+    await core.platform.subscribe(ann, "__presence:canvas")
+    assert ann.all_topics == {"__presence:canvas"}
 
 
 async def test_topics_that_cannot_be_told_have_no_cursors(
@@ -206,6 +220,7 @@ async def test_it_belongs_to_the_app_that_closes_it(core: Core) -> None:
     await core.parts.closing.close(1)
     await asyncio.sleep(0)
     assert core.clock.pending == 0
+    assert core.subscriptions._watchers == ()
     assert repr(cursors) == "<Cursor of 0 connections on 0 topics>"
     assert await core.platform.subscribe(ann, "canvas") is None
     assert not ann.is_subscribed("__cursor:canvas")

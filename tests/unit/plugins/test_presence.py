@@ -57,6 +57,7 @@ async def test_a_turn_is_one_diff_and_the_last_operation_per_key_wins(core: Core
     presence.leave_nowait(ann)
     await settle()
     assert len(diffs(core, eve)) == 2, "who came and went in one turn was never seen"
+    assert core.events(ann)[-1][1] == "presence_diff", "and is sent nothing"
     presence.leave_nowait(joe)
     presence.join_nowait(joe, "room")
     presence.leave_nowait(joe)
@@ -362,7 +363,8 @@ async def test_what_it_counts(core: Core) -> None:
 async def test_what_lives_in_the_turn_comes_before_it(core: Core) -> None:
     presence, ann = Presence(), core.connect("room", user={"id": "ann"})
     core.turn.add(core.parts.event("room", "created", 1, seq=True))
-    await presence.join(ann, "room")
+    presence.join_nowait(ann, "room")
+    presence.flush_diffs()
     assert [event for _, event, _, _ in core.events(ann)] == ["created", "presence_state", "presence_diff"]
 
 
@@ -392,6 +394,7 @@ async def test_it_belongs_to_the_app_that_closes_it(core: Core) -> None:
     await core.parts.closing.close(1)
     await asyncio.sleep(0)
     assert core.clock.pending == 0
+    assert core.subscriptions._watchers == ()
     assert repr(presence) == "<Presence of 0 in 0 topics>"
     other = Core()
     bob = connect(other, "bob")
