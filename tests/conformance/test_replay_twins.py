@@ -1,4 +1,4 @@
-"""What every history of topics does, in this process or shared: one suite for all of them. Spec: platform 7.5."""
+"""What every history of topics does, in this process or shared: one suite. Spec: platform 7.5, cluster 17."""
 
 from __future__ import annotations
 
@@ -11,21 +11,18 @@ import pytest
 from runtime.core.connection import Connection
 from runtime.core.settings import SecuritySettings, Settings
 from runtime.plugins import Gap, Replay, ReplayOutcome, ReplayProtocol
+from tests.conformance.doubles.slow_replay import SlowReplay
+from tests.conformance.twins import TURNS, Factory, settle
 from tests.unit.core.parts import Core
 
-TWINS: dict[str, Callable[..., ReplayProtocol]] = {"memory": Replay}
+TWINS: dict[str, Callable[..., ReplayProtocol]] = {"memory": Replay, "slow": SlowReplay}
 pytestmark = pytest.mark.spec("PLAT-137")
 
 
 @pytest.fixture(params=TWINS)
-def make(request: pytest.FixtureRequest) -> Callable[..., ReplayProtocol]:
-    """`make(size=3)` gives an empty history."""
-    return TWINS[request.param]
-
-
-@pytest.fixture
-def core() -> Core:
-    return Core()
+def factory(request: pytest.FixtureRequest) -> Factory[ReplayProtocol]:
+    """`make(size=3)` gives an empty history beside the app `core`."""
+    return Factory(TWINS[request.param])
 
 
 async def publish(replay: ReplayProtocol, core: Core, topic: str, *values: Any) -> None:
@@ -47,15 +44,15 @@ def replayed(core: Core, connection: Connection) -> list[Any]:
 
 
 @pytest.mark.spec("WIRE-123")
-async def test_one_number_counts_live_frames_and_kept_events(make: Any, core: Core) -> None:
-    replay = make()
-    connection = core.connect("chat")
+async def test_one_number_counts_live_frames_and_kept_events(factory: Factory[ReplayProtocol]) -> None:
+    replay = factory.make()
+    connection = factory.core.connect("chat")
     assert await replay.seq("chat") == 0
-    assert await replay.publish(core.platform, "chat", "created", {"n": 1}) is True
-    core.platform.publish("chat", "updated", {"n": 2})
-    assert await replay.publish(core.platform, "chat", "deleted") is True
+    assert await replay.publish(factory.core.platform, "chat", "created", {"n": 1}) is True
+    assert await replay.publish(factory.core.platform, "chat", "updated", {"n": 2}) is True
+    assert await replay.publish(factory.core.platform, "chat", "deleted") is True
     assert await replay.seq("chat") == 3
-    assert core.events(connection) == [
+    assert factory.core.events(connection) == [
         ("chat", "created", {"n": 1}, 1),
         ("chat", "updated", {"n": 2}, 2),
         ("chat", "deleted", None, 3),
@@ -66,9 +63,9 @@ async def test_one_number_counts_live_frames_and_kept_events(make: Any, core: Co
     ]
 
 
-async def test_what_is_kept_is_a_copy(make: Any, core: Core) -> None:
-    replay, value = make(), {"list": [1]}
-    await publish(replay, core, "chat", value)
+async def test_what_is_kept_is_a_copy(factory: Factory[ReplayProtocol]) -> None:
+    replay, value = factory.make(), {"list": [1]}
+    await publish(replay, factory.core, "chat", value)
     value["list"].append(2)
     first = (await replay.since("chat", 0))[0].data
     assert first == {"list": [1]}
@@ -76,9 +73,9 @@ async def test_what_is_kept_is_a_copy(make: Any, core: Core) -> None:
     assert (await replay.since("chat", 0))[0].data == {"list": [1]}
 
 
-async def test_the_oldest_is_overwritten_and_that_is_told(make: Any, core: Core) -> None:
-    replay = make(size=3)
-    await publish(replay, core, "chat", "a", "b", "c", "d", "e")
+async def test_the_oldest_is_overwritten_and_that_is_told(factory: Factory[ReplayProtocol]) -> None:
+    replay = factory.make(size=3)
+    await publish(replay, factory.core, "chat", "a", "b", "c", "d", "e")
     assert kept(await replay.since("chat", 0)) == [(3, "c"), (4, "d"), (5, "e")]
     assert kept(await replay.since("chat", 4)) == [(5, "e")]
     assert await replay.since("chat", 5) == []
@@ -89,9 +86,9 @@ async def test_the_oldest_is_overwritten_and_that_is_told(make: Any, core: Core)
 
 
 @pytest.mark.spec("WIRE-114", "PLAT-163")
-async def test_a_number_above_the_current_one_is_of_another_time(make: Any, core: Core) -> None:
-    replay = make()
-    await publish(replay, core, "chat", "a")
+async def test_a_number_above_the_current_one_is_of_another_time(factory: Factory[ReplayProtocol]) -> None:
+    replay = factory.make()
+    await publish(replay, factory.core, "chat", "a")
     assert (await replay.gap("chat", 2)).truncated
     assert (await replay.gap("chat", 2**70)).truncated
     assert (await replay.gap("never", 1)).truncated
@@ -99,59 +96,27 @@ async def test_a_number_above_the_current_one_is_of_another_time(make: Any, core
     assert await replay.gap("never", 0) == Gap(truncated=False)
 
 
-async def test_the_topic_unused_for_longest_goes_and_its_number_goes_on(make: Any, core: Core) -> None:
-    replay = make(max_topics=2)
-    await publish(replay, core, "a", 1, 2)
-    await publish(replay, core, "b", 1)
-    await replay.since("a", 0)  # a use
-    await publish(replay, core, "c", 1)
-    assert kept(await replay.since("b", 0)) == []
-    assert (await replay.gap("b", 0)).truncated
-    assert kept(await replay.since("a", 0)) == [(1, 1), (2, 2)]
-    await publish(replay, core, "b", 2)
-    assert await replay.seq("b") == 2
-    assert kept(await replay.since("b", 0)) == [(2, 2)]
-    assert (await replay.gap("b", 0)).truncated
-    assert not (await replay.gap("b", 1)).truncated
-
-
-@pytest.mark.parametrize("use", ["seq", "since", "replay"])
-async def test_reading_is_a_use(make: Any, core: Core, use: str) -> None:
-    replay = make(max_topics=2)
-    await publish(replay, core, "a", 1)
-    await publish(replay, core, "b", 1)
-    if use == "seq":
-        await replay.seq("a")
-    elif use == "since":
-        await replay.since("a", 1)
-    else:
-        await replay.replay(core.connect(), "a", 0)
-    await publish(replay, core, "c", 1)
-    assert not (await replay.gap("a", 0)).truncated
-    assert (await replay.gap("b", 0)).truncated
-
-
 @pytest.mark.parametrize("bad", [-1, 1.5, float("nan"), True, "1", None])
 @pytest.mark.spec("PLAT-114")
-async def test_a_bad_number_reads_nothing(make: Any, core: Core, bad: Any) -> None:
-    replay = make()
-    await publish(replay, core, "chat", "a")
-    connection = core.connect()
+async def test_a_bad_number_reads_nothing(factory: Factory[ReplayProtocol], bad: Any) -> None:
+    replay = factory.make()
+    await publish(replay, factory.core, "chat", "a")
+    connection = factory.core.connect()
     assert await replay.since("chat", bad) == []
     with pytest.raises(ValueError, match="last_seen"):
         await replay.gap("chat", bad)
     assert await replay.replay(connection, "chat", bad, req_id=4) == ReplayOutcome("truncated")
-    assert replayed(core, connection) == [("end", {"reqId": 4})]
+    assert replayed(factory.core, connection) == [("end", {"reqId": 4})]
 
 
 @pytest.mark.spec("WIRE-112")
-async def test_a_replay_sends_what_was_missed_and_an_end(make: Any, core: Core) -> None:
-    replay = make()
-    await publish(replay, core, "chat", {"t": "a"}, {"t": "b"})
-    connection = core.connect("chat")
-    outcome = await replay.replay(connection, "chat", 1, core.platform, 7)
+async def test_a_replay_sends_what_was_missed_and_an_end(factory: Factory[ReplayProtocol]) -> None:
+    replay = factory.make()
+    await publish(replay, factory.core, "chat", {"t": "a"}, {"t": "b"})
+    connection = factory.core.connect("chat")
+    outcome = await replay.replay(connection, "chat", 1, factory.core.platform, 7)
     assert (outcome.state, outcome.count, outcome.code) == ("filled", 1, None)
-    assert core.texts(connection) == [
+    assert factory.core.texts(connection) == [
         '{"topic":"__replay:chat","event":"msg","data":{"reqId":7,"seq":2,"event":"created","data":{"t":"b"}}}',
         '{"topic":"__replay:chat","event":"end","data":{"reqId":7}}',
     ]
@@ -171,44 +136,44 @@ async def test_a_replay_sends_what_was_missed_and_an_end(make: Any, core: Core) 
 )
 @pytest.mark.spec("WIRE-112", "WIRE-114")
 async def test_the_outcome_says_whether_everything_came(
-    make: Any, core: Core, since: int, state: str, sent: list[Any]
+    factory: Factory[ReplayProtocol], since: int, state: str, sent: list[Any]
 ) -> None:
-    replay = make(size=3)
-    await publish(replay, core, "chat", *"abcde")
-    connection = core.connect()
+    replay = factory.make(size=3)
+    await publish(replay, factory.core, "chat", *"abcde")
+    connection = factory.core.connect()
     outcome = await replay.replay(connection, "chat", since)
     assert outcome.state == state
     assert [
-        data["seq"] if event == "msg" else (event, data) for event, data in replayed(core, connection)
+        data["seq"] if event == "msg" else (event, data) for event, data in replayed(factory.core, connection)
     ] == sent
     assert outcome.count == len(sent) - 1
 
 
-async def test_a_topic_that_was_never_published_has_only_an_end(make: Any, core: Core) -> None:
-    connection = core.connect()
-    replay = make()
+async def test_a_topic_that_was_never_published_has_only_an_end(factory: Factory[ReplayProtocol]) -> None:
+    connection = factory.core.connect()
+    replay = factory.make()
     outcome = await replay.replay(connection, "never", 0, req_id="r")
     assert (outcome.state, outcome.count) == ("complete", 0)
-    assert replayed(core, connection) == [("end", {"reqId": "r"})]
+    assert replayed(factory.core, connection) == [("end", {"reqId": "r"})]
 
 
 @pytest.mark.spec("PLAT-114", "WIRE-112")
-async def test_the_gate_is_asked_first(make: Any, core: Core) -> None:
-    replay = make()
-    await publish(replay, core, "mine", 1)
-    await publish(replay, core, "yours", 2)
+async def test_the_gate_is_asked_first(factory: Factory[ReplayProtocol]) -> None:
+    replay = factory.make()
+    await publish(replay, factory.core, "mine", 1)
+    await publish(replay, factory.core, "yours", 2)
 
     async def subscribe(ws: Connection, topic: str) -> bool:
         await asyncio.sleep(0)
         return topic == "mine"
 
-    core.gate(subscribe=subscribe)
-    connection = core.connect()
+    factory.core.gate(subscribe=subscribe)
+    connection = factory.core.connect()
     assert (await replay.replay(connection, "mine", 0)).state == "filled"
     denied = await replay.replay(connection, "yours", 0, req_id=2)
     assert (denied.state, denied.count, denied.code) == ("denied", 0, "FORBIDDEN")
     assert (await replay.replay(connection, "__presence:x", 0)).code == "INVALID_TOPIC"
-    assert replayed(core, connection)[2:] == [
+    assert replayed(factory.core, connection)[2:] == [
         ("denied", {"code": "FORBIDDEN", "reqId": 2}),
         ("denied", {"code": "INVALID_TOPIC"}),
     ]
@@ -216,26 +181,25 @@ async def test_the_gate_is_asked_first(make: Any, core: Core) -> None:
 
 @pytest.mark.parametrize("by", ["instance", "setting"])
 @pytest.mark.spec("PLAT-114")
-async def test_the_gate_can_be_left_out(make: Any, by: str) -> None:
-    security = SecuritySettings(replay_authorize=by != "setting")
-    core = Core(settings=Settings(security=security))
-    core.gate(subscribe=lambda ws, topic: False)
-    replay = make(authorize=by != "instance")
-    await publish(replay, core, "chat", 1)
-    connection = core.connect()
+async def test_the_gate_can_be_left_out(factory: Factory[ReplayProtocol], by: str) -> None:
+    factory.core = Core(settings=Settings(security=SecuritySettings(replay_authorize=by != "setting")))
+    factory.core.gate(subscribe=lambda ws, topic: False)
+    replay = factory.make(authorize=by != "instance")
+    await publish(replay, factory.core, "chat", 1)
+    connection = factory.core.connect()
     assert (await replay.replay(connection, "chat", 0)).state == "filled"
 
 
 @pytest.mark.spec("WIRE-113")
-async def test_the_resume_hook_replays_every_valid_entry(make: Any, core: Core) -> None:
-    replay = make()
-    await publish(replay, core, "a", 1, 2)
-    await publish(replay, core, "b", 1)
-    core.gate(subscribe=lambda ws, topic: topic != "secret")
-    connection = core.connect()
+async def test_the_resume_hook_replays_every_valid_entry(factory: Factory[ReplayProtocol]) -> None:
+    replay = factory.make()
+    await publish(replay, factory.core, "a", 1, 2)
+    await publish(replay, factory.core, "b", 1)
+    factory.core.gate(subscribe=lambda ws, topic: topic != "secret")
+    connection = factory.core.connect()
     seen = {"a": 1, "__x": 1, "b": -1, "half": 0.5, "secret": 1, "old": 5, 'bad"': 1}
-    await replay.resume_hook()(ws=connection, last_seen_seqs=seen, platform=core.platform)
-    frames = [(topic, event, data) for topic, event, data, _ in core.events(connection)]
+    await replay.resume_hook()(ws=connection, last_seen_seqs=seen, platform=factory.core.platform)
+    frames = [(topic, event, data) for topic, event, data, _ in factory.core.events(connection)]
     assert frames == [
         ("__replay:a", "msg", {"seq": 2, "event": "created", "data": 2}),
         ("__replay:a", "end", None),
@@ -244,10 +208,10 @@ async def test_the_resume_hook_replays_every_valid_entry(make: Any, core: Core) 
     ]
 
 
-async def test_forgetting_leaves_the_numbers(make: Any, core: Core) -> None:
-    replay = make()
-    await publish(replay, core, "a", 1, 2)
-    await publish(replay, core, "b", 1)
+async def test_forgetting_leaves_the_numbers(factory: Factory[ReplayProtocol]) -> None:
+    replay = factory.make()
+    await publish(replay, factory.core, "a", 1, 2)
+    await publish(replay, factory.core, "b", 1)
     await replay.clear_topic("a")
     assert (await replay.since("a", 0), await replay.seq("a")) == ([], 2)
     assert (await replay.gap("a", 1)).truncated
@@ -255,6 +219,48 @@ async def test_forgetting_leaves_the_numbers(make: Any, core: Core) -> None:
     assert not (await replay.gap("b", 0)).truncated
     await replay.clear()
     assert (await replay.gap("b", 0)).truncated
-    await publish(replay, core, "a", 3)
+    await publish(replay, factory.core, "a", 3)
     assert kept(await replay.since("a", 0)) == [(3, 3)]
     assert not (await replay.gap("a", 2)).truncated
+
+
+@pytest.mark.spec("WIRE-112", "WIRE-123")
+async def test_nothing_live_slips_in_and_nothing_comes_twice_or_not_at_all(
+    factory: Factory[ReplayProtocol],
+) -> None:
+    """Events are published at every turn that a replay may take."""
+    for turns in range(TURNS // 3):
+        core = factory.core = Core()
+        replay = factory.make()
+        await publish(replay, core, "chat", 1, 2)
+        connection = core.connect("chat")
+        task = asyncio.ensure_future(replay.replay(connection, "chat", 0, req_id=1))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await publish(replay, core, "chat", 3, 4)
+        assert (await task).state == "filled"
+        await settle()
+        events = core.events(connection)
+        end = next(index for index, (_, event, *_) in enumerate(events) if event == "end")
+        begin = next(index for index, (topic, *_) in enumerate(events) if topic == "__replay:chat")
+        assert {topic for topic, *_ in events[begin : end + 1]} == {"__replay:chat"}
+        assert [data["data"] for _, event, data, _ in events[begin:end]] == list(range(1, end - begin + 1))
+        # What was live before the replay is in it as well; what it does not hold comes live behind it.
+        behind = [data for topic, _, data, _ in events[end + 1 :] if topic == "chat"]
+        assert behind == list(range(end - begin + 1, 5))
+
+
+async def test_a_replay_that_is_cancelled_gives_live_events_free(factory: Factory[ReplayProtocol]) -> None:
+    for turns in range(TURNS // 3):
+        core = factory.core = Core()
+        replay = factory.make()
+        await publish(replay, core, "chat", *range(250))
+        connection = core.connect("chat")
+        task = asyncio.ensure_future(replay.replay(connection, "chat", 0))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await settle()
+        await publish(replay, core, "chat", "live")
+        assert core.events(connection)[-1][:3] == ("chat", "created", "live")
+        assert (await replay.replay(connection, "chat", 250)).state == "filled"

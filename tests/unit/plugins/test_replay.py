@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import runtime
-from runtime.core import capacity
+from runtime.core import capacity, currentplatform
 from runtime.core.errors import PlatformNotReady
 from runtime.core.publisher import make_event
 from runtime.plugins import Replay
@@ -227,3 +227,121 @@ def test_a_bad_size_of_one_topic_is_refused_before_it_is_recorded(core: Core, si
     for n in range(3):
         core.platform.publish("t", "e", n)
     assert seqs(replay, "t") == [2, 3]
+
+
+@pytest.mark.spec("PLAT-137")
+async def test_the_topic_unused_for_longest_goes_and_its_number_goes_on(core: Core) -> None:
+    replay = Replay(max_topics=2)
+    replay.publish_nowait(core.platform, "a", "e", 1)
+    replay.publish_nowait(core.platform, "a", "e", 2)
+    replay.publish_nowait(core.platform, "b", "e", 1)
+    await replay.since("a", 0)  # a use
+    replay.publish_nowait(core.platform, "c", "e", 1)
+    assert seqs(replay, "b") == []
+    assert (await replay.gap("b", 0)).truncated
+    assert seqs(replay, "a") == [1, 2]
+    replay.publish_nowait(core.platform, "b", "e", 2)
+    assert await replay.seq("b") == 2
+    assert seqs(replay, "b") == [2]
+    assert (await replay.gap("b", 0)).truncated
+    assert not (await replay.gap("b", 1)).truncated
+
+
+@pytest.mark.spec("PLAT-137")
+@pytest.mark.parametrize("use", ["seq", "since", "replay"])
+async def test_reading_is_a_use(core: Core, use: str) -> None:
+    replay = Replay(max_topics=2)
+    replay.publish_nowait(core.platform, "a", "e", 1)
+    replay.publish_nowait(core.platform, "b", "e", 1)
+    if use == "seq":
+        await replay.seq("a")
+    elif use == "since":
+        await replay.since("a", 1)
+    else:
+        await replay.replay(core.connect(), "a", 0)
+    replay.publish_nowait(core.platform, "c", "e", 1)
+    assert not (await replay.gap("a", 0)).truncated
+    assert (await replay.gap("b", 0)).truncated
+
+
+@pytest.mark.spec("WIRE-123")
+async def test_events_by_any_door_are_kept_under_their_numbers(core: Core) -> None:
+    replay, connection = Replay(), core.connect("chat")
+    await replay.publish(core.platform, "chat", "created", 1)
+    core.platform.publish("chat", "updated", 2)
+    await replay.publish(core.platform, "chat", "deleted")
+    assert [seq for *_, seq in core.events(connection)] == [1, 2, 3]
+    assert [(m.seq, m.event, m.data) for m in await replay.since("chat", 1)] == [
+        (2, "updated", 2),
+        (3, "deleted", None),
+    ]
+
+
+async def test_what_is_too_old_is_not_given_out_and_that_is_told(core: Core) -> None:
+    replay = Replay(max_age=10, clock=core.clock)
+    replay.publish_nowait(core.platform, "t", "e", 1)
+    await core.clock.advance(6)
+    replay.publish_nowait(core.platform, "t", "e", 2)
+    await core.clock.advance(5)
+    assert seqs(replay, "t") == [2]
+    assert (await replay.gap("t", 0)).truncated
+    assert not (await replay.gap("t", 1)).truncated
+
+
+async def test_the_clock_may_be_a_function_or_that_of_the_app(core: Core) -> None:
+    now = 0.0
+    by_function, by_app = Replay(max_age=10, clock=lambda: now), Replay(max_age=10)
+    for replay in (by_function, by_app):
+        replay.publish_nowait(core.platform, "t", "e")
+    now = 11.0
+    assert (seqs(by_function, "t"), seqs(by_app, "t")) == ([], [2])
+    await core.clock.advance(11)
+    assert seqs(by_app, "t") == []
+
+
+async def test_the_bounds_of_the_app_hold_without_options(core: Core) -> None:
+    with capacity.capacity_override(MAX_REPLAY_SIZE=2):
+        replay = Replay()
+        for _ in range(3):
+            replay.publish_nowait(core.platform, "t", "e")
+        assert seqs(replay, "t") == [2, 3]
+    assert replay.sizes()["MAX_REPLAY_TOPICS"] == replay.sizes()["MAX_REPLAY_RECORDED"] == 1
+    assert replay.sizes()["MAX_REPLAY_BYTES"] > 0
+
+
+async def test_a_reload_keeps_the_events_and_takes_the_new_bounds(core: Core) -> None:
+    old = Replay(size=10)
+    for value in range(5):
+        old.publish_nowait(core.platform, "t", "e", value)
+    new = Replay(size=2)
+    assert new.adopt(old)
+    assert seqs(new, "t") == [4, 5]
+    new.publish_nowait(core.platform, "t", "e")
+    core.platform.publish("t", "e")
+    assert seqs(new, "t") == seqs(old, "t") == [6, 7]
+    assert not new.gap_nowait("t", 5).truncated
+    assert len(core.publisher.recorders) == 1
+
+
+async def test_the_end_of_the_app_ends_the_recording(core: Core) -> None:
+    replay = Replay()
+    replay.publish_nowait(core.platform, "t", "e")
+    await core.parts.closing.close(1)
+    assert core.publisher.recorders == {}
+    assert (replay.since_nowait("t", 0), replay.seq_nowait("t")) == ([], 0)
+    other = Core()
+    replay.publish_nowait(other.platform, "t", "e")
+    assert seqs(replay, "t") == [1]
+    await replay.close()
+    assert other.publisher.recorders == {}
+
+
+@pytest.mark.spec("PLAT-177")
+async def test_without_a_platform_it_takes_the_process_s_or_the_connection_s(core: Core) -> None:
+    replay = Replay()
+    currentplatform.set_platform(core.platform, core.settings)
+    try:
+        await replay.publish(None, "t", "e", 1)
+    finally:
+        currentplatform.forget_platform(core.platform)
+    assert (await replay.replay(core.connect(), "t", 0)).state == "filled"
