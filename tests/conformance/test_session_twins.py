@@ -1,4 +1,4 @@
-"""What every session store does, in this process or shared: one suite for all of them. Spec: platform 7.2, cluster 8."""
+"""What every session store does, in this process or shared: one suite. Spec: platform 7.2, cluster 8."""
 
 from __future__ import annotations
 
