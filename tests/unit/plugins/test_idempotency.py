@@ -71,6 +71,7 @@ async def test_an_abort_hands_over_to_the_first_who_waits(
     await turns()
     first.cancel()
     await turns()
+    assert len(store._state.running["k"].line or ()) == 2
     await slot.abort()
     assert store.acquire_nowait("k").pending  # nobody can come between
     await turns()
