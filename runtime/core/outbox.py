@@ -194,17 +194,28 @@ class TurnOutbox:
         topics = list(log.items())
         log.clear()
         groups = self._grouped(topics)
-        may_batch = self._is_worth_batches(topics, groups)
+        may_batch: bool | None = None
+        singles = single_bytes = 0
         for key, connections in groups.items():
-            if isinstance(key, tuple):
-                entries = [entry for index in key for entry in topics[index][1]]
-                entries.sort(key=_position)
-            else:
+            if isinstance(key, int):
                 entries = topics[key][1]
                 if len(connections) == 1 and len(entries) == 1:
                     self._write_one(connections[0], entries)
+                    singles += 1
+                    single_bytes += entries[0][1].size
                     continue
+            else:
+                entries = [entry for index in key for entry in topics[index][1]]
+                entries.sort(key=_position)
+            if may_batch is None:
+                may_batch = self._is_worth_batches(topics, groups)
             self._fan_out(connections, _Slice(entries), may_batch=may_batch)
+        if singles:
+            self._count(singles, single_bytes)
+
+    def _count(self, deliveries: int, octets: int) -> None:
+        self._metrics.add("ws_deliveries_total", amount=deliveries)
+        self._metrics.add("ws_bytes_out_total", amount=octets)
 
     @staticmethod
     def _is_worth_batches(
@@ -230,17 +241,15 @@ class TurnOutbox:
                 connection.transmit(frame.deflated if lane & DEFLATES else frame.wire)
         except Exception:
             self._drop(connection)
-        self._metrics.add("ws_deliveries_total")
-        self._metrics.add("ws_bytes_out_total", amount=frame.size)
 
     def _grouped(
         self, topics: list[tuple[str, list[Entry]]]
     ) -> dict[int | tuple[int, ...], list[Connection]]:
         """Return the connections by the busy topics they hold: the index of one, or a tuple of several."""
         wanted: dict[Connection, int | list[int]] = {}
-        subscribers = self._subscriptions.of
+        members = self._subscriptions.members
         for index, (topic, _) in enumerate(topics):
-            for connection in subscribers(topic):
+            for connection in members.get(topic, ()):
                 held = wanted.setdefault(connection, index)
                 if isinstance(held, list):
                     held.append(index)
@@ -259,8 +268,7 @@ class TurnOutbox:
     def _fan_out(self, members: Collection[Connection], piece: _Slice, *, may_batch: bool = True) -> None:
         """Write `piece` to each of `members`; the loop does nothing that could be done once for all."""
         count = len(members)
-        self._metrics.add("ws_deliveries_total", amount=count * len(piece.entries))
-        self._metrics.add("ws_bytes_out_total", amount=count * piece.size)
+        self._count(count * len(piece.entries), count * piece.size)
         joined: list[bytes | None] = [None] * LANES
         mask = LANES - 1 if may_batch else LANES - 1 - BATCHES
         size = piece.size * JOINED_SHARE

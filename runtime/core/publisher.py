@@ -50,9 +50,10 @@ def make_event(topic: str, event: str, data: Any, seq: bool | int, max_frame: in
         TypeError: data that has no JSON form.
         PayloadTooLarge: the envelope would exceed `max_frame` (0: no limit).
     """
-    names.check_name(topic, "topic")
-    names.check_name(event, "event")
-    if not isinstance(seq, bool) and (not isinstance(seq, int) or seq < 1):
+    if not names.are_plain(topic, event):
+        names.check_name(topic, "topic")
+        names.check_name(event, "event")
+    if seq is not True and seq is not False and (not isinstance(seq, int) or seq < 1):
         raise ValueError(f"seq: must be True, False or an integer >= 1, not {seq!r}")
     encoded = jsoncodec.encode(data)
     size = len(encoded) + len(topic) + len(event) + 32 + SEQ_MARGIN
@@ -107,8 +108,9 @@ class Publisher:
         Raises:
             ValueError: as `publish`, before anything is sent.
         """
-        for event in events:
-            self.check(event)
+        if self.recorders:
+            for event in events:
+                self.check(event)
         if len(events) == 1:
             self._deliver(events[0], 0)
             return
@@ -148,27 +150,25 @@ class Publisher:
             if record is not None:
                 record(event.event, event.data, number)
         frame = Frame(envelope.encode_envelope(topic, event.event, event.data, number), topic, number)
-        self._count(topic, frame.size)
+        counts = self._window.get(topic) or self._new_counts(topic)
+        counts[0] += 1
+        counts[1] += frame.size
         subscriptions = self._subscriptions
-        if subscriptions.of(topic):
+        reached = topic in subscriptions.members
+        if reached:
             self._outbox.publish(topic, frame, group)
-            reached = True
-        else:
-            reached = False
-        held = subscriptions.held(topic)
-        if held:
-            for hold in held.values():
-                hold.keep(frame)
-            return True
+        if subscriptions.holds:
+            held = subscriptions.holds.get(topic)
+            if held:
+                reached = True
+                for hold in held.values():
+                    hold.keep(frame)
         return reached
 
-    def _count(self, topic: str, size: int) -> None:
-        counts = self._window.get(topic)
-        if counts is None:
-            if len(self._window) >= capacity.get("MAX_TOPIC_STATS"):
-                if OTHER_TOPICS not in self._window:
-                    capacity.record("MAX_TOPIC_STATS", "bypass", hint="further topics are counted together")
-                topic = OTHER_TOPICS
-            counts = self._window.setdefault(topic, [0, 0])
-        counts[0] += 1
-        counts[1] += size
+    def _new_counts(self, topic: str) -> list[int]:
+        """Return messages and bytes of `topic`, which has none in this window."""
+        if len(self._window) >= capacity.get("MAX_TOPIC_STATS"):
+            if OTHER_TOPICS not in self._window:
+                capacity.record("MAX_TOPIC_STATS", "bypass", hint="further topics are counted together")
+            topic = OTHER_TOPICS
+        return self._window.setdefault(topic, [0, 0])

@@ -87,14 +87,16 @@ class Subscriptions:
     changes hands, `settle` writes it.
     """
 
-    __slots__ = ("_held", "_reserved", "_topics", "_total", "_watchers", "busy", "settle")
+    __slots__ = ("_reserved", "_total", "_watchers", "busy", "holds", "members", "settle")
 
     def __init__(self) -> None:
         #: Topics with publishes that the turn outbox has not written yet; it fills and empties this.
         self.busy: dict[str, list[Entry]] = {}
         self.settle: Callable[[], None] = _nothing
-        self._topics: dict[str, dict[Connection, None]] = {}
-        self._held: dict[str, dict[Connection, Hold]] = {}
+        #: Who gets a publish of a topic at once. For looking: `add`, `remove` and `hold` keep all sides true.
+        self.members: dict[str, dict[Connection, None]] = {}
+        #: Whose frames of a topic are held back. For looking as well.
+        self.holds: dict[str, dict[Connection, Hold]] = {}
         #: Holds of replays that are being written, members of the topic or not.
         self._reserved: dict[str, dict[Connection, Hold]] = {}
         self._total = 0
@@ -103,7 +105,7 @@ class Subscriptions:
     @property
     def topics(self) -> int:
         """Number of topics with at least one subscriber."""
-        return len(self._topics) + sum(1 for topic in self._held if topic not in self._topics)
+        return len(self.members) + sum(1 for topic in self.holds if topic not in self.members)
 
     @property
     def total(self) -> int:
@@ -113,25 +115,21 @@ class Subscriptions:
     def has_room(self, topic: str) -> bool:
         """Return whether `topic` exists already or `MAX_TOPICS` leaves room for it."""
         limit = capacity.get("MAX_TOPICS")
-        if topic in self._topics or topic in self._held:
+        if topic in self.members or topic in self.holds:
             return True
-        if len(self._topics) + len(self._held) < limit or self.topics < limit:
+        if len(self.members) + len(self.holds) < limit or self.topics < limit:
             return True
         capacity.record("MAX_TOPICS", "reject")
         return False
 
     def of(self, topic: str) -> Collection[Connection]:
         """Return the connections that get a publish of `topic` at once. Do not change it while iterating."""
-        return self._topics.get(topic, _NOBODY)
-
-    def held(self, topic: str) -> dict[Connection, Hold] | None:
-        """Return the connections whose frames of `topic` are held back, or `None`."""
-        return self._held.get(topic) if self._held else None
+        return self.members.get(topic, _NOBODY)
 
     def count(self, topic: str) -> int:
         """Return how many connections are on `topic`."""
-        held = self._held.get(topic)
-        return len(self._topics.get(topic, ())) + (len(held) if held else 0)
+        held = self.holds.get(topic)
+        return len(self.members.get(topic, ())) + (len(held) if held else 0)
 
     def add(self, connection: Connection, topic: str) -> bool:
         """Put `connection` on `topic`; return `False` if it was already."""
@@ -142,10 +140,10 @@ class Subscriptions:
         connection.all_topics.add(topic)
         reserved = self._reserved.get(topic, {}).get(connection) if self._reserved else None
         if reserved is None:
-            self._topics.setdefault(topic, {})[connection] = None
+            self.members.setdefault(topic, {})[connection] = None
         else:
             reserved.restart()  # what was published before is not owed
-            self._held.setdefault(topic, {})[connection] = reserved
+            self.holds.setdefault(topic, {})[connection] = reserved
         self._total += 1
         return True
 
@@ -157,9 +155,9 @@ class Subscriptions:
             self.settle()
         connection.all_topics.discard(topic)
         self._total -= 1
-        if self._held:
-            self._drop(self._held, topic, connection)
-        self._drop(self._topics, topic, connection)
+        if self.holds:
+            self._drop(self.holds, topic, connection)
+        self._drop(self.members, topic, connection)
         for told in self._watchers:
             told(connection, topic)
         return True
@@ -185,16 +183,16 @@ class Subscriptions:
         Looks at up to `MAX_COMPARED` topics of each of them, so it is for now and then. Spec: platform 6.4.
         """
         for topic in islice(connection.all_topics, MAX_COMPARED):
-            if connection not in self._topics.get(topic, _NOBODY) and self.held_by(connection, topic) is None:
+            if connection not in self.members.get(topic, _NOBODY) and self.held_by(connection, topic) is None:
                 return topic
-        for topic, members in islice(self._topics.items(), MAX_COMPARED):
+        for topic, members in islice(self.members.items(), MAX_COMPARED):
             if connection in members and topic not in connection.all_topics:
                 return topic
         return None
 
     def held_by(self, connection: Connection, topic: str) -> Hold | None:
         """Return the hold of `connection` on `topic`, or `None` when frames are not held back."""
-        holds = self._held.get(topic)
+        holds = self.holds.get(topic)
         return holds.get(connection) if holds else None
 
     def is_loading(self, connection: Connection, topic: str) -> bool:
@@ -210,8 +208,8 @@ class Subscriptions:
         reserved = self.held_by(connection, topic)
         if reserved is not None:  # of a replay: the request that comes now ends later, or hands back
             hold.take_over(reserved)
-        self._drop(self._topics, topic, connection)
-        self._held.setdefault(topic, {})[connection] = hold
+        self._drop(self.members, topic, connection)
+        self.holds.setdefault(topic, {})[connection] = hold
         return hold
 
     def release(self, connection: Connection, topic: str, hold: Hold) -> None:
@@ -227,10 +225,10 @@ class Subscriptions:
         reserved = self._reserved.get(topic, {}).get(connection) if self._reserved else None
         if reserved is not None and reserved is not hold:
             reserved.take_over(hold)
-            self._held[topic][connection] = reserved
+            self.holds[topic][connection] = reserved
             return
-        self._drop(self._held, topic, connection)
-        self._topics.setdefault(topic, {})[connection] = None
+        self._drop(self.holds, topic, connection)
+        self.members.setdefault(topic, {})[connection] = None
         for frame in hold.frames:
             connection.queue(frame)
 

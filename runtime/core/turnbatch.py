@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.core.metrics import Metrics
     from runtime.core.publisher import Event, Publisher
 
 __all__ = ["TurnBatch", "at_end_of_turn"]
@@ -37,10 +38,11 @@ class TurnBatch:
     today and it returns at once; a shared replay store will number its topics there, in call order.
     """
 
-    __slots__ = ("_events", "_publisher", "_scheduled")
+    __slots__ = ("_events", "_metrics", "_publisher", "_scheduled")
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, metrics: Metrics) -> None:
         self._publisher = publisher
+        self._metrics = metrics
         self._events: list[Event] = []
         self._scheduled = False
 
@@ -61,6 +63,7 @@ class TurnBatch:
         events = self._events
         if events:
             self._events = []
+            self._metrics.add("publish_total", "ctx", amount=len(events))
             self._publisher.publish_many(events)
 
     async def flush_stored(self) -> None:

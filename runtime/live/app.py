@@ -68,7 +68,7 @@ class LiveApp:
         self._dev = dev
         self._loader: LiveLoader | None = None
         self._old: set[Generation] = set()
-        self._scope = LiveScope(platform, turn, metrics, max_frame)
+        self._scope = LiveScope(platform, turn, max_frame)
         self.generation = Generation(0, Registry())
         self.functions = FunctionRunner(self._scope, executor)
         #: Calls in flight: they outlive their connection, and are ended at shutdown.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runtime.core.metrics import Metrics
     from runtime.core.platform import Platform
     from runtime.core.publisher import Event
     from runtime.core.turnbatch import TurnBatch
@@ -17,9 +16,9 @@ __all__ = ["LiveScope"]
 class LiveScope:
     """Built once per worker; `admission` follows the registry that is in force."""
 
-    __slots__ = ("_metrics", "_turn", "admission", "dev", "max_frame", "platform", "volatile_topics")
+    __slots__ = ("_turn", "admission", "dev", "max_frame", "platform", "volatile_topics")
 
-    def __init__(self, platform: Platform, turn: TurnBatch, metrics: Metrics, max_frame: int) -> None:
+    def __init__(self, platform: Platform, turn: TurnBatch, max_frame: int) -> None:
         self.platform = platform
         self.max_frame = max_frame
         self.dev = platform.dev_checks
@@ -27,7 +26,6 @@ class LiveScope:
         #: Topics of subscribed streams that were declared volatile.
         self.volatile_topics: set[str] = set()
         self._turn = turn
-        self._metrics = metrics
 
     def check(self, event: Event) -> Event:
         """Return `event` if it may be published.
@@ -35,12 +33,13 @@ class LiveScope:
         Raises:
             ValueError: it has no number, and its topic is kept for replay.
         """
-        self.platform.parts.publisher.check(event)
+        publisher = self.platform.parts.publisher
+        if publisher.recorders:
+            publisher.check(event)
         return event
 
     def enqueue(self, event: Event) -> None:
         """Queue a checked publish behind the others of this loop turn."""
-        self._metrics.add("publish_total", "ctx")
         self._turn.add(event)
 
     def sheds(self, class_name: str) -> bool:

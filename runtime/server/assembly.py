@@ -110,7 +110,7 @@ class Runtime:
         self.sequence = Sequence(base)
         publisher = Publisher if self.debug is None else DebugPublisher
         self.publisher = publisher(self.subscriptions, self.outbox, self.sequence, self.metrics, max_frame)
-        self.turn = TurnBatch(self.publisher)
+        self.turn = TurnBatch(self.publisher, self.metrics)
         self.membership = Membership(self.subscriptions, Gate(self.metrics))
         self._core = PlatformCore(
             subscriptions=self.subscriptions,

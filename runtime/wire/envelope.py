@@ -1,22 +1,19 @@
 """The broadcast envelope and the batch frame. Spec: wire 2.1 and 2.3.
 
-An envelope is joined from three byte strings: a prefix that depends on topic and event only, the data as it
-was encoded once, and a suffix with the number.
+Topic and event have no character that JSON escapes, so an envelope is put together around the data, which was encoded
+once. Joining the four pieces anew costs what looking a finished prefix up does.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.wire.jsoncodec import encode
-from runtime.wire.limits import MAX_ENVELOPE_PREFIXES, MAX_OUTBOUND_CHARS
+from runtime.wire.limits import MAX_OUTBOUND_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["encode_batch", "encode_envelope", "exceeds_outbound"]
-
-_prefixes: dict[tuple[str, str], bytes] = {}
 
 
 def encode_envelope(topic: str, event: str, data: bytes, seq: int | None) -> bytes:
@@ -24,12 +21,9 @@ def encode_envelope(topic: str, event: str, data: bytes, seq: int | None) -> byt
 
     `topic` and `event` have been checked with `names.check_name`; `data` is encoded JSON. Spec: wire 2.1.
     """
-    prefix = _prefixes.get((topic, event))
-    if prefix is None:
-        prefix = _make_prefix(topic, event)
     if seq is None:
-        return b"%b%b}" % (prefix, data)
-    return b'%b%b,"seq":%d}' % (prefix, data, seq)
+        return b'{"topic":"%b","event":"%b","data":%b}' % (topic.encode(), event.encode(), data)
+    return b'{"topic":"%b","event":"%b","data":%b,"seq":%d}' % (topic.encode(), event.encode(), data, seq)
 
 
 def encode_batch(envelopes: Sequence[bytes]) -> bytes:
@@ -45,12 +39,3 @@ def exceeds_outbound(frame: bytes, limit: int = MAX_OUTBOUND_CHARS) -> bool:
     if not limit or len(frame) <= limit:
         return False
     return len(frame.decode("utf-8", "replace").encode("utf-16-le")) // 2 > limit
-
-
-def _make_prefix(topic: str, event: str) -> bytes:
-    if len(_prefixes) >= MAX_ENVELOPE_PREFIXES:
-        for key in list(_prefixes)[: MAX_ENVELOPE_PREFIXES // 2]:
-            _prefixes.pop(key, None)  # another thread may do the same (platform.threadsafe)
-    prefix = b'{"topic":' + encode(topic) + b',"event":' + encode(event) + b',"data":'
-    _prefixes[topic, event] = prefix
-    return prefix

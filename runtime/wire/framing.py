@@ -6,6 +6,7 @@ A server frame is not masked, so a message has one form for all peers: it is mad
 from __future__ import annotations
 
 import zlib
+from struct import Struct
 
 __all__ = [
     "BINARY",
@@ -29,6 +30,8 @@ SHORT = 126  # lengths from here on have two bytes of their own
 LONG = 0x10000  # and from here on eight
 # RFC 7692, 7.2.1: a deflated message ends in an empty block, whose last four bytes do not travel.
 DEFLATE_TAIL = b"\x00\x00\xff\xff"
+# The head of a frame whose length has two bytes.
+_MEDIUM = Struct(">BBH").pack
 DEFLATE_LEVEL = 6
 DEFLATE_WINDOW = -15
 
@@ -39,7 +42,7 @@ def encode_text(payload: bytes) -> bytes:
     if size < SHORT:
         return b"\x81%c%b" % (size, payload)
     if size < LONG:
-        return b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), payload)
+        return _MEDIUM(0x81, 0x7E, size) + payload
     return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), payload)
 
 

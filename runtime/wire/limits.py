@@ -11,7 +11,6 @@ __all__ = [
     "MAX_BATCH_TOPICS",
     "MAX_DENIAL_REASON",
     "MAX_ENVELOPE_DEPTH",
-    "MAX_ENVELOPE_PREFIXES",
     "MAX_FRAGMENTS",
     "MAX_ID_SCAN",
     "MAX_OUTBOUND_CHARS",
@@ -41,7 +40,5 @@ MAX_FRAGMENTS: Final = 1024
 #: UTF-16 code units of a text frame; the client drops a longer one without a trace. Spec: wire 1.10.
 MAX_OUTBOUND_CHARS: Final = 1_048_576
 BATCH_FRAME_WARNING: Final = 262_144  # bytes of a batch frame that are worth a warning
-#: Pre-encoded (topic, event) prefixes that are kept. Spec: platform 6.2.
-MAX_ENVELOPE_PREFIXES: Final = 256
 #: Characters at the start of a frame too deep to parse in which its ids are looked for. Spec: wire 4.8.
 MAX_ID_SCAN: Final = 65_536

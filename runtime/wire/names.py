@@ -7,6 +7,7 @@ import re
 from runtime.wire.limits import MAX_TOPIC_LENGTH, MAX_USER_ID_LENGTH
 
 __all__ = [
+    "are_plain",
     "check_name",
     "is_reply_id",
     "is_rpc_path",
@@ -23,6 +24,8 @@ SYSTEM_PREFIX = "__"
 _UNSAFE = re.compile('["\\\\\x00-\x1f\ud800-\udfff]')
 _UNSAFE_USER_ID = re.compile('["\\\\\x00-\x1f\x7f\ud800-\udfff]')
 _WIRE_TOPIC = re.compile(rf"[ !#-\[\]-~]{{1,{MAX_TOPIC_LENGTH}}}")
+# The ASCII part of what an envelope can carry.
+_PLAIN = re.compile(rf"[ !#-\[\]-\x7f]{{1,{MAX_TOPIC_LENGTH}}}").fullmatch
 _PATH_CHARACTERS = re.compile(r"[a-zA-Z0-9_/-]+")
 
 
@@ -48,6 +51,16 @@ def name_problem(name: object) -> str | None:
     if found is None:
         return None
     return f"has the character {found.group()!a} at index {found.start()}, which an envelope cannot carry"
+
+
+def are_plain(topic: object, event: object) -> bool:
+    """Return whether both are as `name_problem` wants them, sooner: `False` also for what it has to look at closely."""
+    return (
+        topic.__class__ is str
+        and event.__class__ is str
+        and _PLAIN(topic) is not None
+        and _PLAIN(event) is not None
+    )
 
 
 def check_name(name: object, what: str) -> None:

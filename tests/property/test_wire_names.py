@@ -28,6 +28,14 @@ def test_lenient_names(text: str) -> None:
     )
     assert (names.name_problem(text) is None) is allowed
     assert names.is_wire_topic(text, allow_non_ascii=True) is allowed
+    # The quick look lets through no more than the exact one, and all of the ASCII part.
+    assert names.are_plain(text, "created") is names.are_plain("todos", text) is (allowed and text.isascii())
+
+
+def test_the_quick_look_is_for_strings_alone() -> None:
+    assert names.are_plain("todos", "created")
+    assert not names.are_plain(None, "created")
+    assert not names.are_plain("todos", b"created")
 
 
 @given(anything)

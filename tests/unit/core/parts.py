@@ -115,7 +115,7 @@ class Core:
         self.publisher = Publisher(
             self.subscriptions, self.outbox, self.sequence, self.metrics, self.max_frame
         )
-        self.turn = TurnBatch(self.publisher)
+        self.turn = TurnBatch(self.publisher, self.metrics)
         self.membership = Membership(self.subscriptions, Gate(self.metrics))
         self.unsubscribed: list[tuple[Connection, str]] = []
         self.parts = PlatformCore(

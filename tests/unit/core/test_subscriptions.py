@@ -41,7 +41,7 @@ async def test_a_held_connection_is_counted_and_gets_its_frames_behind_the_relea
     peer.send("reply")
     subscriptions.release(peer, "a", hold)
     assert core.texts(peer) == ["reply", "1", "2"]
-    assert subscriptions.held("a") is None
+    assert subscriptions.holds.get("a") is None
     assert list(subscriptions.of("a")) == [peer]
     subscriptions.release(peer, "a", hold)
     assert core.texts(peer) == ["reply", "1", "2"]
@@ -53,7 +53,7 @@ async def test_a_topic_with_held_and_other_peers_is_one_topic() -> None:
     core.subscriptions.hold(peer, "a")
     assert (core.subscriptions.topics, core.subscriptions.count("a")) == (1, 2)
     assert core.subscriptions.held_by(other, "a") is None
-    assert core.subscriptions.held("b") is None
+    assert core.subscriptions.holds.get("b") is None
 
 
 async def test_leaving_while_frames_are_held_drops_them() -> None:

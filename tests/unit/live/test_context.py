@@ -19,7 +19,7 @@ from tests.unit.core.parts import Core
 
 
 def scope_of(core: Core) -> LiveScope:
-    return LiveScope(core.platform, core.turn, core.metrics, core.max_frame)
+    return LiveScope(core.platform, core.turn, core.max_frame)
 
 
 def context(core: Core, ws: Any = None, *, kind: type[Ctx] = Ctx, scope: LiveScope | None = None) -> Any:
