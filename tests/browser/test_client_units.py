@@ -23,6 +23,7 @@ ITEMS = {
     "optimistic.test.mjs": ("LIVE-185", "LIVE-186", "LIVE-187"),
     "plugins.test.mjs": ("LIVE-201",),
     "queues.test.mjs": ("WIRE-117", "LIVE-180"),
+    "reentrancy.test.mjs": ("WIRE-115",),
     "status.test.mjs": ("WIRE-115",),
     "stores.test.mjs": ("LIVE-175", "LIVE-188"),
     "streams.test.mjs": ("LIVE-183", "LIVE-184", "LIVE-189"),

@@ -116,6 +116,9 @@ const MAX_PLUGIN_ENTRIES = 100_000;
 /** A store with a `maxAge` looks this many times in it for what is too old. */
 const AGE_CHECKS = 4;
 
+/** Longest wait of a timer: the surroundings fire one that is longer at once. */
+const MAX_TIMER_MS = 2_147_483_647;
+
 /** What the devtools keep, under the dev server only (live 21.2 and 27.1). */
 const DEVTOOLS_CALLS = 50;
 const DEVTOOLS_PENDING = 1000;
@@ -228,6 +231,11 @@ function callSafely(fn, ...args) {
   } catch (error) {
     reportException(error);
   }
+}
+
+/** A timer that takes any wait, `Infinity` too. @param {() => void} fn @param {number} ms @returns {unknown} */
+function startTimer(fn, ms) {
+  return __environment.setTimeout(fn, Math.min(ms, MAX_TIMER_MS));
 }
 
 /**
@@ -859,8 +867,8 @@ class Connection {
   #onOnline = () => this.#connectNow();
 
   /**
-   * @param {{url: URL, isDefaultUrl: boolean, auth: boolean | string, reconnectInterval: number,
-   *   maxReconnectInterval: number, maxReconnectAttempts: number, beforeReconnect?: () => unknown}} settings
+   * @param {{url: URL, preflight: string | null, reconnectInterval: number, maxReconnectInterval: number,
+   *   maxReconnectAttempts: number, beforeReconnect?: () => unknown}} settings `preflight`: where to, if at all
    * @param {Topics} topics
    * @param {{onEnvelope: (topic: string, event: string, data: any) => void,
    *   onRequest: (event: string, data: any) => Promise<any>,
@@ -984,9 +992,8 @@ class Connection {
   /** What has to be awaited before the socket: nothing, the app's hook, the preflight. */
   #prepare() {
     const hook = this.#hasAttempted ? this.#settings.beforeReconnect : undefined;
-    const { auth, url, isDefaultUrl } = this.#settings;
-    if (!hook && !auth) return null;
-    return this.#awaitPreparation(hook, auth ? preflightAddress(url, isDefaultUrl, auth) : null);
+    const { preflight } = this.#settings;
+    return hook || preflight !== null ? this.#awaitPreparation(hook, preflight) : null;
   }
 
   /** @param {(() => unknown) | undefined} hook @param {string | null} address */
@@ -1080,7 +1087,7 @@ class Connection {
     if (lived === null) return;
     if (lived >= QUICK_RETRY_RESET_MS) this.#quickRetries = 0;
     this.#shortLives = lived < SHORT_LIFE_MS ? this.#shortLives + 1 : 0;
-    if (this.#shortLives < 2 || this.#settings.auth || isProxyHintGiven) return;
+    if (this.#shortLives < 2 || this.#settings.preflight !== null || isProxyHintGiven) return;
     isProxyHintGiven = true;
     console.warn(
       "[realtime] two connections in a row closed right after they opened. Some proxies drop a WebSocket whose " +
@@ -1123,7 +1130,7 @@ class Connection {
   #scheduleRetry(delay) {
     this.#cancelRetry();
     this.#tries++;
-    this.#retryTimer = __environment.setTimeout(() => this.#beginAttempt(), delay);
+    this.#retryTimer = startTimer(() => this.#beginAttempt(), delay);
   }
 
   #cancelRetry() {
@@ -1164,12 +1171,17 @@ class Connection {
     this.#openTimer = null;
   }
 
-  /** @param {Status} status */
+  /** Nothing follows `failed`, also when a callback of the app ended the connection meanwhile. @param {Status} status */
   #setStatus(status) {
     const previous = this.status.get();
-    if (status === previous) return;
-    this.#handlers.onStatus(status, previous);
-    this.status.set(status);
+    if (status === previous || this.#isOver(status)) return;
+    callSafely(this.#handlers.onStatus, status, previous);
+    if (!this.#isOver(status)) this.status.set(status);
+  }
+
+  /** @param {Status} status @returns {boolean} whether the connection has ended, and this is not its end */
+  #isOver(status) {
+    return this.#hasFailed && status !== "failed";
   }
 
   // ---------------------------------------------------------------- page and line watching
@@ -1348,7 +1360,7 @@ class Connection {
     this.#answers++;
     this.#handlers
       .onRequest(event, data)
-      .then((result) => reply({ data: result === undefined ? null : result })) // throws for what has no JSON form
+      .then((result) => reply({ data: JSON.stringify(result) === undefined ? null : result })) // throws for a cycle
       .catch((error) => reply({ error: messageOf(error) }))
       .catch(reportException)
       .finally(() => this.#answers--);
@@ -1483,10 +1495,10 @@ function connectionSettings() {
   // The waits and the hook may be configured anew while the connection lives; its address and preflight stay.
   const current = (/** @type {"reconnectInterval" | "maxReconnectInterval" | "maxReconnectAttempts"} */ name) =>
     connectOptions[name] ?? config[name];
+  const { auth } = options;
   return {
     url,
-    isDefaultUrl: options.url === undefined,
-    auth: options.auth,
+    preflight: auth ? preflightAddress(url, options.url === undefined, auth) : null,
     get reconnectInterval() {
       return current("reconnectInterval");
     },
@@ -1664,7 +1676,7 @@ class Calls {
   startTimer(ids, timeoutMs, text, sleepMs) {
     const startedAt = __environment.now();
     const timer = { handle: /** @type {unknown} */ (null), waiting: ids.length };
-    timer.handle = __environment.setTimeout(() => {
+    timer.handle = startTimer(() => {
       const hasSlept = __environment.now() - startedAt > sleepMs;
       const error = hasSlept ? connectionLost() : new RpcError("TIMEOUT", text);
       for (const id of ids) this.fail(id, error);
@@ -1940,6 +1952,7 @@ export function __rpc(path) {
 /** @param {string} path @param {any} stub @param {import("./realtime.js").CallOptions} options */
 function callWith(path, stub, options) {
   checkOptions(`${path}.with`, options, { idempotencyKey: 0, timeout: 0, signal: 0 });
+  checkValues(`${path}.with`, options);
   const { signal, ...rest } = options;
   if (rest.idempotencyKey === undefined && rest.timeout === undefined && !signal) return stub;
   return (/** @type {unknown[]} */ ...args) => {
@@ -2096,10 +2109,6 @@ class BatchCollector {
   rejectAll(error) {
     for (const { id } of this.calls) calls.fail(id, error);
   }
-
-  forgetAll() {
-    for (const { id } of this.calls) calls.forget(id);
-  }
 }
 
 /** @type {BatchCollector | null} */
@@ -2138,7 +2147,7 @@ function collectCalls(fn) {
     fn();
     return collector;
   } catch (error) {
-    collector.forgetAll();
+    collector.rejectAll(new RpcError("CANCELLED", "The function of the batch threw; none of its calls was sent"));
     throw error;
   } finally {
     batchCollector = outer;
@@ -2410,10 +2419,10 @@ function coalesced(events, rules) {
   );
 }
 
-/** @param {string} event @param {any} data @param {MergedValue} rules @returns {string} */
+/** @param {string} event @param {any} data @param {MergedValue} rules @returns {unknown} equal for the same key only */
 function coalesceKey(event, data, rules) {
   const key = data?.[rules.keyField];
-  return `${event} ${typeof key} ${String(key)}`;
+  return isObject(key) ? key : `${event} ${typeof key} ${key}`; // an object is equal to no other, as in the index
 }
 
 /** Streams that have events to apply, once per animation frame, all in one. */
@@ -2433,7 +2442,7 @@ const frames = {
   flush() {
     const streams = [...frames.waiting];
     frames.waiting.clear();
-    for (const stream of streams) stream.flushEvents();
+    for (const stream of streams) callSafely(() => stream.flushEvents());
   },
 };
 
@@ -2727,7 +2736,7 @@ class StreamStore {
     this.#releaseEvents();
     streamRegistry.active.delete(this);
     streamRegistry.update();
-    if (config.resumeGraceMs > 0) this.#graceTimer = __environment.setTimeout(() => this.#reset(), config.resumeGraceMs);
+    if (config.resumeGraceMs > 0) this.#graceTimer = startTimer(() => this.#reset(), config.resumeGraceMs);
     else this.#reset();
   }
 
@@ -3652,7 +3661,7 @@ function agingStore(topic, maxAge, idle, view, apply, begin = () => () => {}) {
     const show = () => set(view(map));
     const offTopic = topics.listen(topic, { onEvent: (event, data) => apply(map, event, data) && show() });
     const look = () => map.dropOlderThan(maxAge) && show();
-    const timer = maxAge > 0 ? __environment.setInterval(look, Math.max(1, maxAge / AGE_CHECKS)) : null;
+    const timer = maxAge > 0 ? __environment.setInterval(look, Math.min(Math.max(1, maxAge / AGE_CHECKS), MAX_TIMER_MS)) : null;
     const end = begin();
     tryToConnect();
     return () => {
@@ -3705,7 +3714,14 @@ export function cursor(topic, options = {}) {
   checkName("cursor(topic)", topic);
   const maxAge = maxAgeOf("cursor", options);
   const ask = () => void currentConnection?.send({ type: "cursor-snapshot", topic });
-  const begin = () => statusStore.subscribe((status) => status === "open" && turn.afterTopics(ask));
+  const begin = () => {
+    let wasOpen = false;
+    return statusStore.subscribe((status) => {
+      const isOpen = status === "open" || status === "suspended"; // in a hidden page too
+      if (status === "open" || (isOpen && !wasOpen)) turn.afterTopics(ask);
+      wasOpen = isOpen;
+    });
+  };
   const make = () => agingStore(CURSOR_PREFIX + topic, maxAge, new Map(), (map) => map.toMap(), applyCursor, begin);
   return pluginStore(["cursor", topic, maxAge], make);
 }
@@ -3866,6 +3882,7 @@ class Replay {
     ];
     tryToConnect();
     return () => {
+      this.#reqId = 0; // a request that has not left does not leave
       this.#stopTimer();
       for (const off of offs) off();
     };
@@ -3884,7 +3901,7 @@ class Replay {
   #ask() {
     const reqId = (this.#reqId = ++replayRequests);
     this.#lastOfAnswer = undefined;
-    this.#timer = __environment.setTimeout(() => this.#finish(true), config.timeout);
+    this.#timer = startTimer(() => this.#finish(true), config.timeout);
     turn.afterTopics(() => {
       if (reqId !== this.#reqId) return;
       currentConnection?.send({ type: "replay", topic: this.#topic, since: this.#last ?? 0, reqId });
