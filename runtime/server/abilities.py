@@ -1,7 +1,7 @@
 """What the server that runs this installation can do: how frames are written, and which bounds requests have.
 
-The differences of plain ASGI are stated here once; `realtime doctor` shows them, and `tests/server/test_foreign.py`
-holds other servers to them. Spec: platform 2.9.
+The differences of plain ASGI are stated here once; `realtime doctor` shows them, and `tests/server/test_foreign*.py`
+hold other servers to them. Spec: platform 2.9.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ ASGI_DIFFERENCES: Final = (
     Difference("cork()", "has no effect: each frame is a message of its own", "frames"),
     Difference(
         "ping(), idle_timeout, pongs as a sign of life",
-        "the server's own pings; only received frames count; text_keepalive works",
+        "the server's own pings and idle limits, if it has any (hypercorn and granian: none by default); "
+        "text_keepalive works",
         "frames",
     ),
     Difference("terminate()", "closes with 1011", "link"),
@@ -55,7 +56,7 @@ ASGI_DIFFERENCES: Final = (
         "frames",
     ),
     Difference(
-        "header_timeout, min_body_rate, stream_write_timeout, 431, TLS and socket keys",
+        "header_timeout, keepalive_timeout, min_body_rate, stream_write_timeout, 431, TLS and socket keys",
         "the server's own settings",
         "http",
     ),

@@ -129,11 +129,11 @@ class Foreign:
 
 
 @contextlib.contextmanager
-def foreign_server(name: str, project: Path) -> Iterator[Foreign]:
-    """Serve a project made in `project` under the server `name` until the block ends."""
+def foreign_server(name: str, project: Path, *flags: str, toml: str = SETTINGS) -> Iterator[Foreign]:
+    """Serve a project made in `project` under the server `name`, with `flags` of its own, until the block ends."""
     for file, source in {
         "main.py": MAIN,
-        "realtime.toml": SETTINGS,
+        "realtime.toml": toml,
         "hooks.py": HOOKS,
         "live/a.py": LIVE,
     }.items():
@@ -143,7 +143,7 @@ def foreign_server(name: str, project: Path) -> Iterator[Foreign]:
     log = project / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", *_command(name, port)], cwd=project, stdout=output, stderr=output
+            [sys.executable, "-m", *_command(name, port), *flags], cwd=project, stdout=output, stderr=output
         )
         try:
             _wait_until_open(process, port, log)

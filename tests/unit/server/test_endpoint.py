@@ -261,3 +261,25 @@ async def test_the_pressure_is_sampled_once_a_second(started: Started) -> None:
     await runtime.clock.advance(1)
     assert runtime.platform.pressure.publish_rate == 0
     await socket.leave()
+
+
+@pytest.mark.spec("PLAT-181")
+async def test_a_silent_peer_of_another_server_is_left_to_that_server(started: Started) -> None:
+    runtime = await started(idle_timeout=8, ping=True, text_keepalive=0)
+    socket = Socket(runtime)
+    await socket.take()
+    await socket.frame()
+    await runtime.clock.advance(3600)
+    assert (socket.sent.empty(), len(runtime.connections)) == (True, 1)
+    await socket.leave()
+
+
+@pytest.mark.spec("PLAT-181", "WIRE-15")
+async def test_another_server_gets_our_text_pings(started: Started) -> None:
+    runtime = await started(text_keepalive=60)
+    socket = Socket(runtime)
+    await socket.take()
+    await socket.frame()
+    await runtime.clock.advance(90)
+    assert await socket.frame() == {"type": "ping"}
+    await socket.leave()
