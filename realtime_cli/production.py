@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
 from realtime_cli.allocator import keep_freed_memory
+from realtime_cli.collector import collect_seldom
 from realtime_cli.exitcodes import INTERRUPTED, OK
 from runtime.core.tasks import TaskOwner
 from runtime.server.serving import RealtimeServer
@@ -79,6 +80,7 @@ class _ProductionServer(RealtimeServer):
         """Start, then call `on_ready`, unless a signal came first."""
         await super().startup(sockets=sockets)
         if self.started:
+            collect_seldom()
             self._on_ready()
 
     @contextlib.contextmanager
