@@ -35,6 +35,11 @@ def user_from_cookie(cookie: str) -> User:
     return User(id=key, name=name or "Guest", color=COLORS[crc32(key.encode()) % len(COLORS)])
 
 
+def public(user: User) -> User:
+    """What others may see of a user: `ctx.user` also holds the network address."""
+    return {"id": user["id"], "name": user["name"], "color": user["color"]}
+
+
 def clean_name(name: str) -> str:
     """Remove what cannot be printed, and cut to the longest allowed name."""
     return "".join(letter for letter in name if letter.isprintable()).strip()[:MAX_NAME_LENGTH]

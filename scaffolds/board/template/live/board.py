@@ -14,7 +14,7 @@ from runtime import Ctx, LiveError, guard, live
 
 from live import _store
 from live._store import Activity, Counts, Status, Task
-from visitors import User, clean_name
+from visitors import User, clean_name, public
 
 MAX_TASKS = 500
 MAX_DOING = 5
@@ -69,7 +69,7 @@ async def activity(ctx: Ctx) -> list[Activity]:
 
 
 async def _arrive(ctx: Ctx, topic: str) -> None:
-    user = _public(ctx.user)
+    user = public(ctx.user)
     _pages[user["id"]] += 1
     _people[user["id"]] = user
     ctx.publish(topic, "join", {"key": user["id"], "data": user})
@@ -148,7 +148,7 @@ async def call_me(ctx: Ctx, name: Name) -> User:
     if not cleaned:
         raise LiveError("EMPTY_NAME", "A name needs at least one letter")
     ctx.user["name"] = cleaned  # of this connection; the page writes it into its cookie for the next one
-    user = _public(ctx.user)
+    user = public(ctx.user)
     if user["id"] in _people:
         _people[user["id"]] = user
         ctx.publish("here", "join", {"key": user["id"], "data": user})
@@ -161,11 +161,6 @@ async def call_me(ctx: Ctx, name: Name) -> User:
 def _tell(ctx: Ctx, what: str) -> None:
     ctx.publish("counts", "set", _store.counts())
     ctx.publish("activity", "created", _store.record(ctx.user["name"], what))
-
-
-def _public(user: User) -> User:
-    """What others may see of a user: `ctx.user` also holds the network address."""
-    return {"id": user["id"], "name": user["name"], "color": user["color"]}
 
 
 def _words(title: str) -> str:

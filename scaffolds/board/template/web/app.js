@@ -4,6 +4,7 @@ import { me, randomId, rename as keepName } from './visitor.js';
 import { status as connection } from '$live/client.js';
 import { activity, add, call_me, counts, here, move, remove, rename, tasks } from '$live/board.js';
 import { Board } from './cards.js';
+import { drawOthers, looking } from './others.js';
 import { ago, byId, drawList, initials, toast } from './view.js';
 
 const TITLE_LENGTH = 140;
@@ -26,7 +27,10 @@ const board = new Board(byId('board'), COLUMNS, {
   },
 });
 
-tasks.subscribe((list) => board.draw(list));
+tasks.subscribe((list) => {
+  board.draw(list);
+  drawOthers();
+});
 tasks.error.subscribe((error) => error && toast(words(error)));
 
 /**
@@ -119,11 +123,19 @@ counts.subscribe((now) => {
 
 const SHOWN = 5;
 
-here.subscribe((list) => {
-  const people = (list ?? []).map((entry) => entry.data);
+here.subscribe(drawPeople);
+looking.subscribe(drawPeople);
+
+/** `here` are those who have the page open, and `looking` those who have it before them. */
+function drawPeople() {
+  const people = (here.get() ?? []).map((entry) => entry.data);
+  const before = new Set(looking.get().map((person) => person.id));
   const mine = people.find((person) => person.id === me.id);
   const others = people.filter((person) => person.id !== me.id);
-  const shown = others.slice(0, SHOWN).map((person) => ({ ...person, letters: initials(person.name), label: person.name }));
+  const shown = others.slice(0, SHOWN).map((person) => {
+    const away = before.size > 0 && !before.has(person.id);
+    return { ...person, away, letters: initials(person.name), label: away ? `${person.name}, away` : person.name };
+  });
   if (others.length > SHOWN) {
     const label = others.slice(SHOWN).map((person) => person.name).join(', ');
     shown.push({ id: 'more', letters: `+${others.length - SHOWN}`, label });
@@ -134,10 +146,10 @@ here.subscribe((list) => {
   label.textContent = mine?.name ?? me.name;
   byId('me').replaceChildren(badge, label);
   byId('me').ariaLabel = `You are ${label.textContent}. Change your name`;
-});
+}
 
 function face(element, person) {
-  element.className = 'face';
+  element.className = person.away ? 'face away' : 'face';
   element.textContent = person.letters;
   if (person.label) {
     element.title = person.label;
