@@ -101,7 +101,7 @@ class Realtime:
         self.denials: Store[dict[str, Any] | None] = self._inbound.denials
         self.resumed: Store[dict[str, Any] | None] = self._inbound.resumed
         #: `rt.live.todos.add("milk")` is `rt.call("todos/add", "milk")`; names with `-` as items: `rt.live["a-b"]`.
-        self.live = LivePath(self.call)
+        self.live: LivePath[PendingResult[Any]] = LivePath(self.call)
 
     def __repr__(self) -> str:
         return f"<Realtime {shown_url(self.url)} {self.status.value}>"
@@ -299,9 +299,7 @@ class Realtime:
     def _on_system_event(self, event: TopicEvent) -> None:
         # In dev the server names the streams whose code has changed. Spec: live-api 21.1.
         if event.event == "reload" and isinstance(event.data, dict):
-            paths = event.data.get("resubscribe")
-            if isinstance(paths, list):
-                self._streams.renew(path for path in paths if isinstance(path, str))
+            self._streams.reload(_texts(event.data.get("resubscribe")), _texts(event.data.get("modules")))
 
 
 class Connecting:
@@ -348,6 +346,10 @@ def connect(url: str, **options: Any) -> Connecting:
         RpcError: from entering or awaiting, `TIMEOUT` or `CONNECTION_CLOSED` when there is no connection.
     """
     return Connecting(Realtime(url, ClientOptions.of(options)))
+
+
+def _texts(value: Any) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
 def _soon(fn: Callable[[], None]) -> None:

@@ -68,7 +68,7 @@ class StreamReply:
         )
 
     def kind(self, *, has_value: bool) -> ReplyKind:
-        """Return what the data is for a stream that has a value, or has none."""
+        """Return what the data is for a stream that has a value to keep, or has none."""
         if self.is_unchanged:
             return ReplyKind.NOTHING
         if self.is_delta:

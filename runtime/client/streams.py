@@ -71,11 +71,14 @@ class Streams:
             if state.topic == topic:
                 state.denied(reason)
 
-    def renew(self, paths: Iterable[str]) -> None:
-        """Load the streams of these paths anew: their code has changed on the server."""
-        wanted = frozenset(paths)
-        for state in list(self._active):
-            if state.path in wanted:
+    def reload(self, paths: Iterable[str], modules: Iterable[str]) -> None:
+        """Load the streams of these paths anew, as their code has changed, and those of these modules that had failed.
+
+        Unused ones in their grace time take what they get from then on in full, when somebody comes back to them.
+        """
+        wanted, prefixes = frozenset(paths), tuple(f"{module}/" for module in modules)
+        for state in dict.fromkeys([*self._states.values(), *self._active]):
+            if state.path in wanted or (state.status == ERROR and state.path.startswith(prefixes)):
                 state.reload()
 
     def _evict(self) -> None:

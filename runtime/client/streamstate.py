@@ -91,6 +91,8 @@ class StreamState:
         self._waiting: list[TopicEvent] | None = None
         self._version: Any = None
         self._has_version = False
+        #: Whether the next answer replaces the value even where a value is otherwise kept.
+        self._is_value_forced = False
         self._schema_version: Any = None
         self._cursor: Any = None
         self._generation = 0
@@ -164,7 +166,9 @@ class StreamState:
     def reload(self) -> None:
         """Ask for the whole value: the loader changed, and what it gave before is no ground to build on."""
         self._forget_position()
-        self.renew()
+        self._is_value_forced = True
+        if self._is_active:
+            self.renew()
 
     def denied(self, reason: str) -> None:
         """Take note that the server refused the subscription of the topic; value and live events stay."""
@@ -176,7 +180,7 @@ class StreamState:
         self._value = StreamValue(Merger(**self._merge))
         self.error = self.topic = self._version = self._schema_version = self._cursor = None
         self._seq = self._applied = None
-        self._has_version = self.has_more = self.is_loaded = False
+        self._has_version = self._is_value_forced = self.has_more = self.is_loaded = False
         self.history = None
         self._generation += 1
 
@@ -293,7 +297,8 @@ class StreamState:
             prepend=server.prepend if reply.prepend is None else reply.prepend,
             max=server.max if reply.max is None else reply.max,
         )
-        kind = reply.kind(has_value=server.value is not None)
+        kind = reply.kind(has_value=server.value is not None and not self._is_value_forced)
+        self._is_value_forced = False
         for event in waited:
             if kind is ReplyKind.WHOLE or (kind is ReplyKind.REPLAY and _is_up_to(reply.end, event)):
                 self._value.confirm(event.event, event.data)

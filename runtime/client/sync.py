@@ -119,7 +119,7 @@ class SyncRealtime:
             self._thread.stop()
             raise
         #: `rt.live.todos.add("milk")` is `rt.call("todos/add", "milk")`.
-        self.live = LivePath(self.call)
+        self.live: LivePath[Any] = LivePath(self.call)
 
     def __enter__(self) -> SyncRealtime:
         return self
@@ -138,6 +138,26 @@ class SyncRealtime:
     def failure(self) -> dict[str, Any] | None:
         """The cause of the last loss, `None` while open."""
         return self._client.failure.value
+
+    @property
+    def quiescent(self) -> bool:
+        """Whether no stream is loading or reconnecting."""
+        return self._client.quiescent.value
+
+    @property
+    def health(self) -> str:
+        """`healthy` or `degraded`, as the server says."""
+        return self._client.health.value
+
+    @property
+    def denials(self) -> dict[str, Any] | None:
+        """The last refused subscription, a dict with `topic`, `reason`, `ref`, or `None`."""
+        return self._client.denials.value
+
+    @property
+    def resumed(self) -> dict[str, Any] | None:
+        """The server's report after a reconnect, topic to outcome, or `None` before."""
+        return self._client.resumed.value
 
     def call(
         self,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from runtime.client import RpcError
-from runtime.client.sync import SyncRealtime, _LoopThread, connect
+from runtime.client.sync import SyncRealtime, SyncStream, _LoopThread, connect
 from runtime.testing import RunningServer, eventually, running_server
 
 pytestmark = pytest.mark.spec("LIVE-191")
@@ -76,12 +76,38 @@ async def test_everything_blocks_and_works(server: RunningServer) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "realtime-client"]
 
 
+async def test_what_the_client_knows_can_be_read_as_values(server: RunningServer) -> None:
+    def state(rt: SyncRealtime) -> tuple[Any, ...]:
+        return rt.status, rt.quiescent, rt.health, rt.denials, rt.resumed
+
+    rt = await asyncio.to_thread(connect, server.ws_url)
+    try:
+        assert state(rt) == ("open", True, "healthy", None, None)
+        todos = await asyncio.to_thread(rt.stream, "todos/list")
+        await asyncio.to_thread(todos.ready)
+        await asyncio.to_thread(rt.call, "todos/add", "milk")
+        server.runtime.close_connections(1012, "Handler reloaded")
+        report = {"todos": {"state": "truncated"}}
+        await eventually(lambda: state(rt) == ("open", True, "healthy", None, report))
+        (connection,) = server.runtime.connections.values()
+        connection.send('{"topic":"__realtime","event":"degraded"}')
+        connection.send('{"type":"subscribe-denied","topic":"todos","reason":"FORBIDDEN","ref":9}')
+        denial = {"topic": "todos", "reason": "FORBIDDEN", "ref": 9}
+        await eventually(lambda: state(rt) == ("open", True, "degraded", denial, report))
+    finally:
+        await asyncio.to_thread(rt.close)
+
+
 async def test_an_iteration_ends_when_another_thread_closes_the_stream(server: RunningServer) -> None:
     seen: list[Any] = []
 
+    def close_when_ready(todos: SyncStream) -> None:
+        todos.ready()
+        todos.close()
+
     def use(rt: SyncRealtime) -> None:
         with rt.stream("todos/list") as todos:
-            threading.Thread(target=lambda: (todos.ready(), todos.close())).start()
+            threading.Thread(target=close_when_ready, args=[todos]).start()
             seen.extend(todos.values())
             seen.append("ended")
 
