@@ -183,7 +183,7 @@ class Cursor(Plugin[_State]):
     def update_nowait(self, ws: Connection, topic: str, data: Any, platform: Platform | None = None) -> bool:
         """Do what `update` does, from code that cannot await; return whether the data was taken."""
         core = self._platform(platform, ws).parts
-        if ws.closed:
+        if ws.closed or self._state.watched is None:
             return False
         encoded = self._encoded(topic, data)
         if encoded is None:
@@ -251,7 +251,7 @@ class Cursor(Plugin[_State]):
     def _belong(self, platform: Platform) -> PlatformCore:
         core = super()._belong(platform)
         state = self._state
-        if state.watched is None:
+        if state.watched is None and state.core is core:  # a close hook may come when its app has closed this
             state.watched = core
             core.subscriptions.watch(state.unsubscribed)
             core.membership.watch(state.granted)

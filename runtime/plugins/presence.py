@@ -310,7 +310,7 @@ class Presence(Plugin[_State]):
     def _belong(self, platform: Platform) -> PlatformCore:
         core = super()._belong(platform)
         state = self._state
-        if state.watched is None:
+        if state.watched is None and state.core is core:  # a close hook may come when its app has closed this
             state.watched = core
             core.subscriptions.watch(state.unsubscribed)
         return core
@@ -319,7 +319,7 @@ class Presence(Plugin[_State]):
         """Return whether `ws` can come to `topic` at all."""
         self._platform(platform, ws)
         names.check_name(topic, f"{self.label}: topic")
-        return not ws.closed and not names.is_system_topic(topic)
+        return self._state.watched is not None and not ws.closed and not names.is_system_topic(topic)
 
     def _read(self, ws: Connection, peer: _Peer, topic: str) -> tuple[str, bytes, int]:
         """Return the key of a connection, its piece, and where the data begins in that."""

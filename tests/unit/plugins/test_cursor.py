@@ -222,6 +222,9 @@ async def test_it_belongs_to_the_app_that_closes_it(core: Core) -> None:
     assert core.clock.pending == 0
     assert core.subscriptions._watchers == ()
     assert repr(cursors) == "<Cursor of 0 connections on 0 topics>"
+    await cursors.hooks.close(ann)  # late, as close hooks may be
+    assert not cursors.update_nowait(ann, "canvas", 3)
+    assert core.subscriptions._watchers == ()
     assert await core.platform.subscribe(ann, "canvas") is None
     assert not ann.is_subscribed("__cursor:canvas")
     other = Core()
@@ -230,6 +233,8 @@ async def test_it_belongs_to_the_app_that_closes_it(core: Core) -> None:
     await other.platform.subscribe(bob, "canvas")
     await settle()
     assert shown(other, bob) == {"bob": 1}
+    other.subscriptions.remove_all(bob)
+    assert await cursors.list("canvas") == []
 
 
 @pytest.mark.parametrize(

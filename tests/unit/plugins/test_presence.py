@@ -396,9 +396,16 @@ async def test_it_belongs_to_the_app_that_closes_it(core: Core) -> None:
     assert core.clock.pending == 0
     assert core.subscriptions._watchers == ()
     assert repr(presence) == "<Presence of 0 in 0 topics>"
+    await presence.hooks.close(ann)  # late, as close hooks may be
+    await presence.join(ann, "room")
+    assert core.subscriptions._watchers == ()
+    assert await presence.count("room") == 0
     other = Core()
     bob = connect(other, "bob")
     await presence.join(bob, "room")
     assert roster(other, bob, "room") == {"bob": {"id": "bob"}}
     core.subscriptions.remove_all(ann)
     assert await presence.count("room") == 1
+    other.subscriptions.remove_all(bob)
+    await other.clock.advance(1)
+    assert await presence.count("room") == 0
