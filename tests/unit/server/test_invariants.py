@@ -44,7 +44,7 @@ async def test_an_index_that_does_not_agree_with_a_connection_is_found_at_a_clos
     await (await connect(runtime)).inbound.closed(1000, "")  # nobody looks at every second one
     wrong.connection.subscribe("b")
     if side == "index":
-        runtime.subscriptions._topics.pop("b")
+        runtime.subscriptions.members.pop("b")
     else:
         wrong.connection.all_topics.discard("b")
     before = assertion_counters().get(assertions.TOPICS_INDEX_MISMATCH, 0)

@@ -277,9 +277,12 @@ def test_sibling_is_used_only_when_smaller_and_never_under_its_own_name(make_sit
         "web/b.js.gz": "alone",
         "web/c.js": "xxxx",
         "web/c.js.br": "BR",
+        "web/d.js": "same",
+        "web/d.js.gz": "GZIP",
     }
     site = make_site(files)
-    assert "content-encoding" not in site.get("/a.js", headers={"accept-encoding": "gzip"}).headers
+    for path in ("/a.js", "/d.js"):
+        assert "content-encoding" not in site.get(path, headers={"accept-encoding": "gzip"}).headers
     assert site.get("/a.js.gz").status_code == 404
     assert site.get("/c.js.br").status_code == 404
     assert site.get("/b.js.gz").content == b"alone"
