@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from enum import Enum
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -97,8 +98,9 @@ def strip_internal(value: Any) -> Any:
     """Return a copy fit for other people's eyes: internal and secret keys dropped, bytes named by their size.
 
     Mapping keys that begin with `__`, are `constructor` or `prototype`, or look secret are left out at every
-    level; dataclasses and msgspec structs are walked by field; a cycle, and what lies deeper than 64
-    levels, is `None`. Spec: platform 5.15.
+    level. Whatever has a JSON form is walked: mappings and rows, dataclasses, msgspec structs and attrs classes by
+    field, models by their `model_dump`, other collections by item. A cycle, and what lies deeper than 64 levels, is
+    `None`. Spec: platform 5.15.
     """
     return _strip(value, frozenset(), 0)
 
@@ -114,7 +116,10 @@ def _strip(value: Any, above: frozenset[int], depth: int) -> Any:
     fields = _fields(value)
     if fields is not None:
         return {name: _strip(item, inner, depth + 1) for name, item in fields.items() if _is_open(name)}
-    if isinstance(value, list | tuple | set | frozenset):
+    dump = getattr(value, "model_dump", None)
+    if callable(dump) and not isinstance(value, type):
+        return _strip(dump(mode="json"), inner, depth + 1)
+    if isinstance(value, Collection) and not isinstance(value, type):
         return [_strip(item, inner, depth + 1) for item in value]
     return value
 
@@ -126,10 +131,18 @@ def _fields(value: Any) -> Mapping[Any, Any] | None:
         return msgspec.structs.asdict(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    kind = type(value)
+    attributes = getattr(kind, "__attrs_attrs__", None)
+    if attributes is not None:
+        return {field.name: getattr(value, field.name) for field in attributes}
+    if hasattr(kind, "keys") and hasattr(kind, "__getitem__"):  # a row of a database
+        return {name: value[name] for name in value.keys()}  # noqa: SIM118  # iterating a row gives its values
     return None
 
 
 def _is_open(name: Any) -> bool:
+    if isinstance(name, Enum):  # as a key it stands for its value
+        name = name.value
     if not isinstance(name, str):
         return True
     return not (name.startswith("__") or name in _POLLUTING or is_sensitive_name(name))

@@ -13,8 +13,9 @@ from visitors import User, public, user_from_cookie
 LOOKING = "looking"
 """The topic of the pages that somebody looks at: a page leaves it while its tab is hidden (web/others.js)."""
 
-# Two tabs of one person are one, and a reload of the page or a glance at another tab is no leave.
-looking = Presence(select=public, grace=1)
+# Two tabs of one person are one, and a reload of the page or a glance at another tab is no leave. Names and
+# colours are in the stream `here` of live/board.py.
+looking = Presence(select=lambda user: {"id": user["id"]}, grace=1)
 
 # Where they point; a page tells it, and the others see it at most 20 times a second.
 pointers = Cursor(topics={LOOKING}, select=public)

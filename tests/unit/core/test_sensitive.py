@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import traceback
+from collections import UserList, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -123,6 +127,62 @@ def test_strip_internal_drops_secrets_at_every_level():
         "raw": "[bytes: 3]",
         7: "[bytes: 2]",
     }
+
+
+class Model:
+    """As those of pydantic look from outside."""
+
+    def model_dump(self, *, mode: str) -> dict[str, object]:
+        return {"mode": mode, "password": "x"}
+
+
+class Record:
+    """As a row of a database: iterating gives its values."""
+
+    def keys(self) -> list[str]:
+        return ["id", "token"]
+
+    def __getitem__(self, name: str) -> str:
+        return name.upper()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["ID", "TOKEN"])
+
+    def __len__(self) -> int:
+        return 2
+
+
+class Attributes:
+    """As `attrs` makes them."""
+
+    __attrs_attrs__ = (SimpleNamespace(name="id"), SimpleNamespace(name="token"))
+
+    def __init__(self) -> None:
+        self.id, self.token = 1, "x"
+
+
+class Column(Enum):
+    NAME = "name"
+    HASH = "password_hash"
+
+
+@pytest.mark.spec("PLAT-117", "WIRE-109")
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Model(), {"mode": "json"}),
+        (Record(), {"id": "ID"}),
+        (Attributes(), {"id": 1}),
+        (deque([{"token": "x"}, 1]), [{}, 1]),
+        ({"a": {"token": "x"}}.values(), [{}]),
+        (UserList([{"token": "x"}]), [{}]),
+        ({Column.NAME: 1, Column.HASH: 2}, {Column.NAME: 1}),
+        (Model, Model),
+    ],
+    ids=["model", "row", "attrs", "deque", "view", "list", "enum", "class"],
+)
+def test_strip_internal_looks_into_all_that_has_a_json_form(value: object, shown: object):
+    assert strip_internal([value]) == [shown]
 
 
 @pytest.mark.spec("PLAT-117")
