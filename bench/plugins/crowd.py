@@ -57,7 +57,7 @@ class Crowd:
         self.subscriptions = Subscriptions()
         self.outbox = TurnOutbox(self.subscriptions, self.metrics, SystemClock(), max_frame=FRAME)
         publisher = Publisher(self.subscriptions, self.outbox, Sequence(0), self.metrics, FRAME)
-        turn = TurnBatch(publisher)
+        turn = TurnBatch(publisher, self.metrics)
         core = PlatformCore(
             subscriptions=self.subscriptions,
             publisher=publisher,
