@@ -2751,7 +2751,7 @@ class StreamStore {
     this.#loads++;
     this.#retries = 0;
     this.#seq = this.#applied = this.#version = this.#schemaVersion = this.#cursor = undefined;
-    this.#hasMore = false;
+    this.#hasMore = this.#isValueForced = false;
     this.#pending = [];
     this.#history.clear();
     this.#server = new MergedValue();

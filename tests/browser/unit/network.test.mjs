@@ -68,6 +68,23 @@ test("while suspended frames flow, and a loss goes through disconnected and back
   assert.equal(statuses.last, "open");
 });
 
+test("a connection that comes back in a hidden page is used as any other", async () => {
+  let connects = 0;
+  const options = { offline: { queue: true }, onConnect: () => connects++ };
+  const world = await startOpen({ page: true, options });
+  const { stream } = await openStream(world, { data: [{ id: 1 }], seq: 40 });
+  await world.socket.event("__realtime", "degraded", {});
+  await world.document.setVisible(false);
+  await world.socket.drop();
+  world.client.__rpc("a/b")().catch(() => {});
+  await world.clock.advance(3000);
+  await world.socket.open();
+  await world.clock.advance(99);
+  assert.equal(world.client.status.get(), "suspended");
+  assert.deepEqual([connects, world.client.health.get(), stream.status.get()], [1, "healthy", "reconnecting"]);
+  assert.deepEqual(world.socket.requests.map((request) => [request.rpc, request.seq]), [["a/b", undefined], ["todos/list", 40]]);
+});
+
 test("a terminal close of a suspended connection is failed, and showing the page does not revive it", async () => {
   const world = await startOpen({ page: true });
   await world.document.setVisible(false);

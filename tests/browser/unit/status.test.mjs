@@ -126,6 +126,17 @@ test("close 4429 throttles: the next try is far away", async () => {
   assert.ok(Math.abs(world.clock.waits[0] - 154_608.9) < 1);
 });
 
+test("close 4429 never makes a wait shorter that had grown beyond it", async () => {
+  const world = await start();
+  world.client.connect();
+  for (let i = 0; i < 7; i++) {
+    await world.socket.drop();
+    await world.clock.advance(world.clock.waits[0]);
+  }
+  await world.socket.drop(4429);
+  assert.deepEqual(world.clock.waits, [300_000]);
+});
+
 test("a throttled connection with a limit of attempts still has its attempts", async () => {
   const world = await startOpen({ options: { maxReconnectAttempts: 2 } });
   await world.socket.drop(4429);
@@ -165,6 +176,17 @@ test("close() ends it without a failure, and connect() begins anew", async () =>
   await second.ready();
   assert.equal(first.status.get(), "failed");
   assert.equal(world.client.status.get(), "open");
+});
+
+test("close() during a wait ends the attempts without a failure", async () => {
+  const world = await startOpen();
+  await world.socket.drop();
+  assert.equal(world.client.failure.get().class, "RETRY");
+  world.client.connect().close();
+  assert.deepEqual([world.client.status.get(), world.client.failure.get()], ["failed", null]);
+  assert.deepEqual(world.clock.waits, []);
+  await world.clock.advance(1_000_000);
+  assert.equal(world.sockets.length, 1);
 });
 
 test("close() after a failure leaves the failure, and a socket that was given up says nothing more", async () => {

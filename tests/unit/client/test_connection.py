@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from typing import Any
 
 import pytest
 
 from runtime.client import RpcError
+from runtime.client.auth import Preflight, PreflightFailed
 from runtime.client.connection import MAX_QUEUED_FRAMES
 from runtime.client.transport import ConnectFailed
 from runtime.testing import eventually
@@ -196,6 +198,30 @@ async def test_other_closes_are_tried_again(code: int) -> None:
         assert s.transport.attempts == 2
 
 
+async def test_every_attempt_begins_with_its_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = deque([204, 503, 204, 403])
+
+    async def run(_: Preflight) -> None:
+        status = answers.popleft()
+        if status != 204:
+            raise PreflightFailed(status, "no")
+
+    monkeypatch.setattr(Preflight, "run", run)
+    async with scripted(auth=True) as s:
+        s.socket.drop()
+        await s.status("disconnected")
+        await s.clock.advance(3.8)
+        assert (s.client.status.value, len(answers), s.transport.attempts) == ("disconnected", 2, 1)
+        await s.clock.advance(8.3)
+        assert (s.client.status.value, s.transport.attempts) == ("open", 2)
+        s.socket.drop()
+        await s.status("disconnected")
+        await s.clock.advance(3.8)
+        assert (s.client.status.value, s.transport.attempts) == ("failed", 2)
+        failure = {"kind": "auth-preflight", "class": "AUTH", "status": 403, "reason": "no"}
+        assert s.client.failure.value == failure
+
+
 async def test_a_throttled_client_with_a_limit_of_attempts_still_has_its_attempts() -> None:
     async with scripted(max_attempts=1) as s:
         s.transport.is_down = True
@@ -348,9 +374,10 @@ async def test_close_while_disconnected_ends_the_attempts() -> None:
         s.transport.is_down = True
         s.socket.drop()
         await s.status("disconnected")
+        assert s.client.failure.value is not None
         await s.client.close()
         assert s.timers == 0
-        assert s.client.status.value == "failed"
+        assert (s.client.status.value, s.client.failure.value) == ("failed", None)
 
 
 @pytest.mark.spec("WIRE-117")
