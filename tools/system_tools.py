@@ -2,8 +2,7 @@
 
 `python -m tools.system_tools` succeeds when every program of `TOOLS` is there. What is missing is installed
 with `apt-get` when the caller is root on a Debian-like system; otherwise the command to type is printed and
-the exit status is 1, so that no test is skipped unseen. What is missing of `OPTIONAL` is told,
-and the tests that need it are skipped.
+the exit status is 1, so that no test is skipped unseen.
 """
 
 from __future__ import annotations
@@ -58,8 +57,7 @@ NODE = Tool("node", ("node",), "nodejs", "node", "the type checker and the tests
 GIT = Tool("git", ("git",), "git", "git", "the project templates")
 OPENSSL = Tool("openssl", ("openssl",), "openssl", "openssl", "the certificates of the TLS tests")
 TYPESCRIPT = Tool("tsc", ("tsc",), "node-typescript", "typescript", "the types of the browser client")
-TOOLS = (CHROMIUM, NODE, GIT, OPENSSL)
-OPTIONAL = (TYPESCRIPT,)
+TOOLS = (CHROMIUM, NODE, GIT, OPENSSL, TYPESCRIPT)
 
 
 def missing(tools: Sequence[Tool] = TOOLS) -> list[Tool]:
@@ -112,9 +110,9 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["--path"]:
         print(next((tool.find() or "" for tool in TOOLS if tool.name in arguments[1:]), ""))
         return 0
-    absent, wanted = ensure(), ensure(OPTIONAL)
-    if absent or wanted:
-        print(advice([*absent, *wanted]), file=sys.stderr)
+    absent = ensure()
+    if absent:
+        print(advice(absent), file=sys.stderr)
     return 1 if absent else 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -40,11 +39,9 @@ export const unmade: Record<Exclude<Declared, Made>, never> = {};
 def compiler() -> str:
     """Path of the TypeScript compiler, which these tests need."""
     found = TYPESCRIPT.find()
-    if found is not None:
-        return found
-    if os.environ.get("CI"):
+    if found is None:
         pytest.fail(advice([TYPESCRIPT]))
-    pytest.skip(advice([TYPESCRIPT]))
+    return found
 
 
 @pytest.fixture

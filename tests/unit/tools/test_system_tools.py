@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tools import system_tools
-from tools.system_tools import OPTIONAL, TOOLS, Tool, advice, ensure, main
+from tools.system_tools import TOOLS, Tool, advice, ensure, main
 
 THING = Tool("thing", ("thing-for-a-test",), apt="thing-package", brew="thing", why="one test")
 
@@ -69,18 +69,13 @@ def test_advice_names_the_packages_and_the_reason() -> None:
 
 
 def test_every_tool_says_what_it_is_for() -> None:
-    assert all(tool.why and tool.apt and tool.brew and tool.commands for tool in TOOLS + OPTIONAL)
+    assert all(tool.why and tool.apt and tool.brew and tool.commands for tool in TOOLS)
 
 
 @pytest.mark.parametrize(("tools", "status"), [((THING,), 1), ((), 0)])
-def test_what_is_missing_is_told_and_fails_unless_it_is_optional(
+def test_what_is_missing_is_told_and_fails(
     tools: tuple[Tool, ...], status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    optional = Tool("other", ("other-for-a-test",), apt="other-package", brew="other", why="another test")
-    for name, value in {"TOOLS": tools, "OPTIONAL": (optional,)}.items():
-        monkeypatch.setattr(system_tools, name, value)
-    monkeypatch.setattr(system_tools, "ensure", lambda tools=tools: list(tools))
+    monkeypatch.setattr(system_tools, "ensure", lambda: list(tools))
     assert main([]) == status
-    told = capsys.readouterr().err
-    assert "other is missing, needed for another test" in told
-    assert ("thing is missing" in told) == bool(tools)
+    assert ("thing is missing, needed for one test" in capsys.readouterr().err) == bool(tools)
