@@ -65,9 +65,10 @@ CLOCK_OWNERS = ("runtime/core/clock.py", "runtime/core/tasks.py")
 CALL_BANS = (
     CallBan(
         "bare-task",
-        frozenset({"asyncio.create_task", "asyncio.ensure_future", "<loop>.create_task"}),
+        frozenset({"asyncio.create_task", "asyncio.ensure_future", "asyncio.Task", "<loop>.create_task"}),
         ("runtime/", "realtime_cli/"),
-        ("runtime/core/tasks.py",),
+        # The second one's task runs a request: uvicorn's server keeps, awaits and cancels it as it does its own.
+        ("runtime/core/tasks.py", "runtime/server/uvicornlink/doorway.py"),
         "start it with a TaskOwner or a TaskGroup, which name it, keep it and await it",
     ),
     CallBan(

@@ -39,7 +39,7 @@ PEER_LINK = "realtime.peer"
 class PeerLink(Protocol):
     """What a server can do with a peer beyond ASGI. Its `send` may be driven outside of a task."""
 
-    def abort(self) -> None:
+    def terminate(self) -> None:
         """Drop the peer at once, with whatever it has not read."""
 
     def close_within_bound(self) -> None:
@@ -204,7 +204,7 @@ class AsgiSink:
         if self._link is not None:
             self.lost()
             self.closing = closing.ABNORMAL, ""
-            self._link.abort()
+            self._link.terminate()
             return
         self._queue.clear()
         self._buffered = self._current.size if isinstance(self._current, Frame) else 0

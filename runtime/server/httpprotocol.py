@@ -87,6 +87,7 @@ if TYPE_CHECKING:
 
         transport: asyncio.Transport
         flow: Any
+        scope: Any
         cycle: Any
         client: tuple[str, int] | None
         server: tuple[str, int | None] | None
@@ -169,6 +170,9 @@ class BoundedHttp(_UvicornHttp):
             return
         if self._is_answering:
             self.refuse("pipelined_upgrade", 400)
+            return
+        if self.scope["http_version"] == "1.0":  # which knows no upgrade; uvicorn goes on as if it were 1.1
+            self.refuse("malformed", 400)
             return
         self._end()
         super().handle_websocket_upgrade(*request)

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import importlib
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ class HttpChoice:
 
 @functools.cache
 def _httptools_variant() -> type[BoundedHttp]:
+    from httptools import HttpParserUpgrade
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
     class BoundedHttpTools(BoundedHttp, HttpToolsProtocol):
@@ -39,6 +41,7 @@ def _httptools_variant() -> type[BoundedHttp]:
             self._part = Part.NONE
             self._head_bytes = 0  # as far as they are parsed
             self._raw_bytes = 0  # of a head that came in several reads
+            self._upgraded_at: int | None = None  # where in what is being read an upgrade request ends
 
         def part(self) -> Part:
             return self._part
@@ -46,10 +49,19 @@ def _httptools_variant() -> type[BoundedHttp]:
         def data_received(self, data: bytes) -> None:
             in_head = self._part is Part.HEAD
             super().data_received(data)
+            if self._upgraded_at is not None:
+                behind, self._upgraded_at = data[self._upgraded_at :], None
+                _hand_on(self.transport, behind)
             if in_head and self._part is Part.HEAD:
                 self._raw_bytes += len(data)
             if self._part is Part.HEAD and max(self._head_bytes, self._raw_bytes) > HEAD_LIMIT:
                 self.refuse("head_size", 431)
+
+        def handle_websocket_upgrade(self, *request: Any) -> None:
+            upgrade = sys.exc_info()[1]
+            super().handle_websocket_upgrade(*request)
+            if isinstance(upgrade, HttpParserUpgrade):
+                self._upgraded_at = upgrade.args[0]
 
         def waits_in_line(self) -> bool:
             return bool(self.pipeline) and self.pipeline[0][0] is self.cycle
@@ -129,7 +141,21 @@ def _h11_variant() -> type[BoundedHttp]:
                     return
             super().handle_events()
 
+        def handle_websocket_upgrade(self, *request: Any) -> None:
+            super().handle_websocket_upgrade(*request)
+            _hand_on(self.transport, self.conn.trailing_data[0])
+
     return BoundedH11
+
+
+def _hand_on(transport: asyncio.Transport, behind: bytes) -> None:
+    """Give what a hasty client sent in one piece with its upgrade request to the protocol that has it now.
+
+    uvicorn drops it, and with it the beginning of a frame whose rest is still to come.
+    """
+    protocol: Any = transport.get_protocol()
+    if behind:
+        protocol.data_received(behind)
 
 
 # ---------------------------------------------------------------------- what is assumed of uvicorn

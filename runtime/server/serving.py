@@ -205,7 +205,7 @@ class RealtimeServer(uvicorn.Server):
             rounds -= 1
             await self.runtime.clock.sleep(GOODBYE_POLL)
         for peer in closing_peers(self):
-            peer.abort()
+            peer.terminate()
 
     async def _finish_requests(self, timeout: float) -> None:
         """Wait `timeout` seconds for the requests that are being answered, then end them. Spec: platform 1.9."""

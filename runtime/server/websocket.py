@@ -79,7 +79,11 @@ class WebSocketEndpoint:
 
     def _begin(self, peer: FastPeer, accepted: Accepted) -> None:
         runtime = self._runtime
-        inbound = runtime.connect(peer, accepted.handshake)
+        try:
+            inbound = runtime.connect(peer, accepted.handshake)
+        except BaseException:  # of the app's own user data; nobody else would ever close it
+            peer.terminate()
+            raise
         peer.serve(inbound)
         if runtime.hooks.get("open") is None:
             inbound.opened()

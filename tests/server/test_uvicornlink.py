@@ -210,14 +210,15 @@ def test_what_is_assumed_of_uvicorn() -> None:
         "send",
     } == (ours & set(theirs)) - {"__init__"}
     own = {
-        "abort",
         "close_within_bound",
         "is_closing",
         "refused",
+        "terminate",
         "clock",
         "_deadline",
         "_early",
         "_is_detached",
+        "_look_at_request",
         "take_over",
     }
     assert not own & set(theirs)

@@ -52,9 +52,19 @@ class PeerGroup:
         self.buffer = bytearray(READ_BUFFER)
         self.view = memoryview(self.buffer)
 
-    def take(self, transport: asyncio.Transport, server: MutableSet[object], *, deflates: bool) -> FastPeer:
-        """Make `transport` the one of a new peer; `server` is the set of open connections it is counted in."""
-        peer = FastPeer(transport, self, deflates=deflates)
+    def take(
+        self,
+        transport: asyncio.Transport,
+        server: MutableSet[object],
+        *,
+        deflates: bool,
+        answer: bytes = b"",
+    ) -> FastPeer:
+        """Make `transport` the one of a new peer; `server` is the set of open connections it is counted in.
+
+        `answer` is the 101 if that has not been sent: it leaves with the first frame.
+        """
+        peer = FastPeer(transport, self, deflates=deflates, answer=answer)
         self._servers[peer] = server
         server.add(peer)
         if self._timer is None and self._idle_timeout:

@@ -29,6 +29,7 @@ _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _EXTENSIONS: Final = re.compile(
     rb"(?:%b(?: ?; ?%b(?:=%b)?)*)(?: ?, ?%b(?: ?; ?%b(?:=%b)?)*)*" % ((_TOKEN,) * 6)
 )
+_PROTOCOLS: Final = re.compile(rb"%b(?:[ \t]*,[ \t]*%b)*" % ((_TOKEN,) * 2))
 # Headers that come at most once in a plain handshake.
 _ONCE: Final = frozenset(
     {
@@ -91,13 +92,15 @@ def read_upgrade(head: bytes, *, with_extensions: bool) -> Upgrade | None:
     if offered is not None and not (with_extensions and _EXTENSIONS.fullmatch(offered)):
         return None
     protocols = once.get(b"sec-websocket-protocol")
+    if protocols is not None and _PROTOCOLS.fullmatch(protocols) is None:
+        return None
     return Upgrade(
         target=lines[0][4:-9].decode("ascii"),
         headers=headers,
         key=key,
         subprotocols=[]
         if protocols is None
-        else [text.strip() for text in protocols.decode("latin-1").split(",")],
+        else [text.strip() for text in protocols.decode("ascii").split(",")],
     )
 
 

@@ -33,6 +33,7 @@ class FastPeer(asyncio.BufferedProtocol):
     """The protocol of an accepted connection's transport, and its `runtime.core.sink.Sink`."""
 
     __slots__ = (
+        "_answer",
         "_closing",
         "_connection",
         "_deadline",
@@ -51,7 +52,10 @@ class FastPeer(asyncio.BufferedProtocol):
         "transmit",
     )
 
-    def __init__(self, transport: asyncio.Transport, group: PeerGroup, *, deflates: bool) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, group: PeerGroup, *, deflates: bool, answer: bytes = b""
+    ) -> None:
+        """Write to `transport`; the first write begins with `answer`, the 101 if that has not been sent."""
         self._transport = transport
         self._group = group
         self._reader = MessageReader(group.max_size, inflates=deflates)
@@ -65,7 +69,8 @@ class FastPeer(asyncio.BufferedProtocol):
         self._ping_since = 0.0
         self._ping_count = 0
         self.deflates = deflates
-        self.transmit: Callable[[bytes], object] = transport.write
+        self._answer = answer
+        self.transmit: Callable[[bytes], object] = self._transmit_first if answer else transport.write
         #: Whether anything came since the group last looked, and how often it found that nothing had.
         self.heard = True
         self.quiet_sweeps = 0
@@ -85,6 +90,14 @@ class FastPeer(asyncio.BufferedProtocol):
     def attach(self, connection: Connection) -> None:
         """Note whose frames these are."""
         self._connection = connection
+
+    def _transmit_first(self, data: bytes) -> None:
+        """Send `data` behind the 101: one write for both, since the welcome follows in the same turn of the loop."""
+        answer, self._answer = self._answer, b""
+        self.transmit = self._transport.write
+        if self._connection is not None:
+            self._connection.transmit = self.transmit
+        self.transmit(answer + data)
 
     def serve(self, inbound: Inbound) -> None:
         """Hand what the peer sends to `inbound` from now on."""
@@ -184,8 +197,6 @@ class FastPeer(asyncio.BufferedProtocol):
         if self._closing is None:
             self._closing = closing.ABNORMAL, ""
         self._transport.abort()
-
-    abort = terminate
 
     def shutdown(self) -> None:
         """Close because uvicorn stops; called by it."""

@@ -87,7 +87,7 @@ class Doorway(asyncio.Protocol):
         self._head = self._key = b""
         self._scope: Scope | None = None
         #: The peer's bytes between its request and the answer.
-        self._early: list[bytes] = []
+        self._early = b""
         #: The app's `websocket.accept`, until it is clear who goes on with the peer.
         self._accept: Message | None = None
         self._told = self._is_gone = self._is_detached = False
@@ -107,9 +107,9 @@ class Doorway(asyncio.Protocol):
         if self._linked is not None:
             self._linked.data_received(data)
         elif self._head:
-            self._early.append(data)
-            if sum(map(len, self._early)) > MAX_EARLY_BYTES:
-                self.abort()
+            self._early += data
+            if len(self._early) > MAX_EARLY_BYTES:
+                self.terminate()
         else:
             self._begin(data)
 
@@ -170,7 +170,9 @@ class Doorway(asyncio.Protocol):
             "state": self._app_state.copy(),
             "extensions": {"websocket.http.response": {}, PEER_LINK: {"link": self}},
         }
-        task = self._loop.create_task(self._run(self._scope))
+        # Never an eager one, whatever the loop makes: uvicorn sets this object as the transport's protocol when this
+        # method returns, and the fast path has to come behind that. The server's set keeps it and sees its end.
+        task = asyncio.Task(self._run(self._scope), loop=self._loop)
         self._server_state.tasks.add(task)
         task.add_done_callback(self._server_state.tasks.discard)
 
@@ -201,19 +203,19 @@ class Doorway(asyncio.Protocol):
             await self._done
 
     async def receive(self) -> Any:
-        """Return the next ASGI message."""
+        """Return the next ASGI message; a peer that was given away has left, as far as ASGI is concerned."""
         if self._linked is None:
             if not self._told:
                 self._told = True
                 return {"type": "websocket.connect"}
-            if self._is_gone:
+            if self._is_gone or self._is_detached:
                 return {"type": "websocket.disconnect", "code": closing.ABNORMAL}
         return await self._go_on().receive()
 
     async def send(self, message: Any) -> None:
         """Take an ASGI message; an `accept` waits until the next turn of the loop for `take_over`."""
         if self._linked is None:
-            if self._is_gone:
+            if self._is_gone or self._is_detached:
                 raise ClientDisconnected
             if message["type"] == "websocket.accept" and self._accept is None:
                 self._accept = message
@@ -248,9 +250,9 @@ class Doorway(asyncio.Protocol):
         self._connections.discard(self)
         linked.connection_made(self.transport)
         linked.data_received(self._head)
-        early, self._early = self._early, []
-        for data in early:
-            linked.data_received(data)
+        early, self._early = self._early, b""
+        if early:
+            linked.data_received(early)
         self._head = b""
 
     def take_over(self, group: PeerGroup) -> FastPeer | None:
@@ -266,17 +268,16 @@ class Doorway(asyncio.Protocol):
         answer = encode_accept(self._key, headers)
         self._is_detached = True
         self._connections.discard(self)
-        peer = group.take(transport, self._connections, deflates=False)
+        peer = group.take(transport, self._connections, deflates=False, answer=answer)
         transport.set_protocol(peer)
+        early, self._early = self._early, b""
+        if early:
+            self._loop.call_soon(peer.data_received, early)
         # Reading began with uvicorn's protocol, which is not handed buffers.
         transport.pause_reading()
         transport.resume_reading()
-        transport.write(answer)
         self._log_accepted()
         self.transport = GONE
-        early, self._early = self._early, []
-        if early:
-            self._loop.call_soon(peer.data_received, b"".join(early))
         return peer
 
     def _log_accepted(self) -> None:
@@ -285,10 +286,10 @@ class Doorway(asyncio.Protocol):
             client, path = get_client_addr(scope), get_path_with_query_string(scope)
             logger.info('%s - "WebSocket %s" [accepted]', client, path)
 
-    def abort(self) -> None:
+    def terminate(self) -> None:
         """Drop the peer at once, with whatever it has not read."""
         if self._linked is not None:
-            self._linked.abort()
+            self._linked.terminate()
         else:
             self._is_gone = True
             self.transport.abort()

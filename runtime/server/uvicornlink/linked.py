@@ -10,6 +10,7 @@ Other ASGI servers give no such link: there a peer that does not read stays unti
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -62,31 +63,46 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
                 )
             ]
         self._deadline: TimerHandle | None = None
-        self._early: list[bytes] = []
+        self._early = b""
         self._is_detached = False
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the peer; what comes between its request and our answer waits for the answer."""
-        if self.handshake_initiated and not self.handshake_complete:
-            self._early.append(data)
-            if sum(map(len, self._early)) > MAX_EARLY_BYTES:
-                self.abort()
+        if not self.handshake_initiated:
+            super().data_received(data)
+            self._look_at_request()
+        elif not self.handshake_complete:
+            self._early += data
+            if len(self._early) > MAX_EARLY_BYTES:
+                self.terminate()
         else:
             super().data_received(data)
+
+    def _look_at_request(self) -> None:
+        """See to it that a request which never gets to the app has an answer and an end."""
+        if not self.handshake_initiated:
+            # `websockets` could not read it, and has an answer only to one that is too large; uvicorn sends neither.
+            self.handshake_initiated = self.handshake_complete = self.close_sent = True
+            answer = b"".join(self.conn.data_to_send())
+            self.transport.write(
+                answer or self.conn.reject(HTTPStatus.BAD_REQUEST, "Bad Request").serialize()
+            )
+            self.transport.close()
+        if self.close_sent:
+            self.close_within_bound()
 
     async def send(self, message: Any) -> None:
         """Send what the app says; once it has accepted, what the peer sent too early is read."""
         await super().send(message)
         if self._early and self.handshake_complete and not self._is_detached:
-            early, self._early = self._early, []
-            self.loop.call_soon(self._read_early, early)
+            self.loop.call_soon(
+                self._read_early
+            )  # unless the fast path takes the peer over, and them with it
 
-    def _read_early(self, early: list[bytes]) -> None:
-        if self._is_detached:
-            self._early = early
-            return
-        for data in early:
-            super().data_received(data)
+    def _read_early(self) -> None:
+        early, self._early = self._early, b""
+        if early:
+            super().data_received(early)
 
     def take_over(self, group: PeerGroup) -> FastPeer | None:
         """Give the transport of an accepted peer to a protocol of our own; `None` when the peer has gone meanwhile.
@@ -94,7 +110,7 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
         This object is of no use to anybody then: it goes with the task that runs the app.
         """
         transport = self.transport
-        if self.disconnected or self.close_sent or transport.is_closing():
+        if not self.handshake_complete or self.disconnected or self.close_sent or transport.is_closing():
             return None
         self.stop_keepalive()
         self._is_detached = True
@@ -102,13 +118,13 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
         connections: Any = self.connections
         peer = group.take(transport, connections, deflates=bool(self.conn.extensions))
         transport.set_protocol(peer)
+        early, self._early = self._early, b""
+        if early:
+            self.loop.call_soon(peer.data_received, early)
         # Reading began with uvicorn's protocol, which is not handed buffers.
         transport.pause_reading()
         transport.resume_reading()
         self.transport = GONE
-        early, self._early = self._early, []
-        if early:
-            self.loop.call_soon(peer.data_received, b"".join(early))
         return peer
 
     @property
@@ -116,7 +132,7 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
         """Whether the peer has been given its last seconds."""
         return self._deadline is not None
 
-    def abort(self) -> None:
+    def terminate(self) -> None:
         """Drop the peer at once, with whatever it has not read; the app is told 1006."""
         if not self.disconnected:
             self.disconnected = True
@@ -126,7 +142,7 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
     def close_within_bound(self) -> None:
         """Abort the peer in `CLOSE_TIMEOUT` seconds unless it has gone by then."""
         if self._deadline is None and not self.disconnected:
-            self._deadline = self.clock.call_later(CLOSE_TIMEOUT, self.abort)
+            self._deadline = self.clock.call_later(CLOSE_TIMEOUT, self.terminate)
 
     async def run_asgi(self) -> None:
         """Run the app with the link in its scope; what it leaves behind has to go in time."""
@@ -189,6 +205,6 @@ def abort_all(server: uvicorn.Server) -> None:
     """Drop every peer of `server`, HTTP ones too: the time for goodbyes is over."""
     for protocol in list(server.server_state.connections):
         if isinstance(protocol, FastPeer):
-            protocol.abort()
+            protocol.terminate()
         else:
             protocol.transport.abort()

@@ -236,8 +236,8 @@ class Link:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def abort(self) -> None:
-        self.asked.append("abort")
+    def terminate(self) -> None:
+        self.asked.append("terminate")
 
     def close_within_bound(self) -> None:
         self.asked.append("close")
@@ -260,7 +260,7 @@ async def test_with_a_link_terminating_is_at_once_and_sends_nothing(server: Serv
     server.waits = 1
     sink.write(frames("on its way", "forgotten"))
     sink.terminate()
-    assert (link.asked, sink.buffered, sink.closing) == (["abort"], 0, (1006, ""))
+    assert (link.asked, sink.buffered, sink.closing) == (["terminate"], 0, (1006, ""))
     server.waits = 0
     await server.go_on()
     assert server.taken == ["on its way"]

@@ -23,6 +23,7 @@ def rules(file: str, source: str) -> list[str]:
         ("import asyncio\nasyncio.create_task(work())\n", "bare-task"),
         ("import asyncio as aio\naio.ensure_future(work())\n", "bare-task"),
         ("from asyncio import create_task\ncreate_task(work())\n", "bare-task"),
+        ("import asyncio\nasyncio.Task(work())\n", "bare-task"),
         ("import asyncio\nasyncio.get_running_loop().create_task(work())\n", "bare-task"),
         ("class A:\n    def f(self): self._loop.create_task(work())\n", "bare-task"),
         ("import time\ntime.monotonic()\n", "own-clock"),
