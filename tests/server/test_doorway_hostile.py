@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import ssl
 from collections import UserDict
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from uvicorn.protocols.utils import ClientDisconnected
 
+from runtime.core.settings import ServerSettings, Settings, WebSocketSettings
 from runtime.server import serving
 from runtime.server.fastpath.group import PeerGroup
-from runtime.server.fastpath.peer import FastPeer
+from runtime.server.fastpath.peer import LINGER, FastPeer
 from runtime.server.httpvariants import bounded_protocol
 from runtime.server.websocket import WebSocketEndpoint
-from runtime.testing import eventually
-from tests.server.rawpeer import asking_peer, client_frame, raw_peer, request
+from runtime.testing import FakeClock, eventually
+from tests.certificates import make_certificate
+from tests.server.rawpeer import RawPeer, asking_peer, client_frame, raw_peer, request
 from tests.server.sockets import TIMEOUT, call, receive, served
 from tests.server.test_doorway import hook, kinds
 from tests.server.test_fastpath import options, project
@@ -226,6 +229,34 @@ async def test_an_accept_that_middleware_holds_back_is_not_taken_for_sent(
             raw.write(ECHO)
             while b'"data":7' not in await raw.until(1):
                 pass
+
+
+async def test_under_tls_a_failed_peer_does_not_wait_long_for_the_end(tmp_path: Path) -> None:
+    pair, clock = make_certificate(tmp_path, "site"), FakeClock()
+    websocket = WebSocketSettings(upgrade_rate_limit=None, max_payload_length=1024)
+    server = ServerSettings(env="test", shutdown_timeout=1, tls_cert=str(pair.cert), tls_key=str(pair.key))
+    settings = Settings(server=server, websocket=websocket)
+    async with served(project(tmp_path), settings, clock=clock) as site:
+        host, port = site.address.split(":")
+        context = ssl.create_default_context(cafile=pair.cert)
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=context, server_hostname=host)
+        try:
+            writer.write(request(site.address, origin=f"https://{site.address}"))
+            async with asyncio.timeout(TIMEOUT):
+                assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+            raw = RawPeer(reader, writer)
+            await raw.until(1)
+            raw.write(client_frame(1, b"x" * 2000))
+            close = await raw.until(8)
+            assert int.from_bytes(close[:2], "big") == 1009
+            raw.write(client_frame(8, close))
+            assert kinds(site) == ["FastPeer"]
+            await clock.advance(LINGER)
+            async with asyncio.timeout(TIMEOUT):
+                assert await reader.read() == b""
+        finally:
+            writer.transport.abort()
+        await eventually(lambda: not site.server.server_state.connections)
 
 
 class Untouchable(UserDict[str, Any]):

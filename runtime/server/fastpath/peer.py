@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["CLOSE_TIMEOUT", "MAX_PINGS_PER_SECOND", "FastPeer"]
 
 CLOSE_TIMEOUT = 5.0  # seconds that a peer has to read what is left and to answer the closing handshake
+LINGER = 1.0  # seconds in which what a failed peer was still sending may arrive, where we cannot end our side alone
 # Pieces up to this size are copied: reading a few bytes of `bytes` is quicker than of a view.
 COPIED = 16 * 1024
 MAX_PINGS_PER_SECOND = 100  # of one peer, beyond which it is closed. Spec: platform 5.14
@@ -171,6 +172,8 @@ class FastPeer(asyncio.BufferedProtocol):
         if self._transport.can_write_eof():
             # Closing with unread bytes would reset the connection and take the close frame with it.
             self._transport.write_eof()
+        else:  # TLS has no half of a connection to close, and the peer may wait for our end before it goes
+            self._group.clock.call_later(LINGER, self._transport.close)
         self._gone()
 
     def write(self, frames: Sequence[Frame]) -> None:
