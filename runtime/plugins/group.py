@@ -319,20 +319,26 @@ class GroupHooks:
     def __init__(self, group: Group) -> None:
         self._group = group
 
+    @property
+    def _current(self) -> Group:
+        """The group whose options are in force: a reload may have made another one."""
+        plugin = self._group._state.plugin
+        return plugin if isinstance(plugin, Group) else self._group
+
     async def subscribe(self, ws: Connection, topic: str, ctx: Any = None) -> bool | None:
         """Join; `False`, which denies, when that is refused. Other topics are none of its business: `None`."""
         if topic not in (self._group.name, self._group.topic):
             return None
-        return None if await self._group.join(ws, platform_of(ctx)) else False
+        return None if await self._current.join(ws, platform_of(ctx)) else False
 
     async def unsubscribe(self, ws: Connection, topic: str, ctx: Any = None) -> None:
         """Leave, if the topic is the group's."""
         if topic in (self._group.name, self._group.topic):
-            await self._group.leave(ws, platform_of(ctx))
+            await self._current.leave(ws, platform_of(ctx))
 
     async def close(self, ws: Connection, ctx: Any = None) -> None:
         """Leave; without this hook that is done right behind the app's own `close` hook."""
-        await self._group.leave(ws, platform_of(ctx))
+        await self._current.leave(ws, platform_of(ctx))
 
 
 def _check_role(role: Any) -> None:

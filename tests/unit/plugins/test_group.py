@@ -184,3 +184,13 @@ async def test_a_reload_keeps_the_members_and_takes_the_new_callbacks(core: Core
     changed = Group("raid", meta={"map": "field"})
     assert changed.adopt(same)
     assert await changed.get_meta() == {"map": "field"}
+
+
+async def test_hooks_of_before_a_reload_go_by_the_new_options(core: Core) -> None:
+    refused: list[Any] = []
+    old = Group("raid")
+    assert Group("raid", max_members=1, on_full=lambda ws, role: refused.append(ws)).adopt(old)
+    ann, bob = core.connect(), core.connect()
+    assert await old.hooks.subscribe(ann, "raid") is None
+    assert await old.hooks.subscribe(bob, "raid") is False
+    assert refused == [bob]
