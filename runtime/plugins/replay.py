@@ -354,8 +354,7 @@ class Replay(Plugin[_State]):
             ws.write_control(frames.end(truncated=False))
             return ReplayOutcome("truncated")
         else:
-            whole = self._covers(core, topic, since)
-            writer = ReplayWriter(core, self._history, ws, topic, since, frames, is_whole=whole)
+            writer = self._writer(core, ws, topic, since, frames)
             await writer.write()
             outcome = self._counted(core, topic, writer)
         if is_since(since):
@@ -371,8 +370,7 @@ class Replay(Plugin[_State]):
         if core is None:
             return None
         core.turn.flush()
-        whole = self._covers(core, topic, since)
-        writer = ReplayWriter(core, self._history, ws, topic, since, ReplayFrames(topic), is_whole=whole)
+        writer = self._writer(core, ws, topic, since, ReplayFrames(topic))
         if writer.is_idle:
             return None
         if writer.fits:
@@ -381,6 +379,13 @@ class Replay(Plugin[_State]):
             return None
         writer.reserve()
         return self._fill(core, topic, writer)
+
+    def _writer(
+        self, core: PlatformCore, ws: Connection, topic: str, since: int, frames: ReplayFrames
+    ) -> ReplayWriter:
+        return ReplayWriter(
+            core, self._history, ws, topic, since, frames, lambda: self._covers(core, topic, since)
+        )
 
     async def _fill(self, core: PlatformCore, topic: str, writer: ReplayWriter) -> None:
         await writer.write()

@@ -15,6 +15,8 @@ from runtime.core.tasks import next_turn
 from runtime.wire import envelope
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtime.core.connection import Connection
     from runtime.core.platform import PlatformCore
     from runtime.core.subscriptions import Hold
@@ -59,10 +61,9 @@ class ReplayWriter:
         topic: str,
         since: int,
         frames: ReplayFrames,
-        *,
-        is_whole: bool,
+        covers: Callable[[], bool],
     ) -> None:
-        """Read what came behind `since`; `is_whole`: whether all of it is kept."""
+        """Read what came behind `since`; `covers()` says whether all of it is kept."""
         self._core = core
         self._history = history
         self._ws = ws
@@ -70,9 +71,10 @@ class ReplayWriter:
         self._frames = frames
         self._hold: Hold | None = None
         self.count = 0
-        self.is_whole = is_whole
         self.read_to = core.publisher.sequence.current(topic)
         self._missed = history.after(topic, since)
+        # Looked at behind the reading: an event may have grown too old in between.
+        self.is_whole = covers()
 
     @property
     def is_idle(self) -> bool:
@@ -171,9 +173,9 @@ class ReplayWriter:
         upto = current if hold.first_seq is None else hold.first_seq - 1
         if upto <= self.read_to:
             return False
+        self._missed = [kept for kept in self._history.after(self._topic, self.read_to) if kept.seq <= upto]
         if self._history.safe_from(self._topic, current) > self.read_to:
             self.is_whole = False
-        self._missed = [kept for kept in self._history.after(self._topic, self.read_to) if kept.seq <= upto]
         self.read_to = upto
         return True
 

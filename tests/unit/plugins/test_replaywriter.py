@@ -78,7 +78,7 @@ async def test_the_loop_turns_between_pages_and_live_events_wait(core: Core) -> 
     assert got[: got.index("end")] == [-seq for seq in range(1, LONG + 1)]
     assert live == list(range(LONG + 1, core.sequence.current("t") + 1))
     assert len(live) >= LONG // PAGE
-    assert core.subscriptions.held("t") is None
+    assert core.subscriptions.holds.get("t") is None
 
 
 @pytest.mark.spec("WIRE-112")
@@ -276,7 +276,7 @@ async def test_a_peer_that_leaves_ends_the_replay(small: Core) -> None:
 
     outcome = await start(small, replay.replay(slow.connection, "t", 0), run)
     assert outcome.state == "truncated"
-    assert small.subscriptions.held("t") is None
+    assert small.subscriptions.holds.get("t") is None
 
 
 async def test_a_replay_that_is_cancelled_says_so_and_lets_live_events_through(small: Core) -> None:
@@ -380,3 +380,50 @@ async def test_a_gap_that_is_no_longer_kept_is_told(core: Core) -> None:
     assert replay.fill(connection, "t", 1) is None
     assert core.frames(connection)[-1]["data"] == {"truncated": True}
     assert numbered(core, connection) == [-3, "end"]
+
+
+class Passing:
+    """Time that goes on with every look at the clock, and events that grow too old between two looks."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.step = 0.0
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.mark.parametrize("looks", range(1, 6))
+@pytest.mark.parametrize("way", ["replay", "fill"])
+async def test_what_grows_too_old_while_it_is_read_is_told_to_be_missing(
+    core: Core, way: str, looks: int
+) -> None:
+    time = Passing()
+    replay = filled(core, 3, max_age=10.0, clock=time)
+    peer = core.connect()
+    time.step = 10.0 / looks + 0.001  # the look number `looks` finds nothing that is young enough
+    if way == "replay":
+        await replay.replay(peer, "t", 0)
+    else:
+        assert replay.fill(peer, "t", 0) is None
+    *messages, end = core.frames(peer)
+    assert end["event"] == "end"
+    if not (end["data"] or {}).get("truncated"):
+        assert [message["data"]["seq"] for message in messages] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("looks", range(1, 9))
+async def test_what_grows_too_old_between_two_pages_is_told_to_be_missing(core: Core, looks: int) -> None:
+    time = Passing()
+    replay = filled(core, PAGE + 1, max_age=10.0, clock=time)
+    peer = core.connect()
+
+    async def publish_between(task: asyncio.Task[Any]) -> None:
+        await turns(1)
+        core.platform.publish("t", "e", "between")
+        time.step = 10.0 / looks + 0.001
+
+    outcome = await start(core, replay.replay(peer, "t", 0), publish_between)
+    seqs = [frame["data"]["seq"] for frame in core.frames(peer) if frame["event"] == "msg"]
+    assert seqs == list(range(1, PAGE + 3)) or outcome.state == "truncated"
