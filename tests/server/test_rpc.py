@@ -206,12 +206,17 @@ async def test_dev_says_of_a_result_without_json_form_just_that(make_app: AppFac
     assert "jsoncodec.py" not in trace
 
 
+@pytest.mark.spec("WIRE-22")
 async def test_a_reply_that_clients_would_drop_becomes_an_error(make_app: AppFactory) -> None:
     app = await make_app({"live/todos.py": BASIC})
     peer = await app.connect()
     reply = await peer.request("todos/big", 1_048_576)
     assert (reply["code"], reply["error"]) == ("PAYLOAD_TOO_LARGE", "Response too large")
-    assert (await peer.request("todos/big", 1_000_000))["ok"] is True
+    assert (await peer.request("todos/big", 0))["ok"] is True
+    most = 1_048_576 - len(peer.frames[-1])  # what fits around the data
+    assert (await peer.request("todos/big", most))["ok"] is True
+    assert len(peer.frames[-1]) == 1_048_576
+    assert (await peer.request("todos/big", most + 1))["code"] == "PAYLOAD_TOO_LARGE"
 
 
 @pytest.mark.spec("WIRE-67", "LIVE-34")

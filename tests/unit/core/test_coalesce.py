@@ -81,6 +81,29 @@ async def test_while_a_peer_is_behind_the_newest_value_keeps_the_first_place() -
     assert core.metrics.get("ws_coalesced_pending") == 0
 
 
+@pytest.mark.spec("WIRE-35", "PLAT-56")
+async def test_a_frame_that_is_refused_after_all_goes_on_waiting() -> None:
+    """The data is an object of the app; what its conversion sends may fill the buffer."""
+    core, peer = slow()
+
+    class Chatty:
+        def model_dump(self, mode: str) -> Any:
+            if not core.sink(peer).buffered:
+                core.sink(peer).buffered = LIMIT
+            return "at last"
+
+    send(core, peer, "a", Chatty())
+    send(core, peer, "b", 2)
+    drain(core, peer)
+    assert values(core, peer) == []
+    assert core.metrics.get("ws_coalesced_pending") == 2
+    core.sink(peer).buffered = 1
+    peer.drained()
+    assert values(core, peer) == ["at last"]
+    drain(core, peer)
+    assert values(core, peer) == ["at last", 2]
+
+
 @pytest.mark.spec("PLAT-56", "WIRE-35")
 async def test_a_thousand_values_for_one_key_cost_one_encoding() -> None:
     core, peer = slow()

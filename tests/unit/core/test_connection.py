@@ -32,6 +32,23 @@ async def test_a_peer_that_is_too_far_behind_misses_frames_alone_and_they_are_co
     assert [number for *_, number in core.events(slow)] == [2]
 
 
+@pytest.mark.spec("WIRE-23", "PLAT-45")
+@pytest.mark.parametrize("joins", [False, True])
+@pytest.mark.parametrize("options", [{}, {"seq": False}, {"volatile": True}, {"seq": 41}])
+async def test_every_kind_of_publish_is_dropped_for_a_peer_that_is_too_far_behind(
+    joins: bool, options: dict[str, Any]
+) -> None:
+    core = Core(max_backpressure=100)
+    slow, quick = core.connect("a", joins=joins), core.connect("a", joins=joins)
+    core.sink(slow).buffered = 100
+    slow.stalled()
+    core.platform.publish("a", "e", **options)
+    core.platform.publish_batched([{"topic": "a", "event": "e", **options}] * 2)  # type: ignore[typeddict-item]
+    assert core.events(slow) == []
+    assert len(core.events(quick)) == 3
+    assert slow.dropped == core.metrics.get("ws_frames_dropped_total", "publish") == 3
+
+
 @pytest.mark.spec("PLAT-44")
 async def test_what_waits_for_this_turn_counts_as_buffered() -> None:
     core = Core(max_backpressure=25)
