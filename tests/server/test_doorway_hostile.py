@@ -18,7 +18,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from runtime.core.settings import ServerSettings, Settings, WebSocketSettings
 from runtime.server import serving
 from runtime.server.fastpath.group import PeerGroup
-from runtime.server.fastpath.peer import LINGER, FastPeer
+from runtime.server.fastpath.peer import CLOSE_TIMEOUT, LINGER, FastPeer
 from runtime.server.httpvariants import bounded_protocol
 from runtime.server.websocket import WebSocketEndpoint
 from runtime.testing import FakeClock, eventually
@@ -153,6 +153,10 @@ async def test_the_answer_and_the_welcome_leave_in_one_write(
     monkeypatch.setattr(PeerGroup, "take", spied)
     async with served(project(tmp_path), options()) as server, server.connect() as ws:
         await receive(ws)
+        (connection,) = server.runtime.connections.values()
+        assert (
+            getattr(connection.transmit, "__func__", None) is Spy.write
+        )  # nothing stands before it any more
         assert len(written) == 1
         assert written[0].startswith(b"HTTP/1.1 101 ")
         assert b"welcome" in written[0]
@@ -229,6 +233,24 @@ async def test_an_accept_that_middleware_holds_back_is_not_taken_for_sent(
             raw.write(ECHO)
             while b'"data":7' not in await raw.until(1):
                 pass
+
+
+async def test_under_tls_a_refused_peer_that_reads_nothing_is_dropped(tmp_path: Path) -> None:
+    pair, clock = make_certificate(tmp_path, "site"), FakeClock()
+    server = ServerSettings(env="test", shutdown_timeout=1, tls_cert=str(pair.cert), tls_key=str(pair.key))
+    async with served(project(tmp_path), Settings(server=server), clock=clock) as site:
+        host, port = site.address.split(":")
+        context = ssl.create_default_context(cafile=pair.cert)
+        _, writer = await asyncio.open_connection(host, int(port), ssl=context, server_hostname=host)
+        try:
+            # It will not see that the server says goodbye, and so not answer that.
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(request(site.address, content_length="5"))
+            await eventually(lambda: kinds(site) == ["LinkedProtocol"])
+            await clock.advance(CLOSE_TIMEOUT)
+            await eventually(lambda: not site.server.server_state.connections)
+        finally:
+            writer.transport.abort()
 
 
 async def test_under_tls_a_failed_peer_does_not_wait_long_for_the_end(tmp_path: Path) -> None:

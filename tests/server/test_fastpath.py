@@ -117,6 +117,41 @@ async def test_a_peer_that_does_not_read_slows_nobody_and_is_told_what_it_missed
                 pass
 
 
+@pytest.mark.spec("PLAT-45")
+async def test_small_events_do_not_pile_up_for_a_peer_that_does_not_read(tmp_path: Path) -> None:
+    limit = 64 * 1024
+    async with served(project(tmp_path), options(max_backpressure=limit)) as server, reader_of(server, "t"):
+        (behind,) = server.runtime.connections.values()
+        for _ in range(20_000):
+            # Each alone in its turn, and so small that nobody looks at the buffer before it is written.
+            server.runtime.platform.publish("t", "data", "x" * 1000)
+            await asyncio.sleep(0)
+            if behind.dropped:
+                break
+        assert behind.dropped
+        for _ in range(100):
+            server.runtime.platform.publish("t", "data", "x" * 1000)
+            await asyncio.sleep(0)
+        assert behind.buffered_amount < limit + 2000
+
+
+@pytest.mark.parametrize("ping", [True, False])
+async def test_a_silent_peer_is_dropped_on_time_and_not_before(tmp_path: Path, ping: bool) -> None:
+    clock, idle = FakeClock(), 80.0
+    settings = options(idle_timeout=idle, ping=ping, text_keepalive=None)
+    async with served(project(tmp_path), settings, clock=clock) as server, raw_peer(server.address) as raw:
+        await eventually(lambda: len(on_fast_path(server)) == 1)
+        await clock.advance(idle / 2 - 1)
+        # A sign of life, which begins the time anew, right before somebody looks for one.
+        raw.write(client_frame(10))
+        await eventually(lambda: on_fast_path(server)[0].heard)
+        await clock.advance(idle - 1)
+        assert len(server.runtime.connections) == 1
+        await clock.advance(3)
+        await eventually(lambda: not server.runtime.connections)
+        assert not on_fast_path(server)
+
+
 @pytest.mark.usefixtures("write_path")
 async def test_a_peer_that_agreed_to_compression_gets_deflated_frames(tmp_path: Path) -> None:
     async with (
