@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runtime.client.stores import Store, WritableStore
+from runtime.client.stores import WritableStore
 from runtime.client.topicstores import MAX_PLUGIN_ENTRIES, AfterTopics, AgingMap, StoreTable, TopicStore
 from runtime.wire.jsoncodec import encode
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class Group(TopicStore[Any]):
     """The last event of a group as a `TopicEvent`, `None` before the first; `members` is a store of `{role}` dicts."""
 
-    members: Store[list[Any]]
+    members: TopicStore[list[Any]]
 
 
 class Plugins:
