@@ -12,10 +12,20 @@ from runtime.wire import jsoncodec
 __all__ = ["CASES"]
 
 TOPICS = [f"sensor-number-{n:05d}" for n in range(100)]
+PEOPLE = 100
 
 
-async def _limited(count: int, limiter: Throttle | Debounce) -> None:
+def _watched() -> Crowd:
     crowd = Crowd()
+    for n in range(PEOPLE):
+        ws = crowd.come(f"user-number-{n:05d}")
+        for topic in TOPICS:
+            ws.subscribe(topic)
+    return crowd
+
+
+async def _limited(count: int, limiter: Throttle | Debounce, crowd: Crowd | None = None) -> None:
+    crowd = crowd or Crowd()
     for n in range(count):
         limiter.publish(crowd.platform, TOPICS[n % 100], "moved", {"n": n})
         if n % 1000 == 0:
@@ -38,8 +48,12 @@ async def _newest(count: int) -> None:
         newest[TOPICS[n % 100]] = jsoncodec.encode({"n": n})
 
 
-async def _publish(count: int) -> None:
-    crowd = Crowd()
+async def _throttle_to_many(count: int) -> None:
+    await _limited(count, throttle(60), _watched())
+
+
+async def _publish_to_many(count: int) -> None:
+    crowd = _watched()
     for n in range(count):
         crowd.platform.publish(TOPICS[n % 100], "moved", {"n": n})
         if n % 1000 == 0:
@@ -77,8 +91,8 @@ CASES = [
     ),
     Case(
         "throttle",
-        "`publish` inside the window, beside what is saved",
-        Side("ours", _throttle),
-        Side("`platform.publish` that nobody gets", _publish),
+        f"`publish` inside the window, {PEOPLE} subscribers",
+        Side("ours", _throttle_to_many),
+        Side("`platform.publish`, 1,000 a turn", _publish_to_many),
     ),
 ]
