@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         LockQueueFull,
         LockReentry,
         LockTimeout,
+        OfflineError,
         PayloadTooLarge,
         PlatformError,
         PlatformNotReady,
@@ -42,10 +43,21 @@ if TYPE_CHECKING:
     from runtime.live.context import Ctx, current_ctx
     from runtime.live.declare import live as live
     from runtime.live.guards import guard
+    from runtime.live.messageoptions import create_message
     from runtime.live.ratelimit import Rule
     from runtime.live.roomclass import Room
     from runtime.live.roomctx import RoomCtx
+    from runtime.live.signals import enable_signals
     from runtime.live.stream import Page
+    from runtime.live.wiring import (
+        RealtimeHooks,
+        activate_derived,
+        get_bus,
+        on_error,
+        realtime,
+        set_bus,
+        set_cron_platform,
+    )
     from runtime.plugins.dedup import Dedup
     from runtime.plugins.defaults import default_idempotency_store, default_lock
     from runtime.plugins.idempotency import MemoryIdempotencyStore
@@ -55,7 +67,7 @@ if TYPE_CHECKING:
     from runtime.plugins.topics import define_topics
     from runtime.server.app import RealtimeApp, create_app
     from runtime.server.cookies import Cookies
-    from runtime.server.current import get_platform, publish, settings
+    from runtime.server.current import get_platform, publish, publish_threadsafe, settings
     from runtime.server.hooks import HookContext, HookSignatureError
     from runtime.server.metricsregistry import metrics_registry
     from runtime.server.proxies import ClientAddressError
@@ -77,6 +89,7 @@ _HOMES = {
     "HookContext": "runtime.server.hooks",
     "HookSignatureError": "runtime.server.hooks",
     "LiveError": "runtime.core.errors",
+    "OfflineError": "runtime.core.errors",
     "Page": "runtime.live.stream",
     "PayloadTooLarge": "runtime.core.errors",
     "Platform": "runtime.core.platform",
@@ -85,6 +98,7 @@ _HOMES = {
     "PressureSnapshot": "runtime.core.pressure",
     "RealtimeApp": "runtime.server.app",
     "RealtimeError": "runtime.core.errors",
+    "RealtimeHooks": "runtime.live.wiring",
     "RequestFailed": "runtime.core.errors",
     "RequestTimeout": "runtime.core.errors",
     "Room": "runtime.live.roomclass",
@@ -97,14 +111,23 @@ _HOMES = {
     "StartupError": "runtime.server.startup",
     "StartupRefused": "runtime.server.startup",
     "UpgradeResponse": "runtime.server.upgrade",
+    "activate_derived": "runtime.live.wiring",
     "create_app": "runtime.server.app",
+    "create_message": "runtime.live.messageoptions",
     "current_ctx": "runtime.live.context",
     "define_topics": "runtime.plugins.topics",
+    "enable_signals": "runtime.live.signals",
+    "get_bus": "runtime.live.wiring",
     "get_platform": "runtime.server.current",
     "guard": "runtime.live.guards",
     "live": "runtime.live.declare",
     "metrics_registry": "runtime.server.metricsregistry",
+    "on_error": "runtime.live.wiring",
     "publish": "runtime.server.current",
+    "publish_threadsafe": "runtime.server.current",
+    "realtime": "runtime.live.wiring",
+    "set_bus": "runtime.live.wiring",
+    "set_cron_platform": "runtime.live.wiring",
     "settings": "runtime.server.current",
     "Dedup": "runtime.plugins.dedup",
     "IdempotencyPendingError": "runtime.core.errors",
@@ -149,6 +172,7 @@ __all__ = [
     "LockReentry",
     "LockTimeout",
     "MemoryIdempotencyStore",
+    "OfflineError",
     "Page",
     "PayloadTooLarge",
     "Platform",
@@ -160,6 +184,7 @@ __all__ = [
     "QueueFull",
     "RealtimeApp",
     "RealtimeError",
+    "RealtimeHooks",
     "RequestFailed",
     "RequestTimeout",
     "Room",
@@ -174,16 +199,25 @@ __all__ = [
     "TopicRate",
     "UpgradeResponse",
     "__version__",
+    "activate_derived",
     "create_app",
+    "create_message",
     "current_ctx",
     "default_idempotency_store",
     "default_lock",
     "define_topics",
+    "enable_signals",
+    "get_bus",
     "get_platform",
     "guard",
     "live",
     "metrics_registry",
+    "on_error",
     "publish",
+    "publish_threadsafe",
+    "realtime",
+    "set_bus",
+    "set_cron_platform",
     "settings",
 ]
 

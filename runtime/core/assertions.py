@@ -31,6 +31,7 @@ __all__ = [
     "ENVELOPE_SEND_EMPTY",
     "LOOP_THREAD",
     "PRESSURE_WINDOW_NEGATIVE",
+    "PUSH_REGISTRY_ENTRY_TRACKED",
     "REQUEST_ENTRY_REJECT_SHAPE",
     "REQUEST_ENTRY_RESOLVE_SHAPE",
     "REQUEST_PENDING_TYPE",
@@ -57,6 +58,7 @@ CONN_CLOSE_TWICE: Final = "conn.close-twice"
 ENVELOPE_SEND_EMPTY: Final = "envelope.send-empty"
 LOOP_THREAD: Final = "loop.thread"
 PRESSURE_WINDOW_NEGATIVE: Final = "pressure.window-negative"
+PUSH_REGISTRY_ENTRY_TRACKED: Final = "realtime/push-registry.entry-tracked"
 REQUEST_ENTRY_REJECT_SHAPE: Final = "request.entry-reject-shape"
 REQUEST_ENTRY_RESOLVE_SHAPE: Final = "request.entry-resolve-shape"
 REQUEST_PENDING_TYPE: Final = "request.pending-type"

@@ -10,19 +10,26 @@ if TYPE_CHECKING:
     from runtime.core.platform import Platform
     from runtime.core.settings import Settings
 
-__all__ = ["forget_platform", "get_platform", "set_platform", "settings"]
+__all__ = ["forget_platform", "get_platform", "replace_platform", "set_platform", "settings"]
 
-_current: list[tuple[Platform, Settings]] = []
+#: What is current, the settings, and the platform that the app itself named.
+_current: list[tuple[Platform, Settings, Platform]] = []
 
 
 def set_platform(platform: Platform, effective: Settings) -> None:
     """Make `platform` the one that `get_platform` returns; the latest app of a process has it."""
-    _current.append((platform, effective))
+    _current.append((platform, effective, platform))
 
 
 def forget_platform(platform: Platform) -> None:
     """Take `platform` back when its app has stopped."""
-    _current[:] = [entry for entry in _current if entry[0] is not platform]
+    _current[:] = [entry for entry in _current if entry[2] is not platform]
+
+
+def replace_platform(platform: Platform) -> None:
+    """Let `get_platform` return `platform` in the place of that of the app that was started last."""
+    if _current:
+        _current[-1] = (platform, *_current[-1][1:])
 
 
 def get_platform() -> Platform | None:

@@ -28,6 +28,7 @@ __all__ = [
     "LockQueueFull",
     "LockReentry",
     "LockTimeout",
+    "OfflineError",
     "PayloadTooLarge",
     "PlatformError",
     "PlatformNotReady",
@@ -140,6 +141,12 @@ class ConnectionBusy(PlatformError):
     """The request could not be sent because the peer's buffer is full."""
 
     code = "CONNECTION_BUSY"
+
+
+class OfflineError(PlatformError):
+    """Nobody is connected as the user that was asked for; a registry of `configure_push` raises it."""
+
+    code = "OFFLINE"
 
 
 class LockError(RealtimeError):

@@ -27,9 +27,9 @@ Messages = list[BatchMessage] | tuple[BatchMessage, ...]
 
 
 def read(
-    messages: list[tuple[int, BatchMessage]], make: Callable[[str, str, Any, bool | int], Event]
+    messages: list[tuple[int, BatchMessage]], make: Callable[[str, str, Any, bool | int, bool], Event]
 ) -> list[Event]:
-    """Return the events of numbered messages, each made by `make(topic, event, data, seq)`.
+    """Return the events of numbered messages, each made by `make(topic, event, data, seq, relay)`.
 
     Raises:
         ValueError, TypeError: with the number of the bad message.
@@ -43,7 +43,8 @@ def read(
                 raise ValueError(f"message {index}: {name!r} is missing")
         seq = False if message.get("volatile") else message.get("seq", True)
         try:
-            made.append(make(message["topic"], message["event"], message.get("data"), seq))
+            relay = bool(message.get("relay", True))
+            made.append(make(message["topic"], message["event"], message.get("data"), seq, relay))
         except (ValueError, TypeError) as error:
             raise type(error)(f"message {index}: {error}") from error
     return made

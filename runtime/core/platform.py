@@ -38,14 +38,17 @@ class Platform:
 
     __slots__ = ("_core", "request_id")
 
+    #: Whether what is published stays in this worker, whatever bus is set.
+    is_local = False
+
     def __init__(self, core: PlatformCore, request_id: str) -> None:
         self._core = core
-        #: Correlation id of the connection or HTTP request this view belongs to; `worker-<n>` on the shared one.
+        #: Of the connection or HTTP request this view belongs to; `worker-<n>` on the shared one.
         self.request_id = request_id
 
     def view(self, request_id: str) -> Platform:
         """Return the same platform under another request id."""
-        return Platform(self._core, request_id)
+        return type(self)(self._core, request_id)
 
     def publish(
         self,
@@ -59,16 +62,14 @@ class Platform:
     ) -> bool:
         r"""Send one envelope to every subscriber of `topic`; return whether there was one.
 
-        The data is encoded once, and a peer that is too far behind misses the frame (platform 2.1). Topics that
-        begin with `__` are allowed here: this is the framework's own door.
+        A peer that is too far behind misses the frame (platform 2.1). Topics that begin with `__` are allowed here.
 
         Args:
             topic: any text of 1 to 256 characters without controls, `"` and `\\`.
             event: the same rule.
             data: anything with a JSON form; `None` travels as `null`.
-            relay: also to the other workers. With one worker there are none, so this changes nothing.
-            seq: stamp with the topic's next number, leave the number out, or carry exactly this one.
-            volatile: as `seq=False`, and never replayed.
+            relay: also to the other workers, if a bus connects them.
+            seq: stamp with the topic's next number, leave it out, or carry this one. volatile: as `seq=False`.
 
         Raises:
             ValueError: a bad name or number, or no number on a topic that is kept for replay.
@@ -76,6 +77,9 @@ class Platform:
             PayloadTooLarge: the envelope is larger than clients accept.
         """
         core = self._core
+        outlet = core.outlet
+        if outlet is not None and not self.is_local:
+            return outlet.publish(topic, event, data, relay=relay, seq=seq, volatile=volatile)
         if core.dev is not None:
             core.dev.thread("publish")
             core.dev.payload(topic, data)
@@ -96,16 +100,15 @@ class Platform:
     def send_to(self, where: Callable[[Any], bool], topic: str, event: str, data: Any = None) -> int:
         """Send one envelope to every connection for whose user data `where` is true; return how many that were.
 
-        An awaitable counts as no match, and so does an exception, which is logged. Walks all connections: publish to a
-        topic where the audience is known.
+        An awaitable or an exception counts as no match. Walks all connections: publish to a topic if you can.
         """
         return self._core.send_to(where, self._core.direct(topic, event, data))
 
     def send_coalesced(self, ws: Connection, *, key: str, topic: str, event: str, data: Any = None) -> None:
         """Send the latest value of `key` to one connection; while the peer is behind, newer ones replace it.
 
-        What waits leaves when the peer has taken what was before it, in the order in which the keys came. The data is
-        encoded only then: do not change it after the call. At `MAX_COALESCED_KEYS_PER_CONNECTION` the oldest key goes.
+        What waits leaves in the order of the keys, and is encoded only then: do not change it after the call. At
+        `MAX_COALESCED_KEYS_PER_CONNECTION` the oldest key goes.
 
         Raises:
             ValueError: an empty key, or a bad name.
@@ -119,29 +122,33 @@ class Platform:
         Raises:
             ValueError, TypeError: with the index of the bad message.
         """
-        return self._core.publish_each(self._core.events(list(enumerate(messages))))
+        core = self._core
+        if core.outlet is not None and not self.is_local:
+            return core.outlet.batch(list(messages))
+        return core.deliver_each(core.events(list(enumerate(messages))))
 
     def publish_batched(self, messages: Messages) -> None:
         """Publish several messages as one frame per subscriber where the peer understands that.
 
-        Of messages with an equal `coalesce_key` only the last survives, at its own place. A subscriber gets only
-        events of its topics, in order. Nothing is sent when one message is invalid. Spec: platform 2.5, wire 2.3.
+        Of messages with an equal `coalesce_key` only the last survives, at its own place. Nothing is sent when one
+        message is invalid. Spec: platform 2.5, wire 2.3.
 
         Raises:
             TypeError: not a list or tuple, or data without a JSON form.
             ValueError: with the index of the bad message.
         """
-        self._core.publish_together(self._core.events_together(messages))
+        core = self._core
+        if core.outlet is not None and not self.is_local:
+            core.outlet.publish_batched(messages)
+        else:
+            core.deliver_together(core.events_together(messages))
 
     def flush(self) -> None:
         """Publish now what live functions published in this turn of the loop; direct sends do this by themselves."""
         self._core.turn.flush()
 
     def subscribe(self, ws: Connection, topic: str) -> Coroutine[Any, Any, str | None]:
-        """Subscribe a connection through the gate; await it: `None` when done, else the reason of the denial.
-
-        A topic that is held already is done without asking the gate. Nothing is sent to the peer.
-        """
+        """Subscribe a connection through the gate, unless it is on the topic; await it: `None`, or why it was not."""
         return self._watched(self._core.membership.join(ws, topic), "platform.subscribe(...)")
 
     def check_subscribe(self, ws: Connection, topic: str) -> Coroutine[Any, Any, str | None]:
@@ -158,13 +165,11 @@ class Platform:
     def request(
         self, ws: Connection, event: str, data: Any = None, *, timeout: float = DEFAULT_TIMEOUT
     ) -> Coroutine[Any, Any, Any]:
-        """Ask the client and return the data of its answer; await it, but not in the `open` hook, before whose end
-        nothing that a client sends is read. Cancelling forgets the question.
+        """Ask the client and return the data of its answer; await it, but not in the `open` hook: what a client sends
+        is read behind that. Cancelling forgets the question.
 
         Args:
-            ws: whom to ask.
             event: what is asked; the client's push handler of that name answers.
-            data: anything with a JSON form.
             timeout: seconds, a finite number above 0.
 
         Raises:
@@ -203,8 +208,7 @@ class Platform:
         return self._core.sampler.snapshot
 
     def on_pressure(self, callback: Callable[[PressureSnapshot], Any]) -> Callable[[], None]:
-        """Call `callback(snapshot)` when the reason has changed; return the function that ends it. What an asynchronous
-        callback returns runs as a task.
+        """Call `callback(snapshot)`, plain or asynchronous, when the reason has changed; return what ends it.
 
         Raises:
             CapacityExceeded: `MAX_PRESSURE_LISTENERS` are registered already.
@@ -212,8 +216,7 @@ class Platform:
         return self._core.sampler.on_pressure(callback)
 
     def on_publish_rate(self, callback: Callable[[list[TopicRate]], Any]) -> Callable[[], None]:
-        """Call `callback(rates)` with topics that are published to too much; return the function that ends it. Without
-        any callback they are warned of in the log.
+        """Call `callback(rates)` with topics that are published to too much, instead of a warning; return what ends it.
 
         Raises:
             CapacityExceeded: `MAX_PRESSURE_LISTENERS` are registered already.
@@ -261,7 +264,7 @@ class Platform:
 
     @property
     def parts(self) -> PlatformCore:
-        """What this face stands before: for primitives that work with connections, not for apps."""
+        """What this face stands before: for the framework's own parts, not for apps."""
         return self._core
 
     @property

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.core import coalesce, messages
 from runtime.core.assertions import assertion_counters
+from runtime.core.bus import Outlet
 from runtime.core.clock import Clock
 from runtime.core.closing import Closing
 from runtime.core.connection import Connection, SendResult
@@ -66,6 +67,10 @@ class PlatformCore:
     #: The app's own lock and idempotency store; see `runtime.plugins.defaults`.
     locks: Any = None
     idempotency: Any = None
+    #: The live side's wiring; see `runtime.live.wiring`.
+    wiring: Any = None
+    #: Where publishes leave while a bus is set; see `runtime.core.bus`.
+    outlet: Outlet | None = None
     requests: Requests = field(init=False)
     sampler: Sampler = field(init=False)
     health: Health = field(init=False)
@@ -81,6 +86,7 @@ class PlatformCore:
     def __post_init__(self) -> None:
         settings = self.settings
         self.requests = Requests(self.clock, self.publisher.max_frame, self.turn.flush)
+        self.turn.through = self._through
         self.health = Health(self.publisher, self.turn, self.clock)
         self.sampler = Sampler(
             settings.websocket.pressure,
@@ -96,7 +102,10 @@ class PlatformCore:
         if settings.is_dev:
             self.dev = DevChecks(self.threads.is_foreign)
 
-    def event(self, topic: str, event: str, data: Any, seq: bool | int) -> Event:
+    def _through(self) -> Outlet | None:
+        return self.outlet
+
+    def event(self, topic: str, event: str, data: Any, seq: bool | int, relay: bool = True) -> Event:
         """Return a checked and encoded publish.
 
         Raises:
@@ -104,7 +113,7 @@ class PlatformCore:
         """
         if self.dev is not None:
             self.dev.payload(topic, data)
-        return make_event(topic, event, data, seq, self.publisher.max_frame)
+        return make_event(topic, event, data, seq, self.publisher.max_frame, relay=relay)
 
     def events(self, numbered: list[tuple[int, BatchMessage]]) -> list[Event]:
         """Return the publishes of numbered messages.
@@ -122,27 +131,44 @@ class PlatformCore:
         """
         return self.events(messages.collapsed(batch))
 
-    def _checked(self, topic: str, event: str, data: Any, seq: bool | int) -> Event:
-        made = self.event(topic, event, data, seq)
+    def _checked(self, topic: str, event: str, data: Any, seq: bool | int, relay: bool) -> Event:
+        made = self.event(topic, event, data, seq, relay)
         self.publisher.check(made)
         return made
 
     def publish(self, event: Event) -> bool:
-        """Publish one event; return whether anybody was subscribed. `Platform.publish` does this without the call."""
+        """Publish one event; return whether anybody was subscribed."""
+        if self.outlet is not None:
+            return self.outlet.each([event])[0]
+        return self.deliver(event)
+
+    def publish_each(self, events: list[Event]) -> list[bool]:
+        """Publish each event in a frame of its own."""
+        return self.deliver_each(events) if self.outlet is None else self.outlet.each(events)
+
+    def publish_together(self, events: list[Event]) -> None:
+        """Publish events as one frame per subscriber where the peer understands that."""
+        if self.outlet is None:
+            self.deliver_together(events)
+        elif events:
+            self.outlet.together(events)
+
+    def deliver(self, event: Event) -> bool:
+        """Do what `publish` does, in this worker only. `Platform.publish` does this without the call."""
         self.turn.flush()
         reached = self.publisher.publish(event)
         self.metrics.add("publish_total", "platform")
         return reached
 
-    def publish_each(self, events: Iterable[Event]) -> list[bool]:
-        """Publish each event in a frame of its own."""
+    def deliver_each(self, events: Iterable[Event]) -> list[bool]:
+        """Do what `publish_each` does, in this worker only."""
         self.turn.flush()
         reached = [self.publisher.publish(event) for event in events]
         self.metrics.add("publish_total", "batch", amount=len(reached))
         return reached
 
-    def publish_together(self, events: list[Event]) -> None:
-        """Publish events as one frame per subscriber where the peer understands that."""
+    def deliver_together(self, events: list[Event]) -> None:
+        """Do what `publish_together` does, in this worker only."""
         if events:
             self.turn.flush()
             self.publisher.publish_many(events)

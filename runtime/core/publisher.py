@@ -34,15 +34,30 @@ Recorder = Callable[[str, bytes, int], None]
 
 
 class Event(msgspec.Struct, frozen=True):
-    """A checked and encoded publish that waits for its number. `seq`: stamp, leave out, or use this one."""
+    """A checked and encoded publish that waits for its number. `seq`: stamp, leave out, or use this one.
+
+    `relay`: whether a bus carries it to other workers. `key`: under it only the newest event waits for a peer that is
+    behind; `None` for an event that all get.
+    """
 
     topic: str
     event: str
     data: bytes
     seq: bool | int = True
+    relay: bool = True
+    key: str | None = None
 
 
-def make_event(topic: str, event: str, data: Any, seq: bool | int, max_frame: int) -> Event:
+def make_event(
+    topic: str,
+    event: str,
+    data: Any,
+    seq: bool | int,
+    max_frame: int,
+    *,
+    relay: bool = True,
+    key: str | None = None,
+) -> Event:
     """Check the names, encode the data and return the event.
 
     Raises:
@@ -62,13 +77,22 @@ def make_event(topic: str, event: str, data: Any, seq: bool | int, max_frame: in
             f"the envelope of {event!r} on {topic!r} has about {size} bytes and clients drop frames above {max_frame}: "
             "send less, or page the data"
         )
-    return Event(topic, event, encoded, seq)
+    return Event(topic, event, encoded, seq, relay, key)
 
 
 class Publisher:
     """Deliver events to the local subscribers of their topics."""
 
-    __slots__ = ("_metrics", "_outbox", "_sequence", "_subscriptions", "_window", "max_frame", "recorders")
+    __slots__ = (
+        "_metrics",
+        "_outbox",
+        "_sequence",
+        "_subscriptions",
+        "_window",
+        "max_frame",
+        "observers",
+        "recorders",
+    )
 
     def __init__(
         self,
@@ -86,6 +110,8 @@ class Publisher:
         self.max_frame = max_frame
         #: Who keeps the numbered events of a topic: topic -> record(event, encoded data, number). Spec: wire 8.2.
         self.recorders: dict[str, Recorder] = {}
+        #: Told topic and event of everything that was published; they must not raise.
+        self.observers: tuple[Callable[[str, str], object], ...] = ()
 
     @property
     def sequence(self) -> Sequence:
@@ -163,6 +189,8 @@ class Publisher:
                 reached = True
                 for hold in held.values():
                     hold.keep(frame)
+        for observe in self.observers:
+            observe(topic, event.event)
         return reached
 
     def _new_counts(self, topic: str) -> list[int]:

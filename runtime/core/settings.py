@@ -332,6 +332,9 @@ class WebSocketSettings(Section, frozen=True, kw_only=True):
         _limit("Longest time the `authenticate` hook may take, and before it the body of the request."),
     ] = 10.0
     hook_timeout: Annotated[float | None, _limit("Longest time any other connection hook may take.")] = 30.0
+    signals: Annotated[
+        bool, _flag("Every connection whose user data has an `id` gets the signals to that user.")
+    ] = False
     ws_debug: Annotated[
         bool, _flag("Log what each connection does, with topics and without data; not for production.")
     ] = False

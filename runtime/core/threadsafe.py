@@ -116,7 +116,7 @@ class ThreadsafePlatform:
     ) -> None:
         """Do what `Platform.publish` does."""
         core = self._core
-        made = core.event(topic, event, data, False if volatile else seq)
+        made = core.event(topic, event, data, False if volatile else seq, relay)
         core.publisher.check(made)
         core.threads.put(lambda: core.publish(made))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.core.bus import Outlet
     from runtime.core.metrics import Metrics
     from runtime.core.publisher import Event, Publisher
 
@@ -38,13 +39,15 @@ class TurnBatch:
     today and it returns at once; a shared replay store will number its topics there, in call order.
     """
 
-    __slots__ = ("_events", "_metrics", "_publisher", "_scheduled")
+    __slots__ = ("_events", "_metrics", "_publisher", "_scheduled", "through")
 
     def __init__(self, publisher: Publisher, metrics: Metrics) -> None:
         self._publisher = publisher
         self._metrics = metrics
         self._events: list[Event] = []
         self._scheduled = False
+        #: Returns what publishes go through while something wraps the platform, or `None`.
+        self.through: Callable[[], Outlet | None] = _nothing
 
     @property
     def has_events(self) -> bool:
@@ -63,6 +66,10 @@ class TurnBatch:
         events = self._events
         if events:
             self._events = []
+            outlet = self.through()
+            if outlet is not None:
+                outlet.together(events)
+                return
             self._metrics.add("publish_total", "ctx", amount=len(events))
             self._publisher.publish_many(events)
 
@@ -73,3 +80,7 @@ class TurnBatch:
     def _turn_ended(self) -> None:
         self._scheduled = False
         self.flush()
+
+
+def _nothing() -> None:
+    return None

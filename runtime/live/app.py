@@ -5,20 +5,23 @@ Spec: live-api 1.2 and 21.1; design page, decision 3.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime.core.events import EventBus, LiveFailed, LiveReloaded
-from runtime.core.tasks import TaskOwner
+from runtime.core.tasks import TaskOwner, reraise_own_cancellation
 from runtime.live.apppackage import public_text
 from runtime.live.collector import Collector
 from runtime.live.dispatch import Dispatcher
 from runtime.live.generation import Generation
 from runtime.live.loader import LiveLoader
+from runtime.live.messageoptions import take_message
 from runtime.live.pipeline import Pipeline
 from runtime.live.problems import user_traceback
-from runtime.live.ratelimit import Buckets, identity_of
+from runtime.live.pushes import Pushes
+from runtime.live.ratelimit import identity_of
 from runtime.live.registry import LiveModule, Registry, build_registry
 from runtime.live.reload import Refresher, ReloadResult, compare
 from runtime.live.roompresence import RoomPresence
@@ -26,6 +29,7 @@ from runtime.live.runner import FunctionRunner
 from runtime.live.scope import LiveScope
 from runtime.live.stream import StreamRunner
 from runtime.live.streamsubs import StreamSubs
+from runtime.live.wiring import Wiring
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -82,7 +86,9 @@ class LiveApp:
             RoomPresence(platform, self.functions, clock),
             max_frame,
         )
-        self._buckets = Buckets(clock)
+        self._buckets = self._scope.buckets
+        self.pushes = Pushes(platform)
+        self.wiring = platform.parts.wiring = Wiring(platform, self.pushes)
         pipeline = Pipeline(self.functions, self.streams, self._buckets)
         self.dispatcher = Dispatcher(
             pipeline=pipeline,
@@ -173,12 +179,46 @@ class LiveApp:
             self._events.emit(LiveReloaded(result.modules, result.added, result.removed, result.duration))
         return result
 
+    def rewire(self) -> None:
+        """Put in force what the loaded code, or nobody's module, wired by hand."""
+        self.wiring.declare(self.registry.wiring)
+        wrap = self.registry.options.platform
+        if wrap is not self._scope.wrap:
+            self._scope.wrap_platform(wrap)
+            if wrap is not None and self._platform.parts.outlet is not None and self._dev:
+                logger.warning(
+                    "message_options(platform=...) wraps a platform that the bus wraps already: everything is relayed "
+                    "twice; leave it out"
+                )
+
+    def opened(self, connection: Connection) -> None:
+        """Register a connection whose `open` hook has run.
+
+        Raises:
+            ValueError: its user id cannot name a user.
+        """
+        self.pushes.opened(connection)
+
+    async def take_message(
+        self, ws: Connection, data: str | bytes, msg: dict[str, Any] | None, limit: float | None
+    ) -> None:
+        """Hand a frame that is no call to what `live.message_options` named; what fails there is logged."""
+        options = self.registry.options
+        wrap = options.platform
+        try:
+            async with asyncio.timeout(limit or None):
+                await take_message(options, ws, data, msg, ws.platform if wrap is None else wrap(ws.platform))
+        except (Exception, asyncio.CancelledError):
+            reraise_own_cancellation()
+            logger.exception("on_json_message or on_unhandled failed")
+
     def left_topic(self, connection: Connection, topic: str) -> None:
         """End the streams of `connection` on `topic`."""
         self.streams.leave(connection, topic)
 
     def connection_closed(self, connection: Connection) -> None:
         """End everything of a connection that is gone."""
+        self.pushes.closed(connection)
         self.streams.leave_all(connection)
         if self._buckets:
             self._buckets.forget(identity_of(None, connection.id))
@@ -189,6 +229,7 @@ class LiveApp:
         await self.calls.wait_idle(timeout=timeout)
         ended = self.calls.running
         await self.calls.close()
+        await self.pushes.close(timeout)
         self.streams.presence.close()
         await self.functions.tasks.wait_idle(timeout=timeout)
         await self.functions.tasks.close()
@@ -201,6 +242,7 @@ class LiveApp:
     def _swap(self, registry: Registry) -> None:
         old, self.generation = self.generation, Generation(self.generation.number + 1, registry)
         self._scope.admission = registry.admission
+        self.rewire()
         self._old.add(old)
         old.retire(self._drained)
 

@@ -7,26 +7,41 @@ before instead of adding to it. Code that is imported without the loader (tests)
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from runtime.live.admission import Admission
 from runtime.live.keep import KeepStore
 from runtime.live.ratelimit import RateLimits
 
-__all__ = ["Collector", "MessageOptions", "ambient", "collecting", "current"]
+__all__ = ["Collector", "MessageOptions", "ambient", "collecting", "current", "loading"]
 
 Middleware = Callable[[Any, Callable[[], Any]], Any]
 
 
 @dataclass(slots=True)
 class MessageOptions:
-    """What `live.message_options` set. Spec: live-api 17.4."""
+    """What `live.message_options` set; `None` where it said nothing. Spec: live-api 17.4."""
 
     before_execute: Callable[[Any, str, list[Any]], Any] | None = None
     on_error: Callable[[str, BaseException, Any], Any] | None = None
+    on_json_message: Callable[[Any, dict[str, Any], Any], Any] | None = None
+    on_unhandled: Callable[[Any, str | bytes, Any], Any] | None = None
+    max_envelope_depth: int | None = None
+    max_json_depth: int | None = None
+    platform: Callable[[Any], Any] | None = None
+
+    @classmethod
+    def merged(cls, given: Iterable[MessageOptions]) -> MessageOptions:
+        """Return one set of options; where several say something the first one counts."""
+        found = cls()
+        for options in given:
+            for one in fields(cls):
+                if getattr(found, one.name) is None:
+                    setattr(found, one.name, getattr(options, one.name))
+        return found
 
 
 @dataclass(slots=True)
@@ -38,6 +53,8 @@ class Collector:
     options: MessageOptions | None = None
     admission: Admission | None = None
     rate_limits: RateLimits | None = None
+    #: What `runtime.live.wiring` sets, by name.
+    wiring: dict[str, Any] = field(default_factory=dict)
     #: Every function that a decorator touched, also those that a later definition of the same name hid.
     marked: list[Callable[..., Any]] = field(default_factory=list)
 
@@ -50,6 +67,11 @@ _current: ContextVar[Collector | None] = ContextVar("realtime_collector", defaul
 def current() -> Collector:
     """Return the collector that module-level declarations go to."""
     return _current.get() or ambient
+
+
+def loading() -> Collector | None:
+    """Return the collector of the module that is being loaded, or `None` when none is."""
+    return _current.get()
 
 
 @contextlib.contextmanager

@@ -61,7 +61,9 @@ class Ctx:
     @property
     def platform(self) -> Platform:
         """The platform, under this call's request id."""
-        return self.ws.platform if self.ws is not None else self._scope.platform
+        platform = self.ws.platform if self.ws is not None else self._scope.platform
+        wrap = self._scope.wrap
+        return platform if wrap is None else wrap(platform)
 
     def publish(
         self, topic: str, event: str, data: Any = None, *, volatile: bool = False, seq: bool = True

@@ -17,6 +17,7 @@ from runtime.live.access import Access, allows
 from runtime.live.admission import Admission
 from runtime.live.guards import denied
 from runtime.live.options import Predicate, ReplayOptions, StreamOptions, Topic
+from runtime.live.pushing import configure_push, notify, push
 from runtime.live.ratelimit import RateLimits, Rule
 from runtime.live.room import RoomDeclaration
 from runtime.live.roomclass import Room, action
@@ -298,14 +299,39 @@ class Live:
         *,
         before_execute: Callable[[Any, str, list[Any]], Any] | None = None,
         on_error: Callable[[str, BaseException, Any], Any] | None = None,
+        on_json_message: Callable[[Any, dict[str, Any], Any], Any] | None = None,
+        on_unhandled: Callable[[Any, str | bytes, Any], Any] | None = None,
+        max_envelope_depth: int | None = None,
+        max_json_depth: int | None = None,
+        platform: Callable[[Any], Any] | None = None,
     ) -> None:
         """Set app-wide hooks of every call. Spec: live-api 17.4.
 
         Args:
             before_execute: `(ws, path, args)`, awaited after the guard; raise `LiveError` to refuse.
             on_error: `(path, exception, ctx)` for exceptions that are no `LiveError`; its own are swallowed.
+            on_json_message: `(ws, msg, platform)` for a text frame that is a JSON object and no call.
+            on_unhandled: `(ws, data, platform)` for every other frame that is not the framework's.
+            max_envelope_depth: how deep a call may be nested; else `[security] max_envelope_depth`.
+            max_json_depth: how deep what `on_json_message` gets may be nested; by default as deep as a call.
+            platform: `(platform)`, returns what live functions get as `ctx.platform` and publish with.
+
+        Raises:
+            TypeError, ValueError: an option that cannot be; the message names it.
         """
-        collector.current().options = collector.MessageOptions(before_execute, on_error)
+        set_message_options(
+            before_execute=before_execute,
+            on_error=on_error,
+            on_json_message=on_json_message,
+            on_unhandled=on_unhandled,
+            max_envelope_depth=max_envelope_depth,
+            max_json_depth=max_json_depth,
+            platform=platform,
+        )
+
+    push = staticmethod(push)
+    notify = staticmethod(notify)
+    configure_push = staticmethod(configure_push)
 
     def admission(self, classes: Mapping[str, Any] | None) -> None:
         """Name classes of work and the pressure reasons (or a predicate) under which each is refused; `None` clears."""

@@ -13,8 +13,9 @@ from typing import Any
 from runtime.live import collector as collecting
 from runtime.live.admission import Admission
 from runtime.live.collector import Collector, MessageOptions, Middleware
-from runtime.live.declare import Channel, Kind, Mark, mark_of
+from runtime.live.declare import Channel
 from runtime.live.guards import Guard
+from runtime.live.marks import Kind, Mark, learn_path, mark_of
 from runtime.live.options import Predicate, StreamOptions
 from runtime.live.problems import LoadProblem, excerpt, relative
 from runtime.live.ratelimit import RateLimits
@@ -24,6 +25,8 @@ from runtime.live.signature import Signature, SignatureError, signature_of
 
 __all__ = ["Endpoint", "LiveModule", "Registry", "build_module", "build_registry"]
 
+#: Set on a stream made by `pipe`.
+PIPED = "__realtime_piped__"
 ALLOW_PUBLIC_COMMENT = "# realtime-allow-public"
 
 
@@ -45,6 +48,8 @@ class Endpoint:
     public: bool
     volatile: bool
     thread: bool
+    #: Whether it has a rate limit of its own.
+    limited: bool
     doc: str
     #: Of a part of a room: which. `name` is the room's then, and `path` goes on behind it.
     room: RoomPart | None = None
@@ -90,6 +95,7 @@ class Registry:
     options: MessageOptions = field(default_factory=MessageOptions)
     admission: Admission | None = None
     rate_limits: RateLimits | None = None
+    wiring: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def find(self, path: str) -> Endpoint | None:
         """Return the endpoint registered as `path`."""
@@ -175,8 +181,14 @@ def build_registry(
         found.extend(module.problems)
         for endpoint in module.endpoints:
             by_path.setdefault(endpoint.path, []).append(endpoint)
-            if endpoint.kind == "stream" and endpoint.options and isinstance(endpoint.options.topic, str):
-                by_topic.setdefault(endpoint.options.topic, []).append(endpoint)
+            topic = endpoint.options.topic if endpoint.options else None
+            # A pipe shares the topic of the stream it begins with.
+            if (
+                endpoint.kind == "stream"
+                and isinstance(topic, str)
+                and not getattr(endpoint.fn, PIPED, False)
+            ):
+                by_topic.setdefault(topic, []).append(endpoint)
     clashing: set[Endpoint] = set()
     for what, groups in (("path", by_path), ("topic", by_topic)):
         for value, group in groups.items():
@@ -190,9 +202,10 @@ def build_registry(
         modules=MappingProxyType(kept),
         problems=tuple(found),
         middleware=tuple(middleware for c in collectors for middleware in c.middleware),
-        options=options[0] if options else MessageOptions(),
+        options=MessageOptions.merged(options),
         admission=next((c.admission for c in collectors if c.admission is not None), None),
         rate_limits=next((c.rate_limits for c in collectors if c.rate_limits is not None), None),
+        wiring=MappingProxyType({k: v for c in reversed(collectors) for k, v in c.wiring.items()}),
     )
 
 
@@ -274,6 +287,7 @@ def _endpoint(
         signature = signature_of(topic, skip_ctx=False) if callable(topic) else Signature((), Any)
     else:
         signature = signature_of(function)
+        learn_path(function, f"{module}/{name}")
     return Endpoint(
         path=f"{module}/{name}",
         module=module,
@@ -289,6 +303,7 @@ def _endpoint(
         public=mark.public,
         volatile=mark.volatile,
         thread=mark.thread,
+        limited=mark.limited,
         doc=inspect.getdoc(value) or "" if function is not None else "",
     )
 
@@ -303,8 +318,11 @@ def _room_endpoints(
 ) -> Iterable[Endpoint]:
     for part in room.parts():
         mark = mark_of(part.fn) or Mark()
+        path = f"{module}/{name}/{part.segment}"
+        if part.fn is not None:
+            learn_path(part.fn, path)
         yield Endpoint(
-            path=f"{module}/{name}/{part.segment}",
+            path=path,
             module=module,
             name=name,
             kind=part.kind,
@@ -318,6 +336,7 @@ def _room_endpoints(
             public=mark.public,
             volatile=mark.volatile,
             thread=mark.thread,
+            limited=mark.limited,
             doc=part.doc,
             room=part,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtime.core.platform import Platform
     from runtime.core.publisher import Event
     from runtime.core.turnbatch import TurnBatch
@@ -23,8 +25,11 @@ class LiveScope:
         self.max_frame = max_frame
         self.dev = platform.dev_checks
         self.admission: Admission | None = None
-        #: Topics of subscribed streams that were declared volatile.
-        self.volatile_topics: set[str] = set()
+        #: How publishes on the topics of subscribed streams are shaped.
+        self.shapes = TopicShapes()
+        #: What `message_options(platform=...)` makes of the platform, and where publishes leave then.
+        self.wrap: Callable[[Any], Any] | None = None
+        self.outlet: Outlet | None = None
         self._turn = turn
 
     def check(self, event: Event) -> Event:
@@ -40,7 +45,15 @@ class LiveScope:
 
     def enqueue(self, event: Event) -> None:
         """Queue a checked publish behind the others of this loop turn."""
-        self._turn.add(event)
+        if event.key is None:
+            self._turn.add(event)
+        else:
+            self._turn.flush()
+            self.shapes.send_newest(event)
+
+    def publish_late(self, event: Event) -> None:
+        """Queue a publish that was checked a while ago."""
+        self.enqueue(self.check(event))
 
     def sheds(self, class_name: str) -> bool:
         """Return whether `class_name` is refused under the present pressure.

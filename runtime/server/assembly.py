@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from runtime.core.turnbatch import TurnBatch
 from runtime.live.app import LiveApp
 from runtime.live.problems import LoadProblem, problem_from
 from runtime.live.ratelimit import RateLimits, Rule
+from runtime.live.signals import AutomaticSignals
 from runtime.plugins.replay import Replay
 from runtime.server.edge import Edge
 from runtime.server.hooks import HookSet, load_hooks
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from runtime.server.static import StaticIndex
 
 __all__ = ["Handshake", "Runtime", "StartupError", "StartupRefused", "assemble"]
+
+logger = logging.getLogger("realtime.server")
 
 SHARED_REQUEST_ID = "worker-0"
 CLOSES_PER_LOOK = 1000  # closes of connections per look at the index of their topics
@@ -140,6 +144,7 @@ class Runtime:
             max_frame=max_frame,
             dev=self.is_dev,
         )
+        self._signals = AutomaticSignals() if websocket.signals else None
         self.keepalive = Keepalive(self.connections, websocket.text_keepalive or 0, clock)
         self._inbounds: set[Inbound] = set()
         self._bytes_of_the_gone = 0
@@ -181,6 +186,7 @@ class Runtime:
             overrides = {path: Rule(rule.points, rule.window) for path, rule in rates.overrides.items()}
             self.live.collector.rate_limits = RateLimits(default, overrides, rates.exempt)
         if self.project is None:
+            self.live.rewire()
             return
         server = self.settings.server
         loader = self.live.prepare(self.project, self.project / server.live)
@@ -286,13 +292,23 @@ class Runtime:
         return inbound
 
     async def opened(self, inbound: Inbound) -> None:
-        """Run the `open` hook and let the peer's frames through. A hook that fails closes with 1011."""
+        """Run the `open` hook, register who that is, and let the peer's frames through. A failure closes with 1011."""
         connection = inbound.connection
         try:
-            if not await self.attempt("open", connection):
+            if not (await self.attempt("open", connection) and self._registered(connection)):
                 connection.close_soon(closing.INTERNAL_ERROR, "open failed")
         finally:
             inbound.opened()
+
+    def _registered(self, connection: Connection) -> bool:
+        try:
+            self.live.opened(connection)
+        except Exception:
+            logger.exception("connection %s cannot be registered for pushes", connection.id)
+            return False
+        if self._signals is not None:
+            self._signals.opened(connection)
+        return True
 
     async def attempt(self, name: str, connection: Connection, **values: Any) -> bool:
         """Run a hook of one connection, if there is one, within `hook_timeout`; return whether it went well.

@@ -19,6 +19,7 @@ from runtime.core import requests
 from runtime.core.events import ConnectionClosedEvent
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.dispatch import CallSlots
+from runtime.live.messageoptions import json_message
 from runtime.server import resume
 from runtime.server.inflight import LIGHT, NoSlots, Slots, Waiting, Weighed
 from runtime.wire import control, names
@@ -121,7 +122,7 @@ class Inbound:
 
     def _reject_early(self, data: str | bytes) -> None:
         """Refuse what came beyond the bounds while the `open` hook runs; what can be answered is."""
-        found = classify(data, self._runtime.settings.security.max_envelope_depth)
+        found = classify(data, self._max_depth())
         if self._call(found, NoSlots()):
             return
         if found.kind is Kind.CONTROL:
@@ -130,7 +131,7 @@ class Inbound:
             self._runtime.metrics.add("ws_control_dropped_total", "opening")
 
     def _take(self, data: str | bytes, size: int) -> None:
-        found = classify(data, self._runtime.settings.security.max_envelope_depth)
+        found = classify(data, self._max_depth())
         slots = self._slots if size <= LIGHT else Weighed(self._slots, size)
         if self._leaving and _asks_for_a_stream(found):
             self._control(_LateCall(found, slots), size)
@@ -146,6 +147,12 @@ class Inbound:
             self._control(request, size)
         else:
             self._unhandled(data, message, slots)
+
+    def _max_depth(self) -> int:
+        runtime = self._runtime
+        return (
+            runtime.live.registry.options.max_envelope_depth or runtime.settings.security.max_envelope_depth
+        )
 
     def _call(self, found: Classified, slots: CallSlots) -> bool:
         """Hand a call, a batch or what was meant as one to the live layer; return whether it was that."""
@@ -165,7 +172,13 @@ class Inbound:
 
     def _unhandled(self, data: str | bytes, message: dict[str, Any] | None, slots: CallSlots) -> None:
         runtime = self._runtime
-        if runtime.hooks.get("message") is None:
+        options = runtime.live.registry.options
+        if options.max_json_depth is not None:
+            message = json_message(data, message, self._max_depth(), options.max_json_depth)
+        has_options = options.on_unhandled is not None or (
+            message is not None and options.on_json_message is not None
+        )
+        if not has_options and runtime.hooks.get("message") is None:
             runtime.metrics.add("ws_frames_unhandled_total")
             return
         if not slots.take():
@@ -174,8 +187,13 @@ class Inbound:
         runtime.live.calls.start(self._message(data, message, slots), name="message")
 
     async def _message(self, data: str | bytes, message: dict[str, Any] | None, slots: CallSlots) -> None:
+        runtime = self._runtime
         try:
-            await self._hook("message", data=data, is_binary=isinstance(data, bytes), msg=message)
+            await runtime.live.take_message(
+                self.connection, data, message, runtime.settings.websocket.hook_timeout
+            )
+            if runtime.hooks.get("message") is not None:
+                await self._hook("message", data=data, is_binary=isinstance(data, bytes), msg=message)
         finally:
             slots.give_back()
 

@@ -31,6 +31,7 @@ def watch_runtime(runtime: Runtime) -> None:
     """Name what of a worker is read at a scrape."""
     watch, subscriptions = runtime.metrics.watch, runtime.subscriptions
     runtime.sizes["MAX_TOPICS"] = lambda: subscriptions.topics
+    runtime.sizes["MAX_PUSH_REGISTRY"] = lambda: len(runtime.live.pushes)
     runtime.sizes["MAX_TOPIC_SEQS"] = lambda: len(runtime.sequence)
     watch("ws_subscriptions", lambda: subscriptions.total)
     watch("ws_topics", lambda: subscriptions.topics)

@@ -1,0 +1,103 @@
+"""The one seam through which an app's bus hears of every publish of a worker. Spec: live-api 17.2.
+
+A bus wraps the platform of this worker: what the wrapped platform publishes reaches the subscribers here, and then the
+bus carries it to the others. What a bus has received it publishes with `relay=False`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from runtime.wire import jsoncodec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.core.messages import BatchMessage
+    from runtime.core.platform import Platform
+    from runtime.core.publisher import Event
+
+__all__ = ["Bus", "Outlet", "check_bus"]
+
+logger = logging.getLogger("realtime.bus")
+
+
+@runtime_checkable
+class Bus(Protocol):
+    """What carries the publishes of one worker to others."""
+
+    def wrap(self, platform: Platform) -> Any:
+        """Return a platform whose `publish`, `batch` and `publish_batched` publish here, and elsewhere too."""
+
+
+class Outlet:
+    """Where publishes leave while something wraps the platform."""
+
+    __slots__ = ("bus", "wrapped")
+
+    def __init__(self, wrapped: Any, bus: Any = None) -> None:
+        self.bus = bus
+        #: The platform that publishes here and elsewhere.
+        self.wrapped = wrapped
+
+    def publish(self, topic: str, event: str, data: Any, **options: Any) -> bool:
+        """Publish one message; return whether anybody here was subscribed."""
+        return bool(self.wrapped.publish(topic, event, data, **options))
+
+    def batch(self, messages: Sequence[BatchMessage]) -> list[bool]:
+        """Publish each message on its own; return whether anybody here was subscribed to each."""
+        batch = getattr(self.wrapped, "batch", None)
+        if batch is not None:
+            return list(batch(messages))
+        return [self._publish(message) for message in messages]
+
+    def publish_batched(self, messages: Sequence[BatchMessage]) -> None:
+        """Publish messages together, or each at once where the wrapped platform cannot do that."""
+        together = getattr(self.wrapped, "publish_batched", None)
+        if together is not None:
+            together(messages)
+        else:
+            for message in messages:
+                self._publish(message)
+
+    def each(self, events: Sequence[Event]) -> list[bool]:
+        """Publish events that were checked and encoded already, each on its own."""
+        return [self._publish(_message(event)) for event in events]
+
+    def together(self, events: Sequence[Event]) -> None:
+        """Publish events that were checked and encoded already together.
+
+        Nobody waits for the outcome, so a failure of the bus is logged and harms nobody else.
+        """
+        try:
+            self.publish_batched([_message(event) for event in events])
+        except Exception:
+            logger.exception("the bus failed; %d publishes may not have reached everybody", len(events))
+
+    def _publish(self, message: BatchMessage) -> bool:
+        options = {key: value for key, value in message.items() if key in ("relay", "seq", "volatile")}
+        return self.publish(message["topic"], message["event"], message.get("data"), **options)
+
+
+def check_bus(bus: object) -> None:
+    """Raise unless `bus` is one, or `None`.
+
+    Raises:
+        TypeError: it has no `wrap(platform)`.
+    """
+    if bus is not None and not callable(getattr(bus, "wrap", None)):
+        raise TypeError(f"bus: must have a method wrap(platform), as PubSubBus does, or be None; not {bus!r}")
+
+
+def _message(event: Event) -> BatchMessage:
+    message: BatchMessage = {
+        "topic": event.topic,
+        "event": event.event,
+        "data": jsoncodec.decode(event.data),
+    }
+    if event.seq is not True:
+        message["seq"] = event.seq
+    if not event.relay:
+        message["relay"] = False
+    return message

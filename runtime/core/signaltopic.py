@@ -1,0 +1,35 @@
+"""The topic on which the signals to one user travel. Spec: live-api 14 and 2.6."""
+
+from __future__ import annotations
+
+from runtime.wire.limits import MAX_USER_ID_LENGTH
+from runtime.wire.names import is_user_id
+
+__all__ = ["SIGNAL_PREFIX", "check_user_id", "signal_topic"]
+
+#: Clients cannot subscribe to it themselves: it is a system topic.
+SIGNAL_PREFIX = "__signal:"
+
+
+def check_user_id(user_id: object, what: str = "user_id") -> str:
+    r"""Return `user_id`, which can stand for a user: 1 to 256 characters, no controls, no `"` and no `\`.
+
+    Raises:
+        ValueError: it cannot; the message begins with `what`.
+    """
+    if isinstance(user_id, str) and is_user_id(user_id):
+        return user_id
+    shown = ascii(user_id)
+    raise ValueError(
+        f"{what}: {shown if len(shown) <= 60 else shown[:57] + '...'} cannot name a user; use a string of 1 to "
+        f'{MAX_USER_ID_LENGTH} characters without control characters, " and \\'
+    )
+
+
+def signal_topic(user_id: object) -> str:
+    """Return the topic of the signals to `user_id`.
+
+    Raises:
+        ValueError: it cannot name a user.
+    """
+    return SIGNAL_PREFIX + check_user_id(user_id)
