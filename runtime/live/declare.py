@@ -16,6 +16,7 @@ from runtime.live import collector
 from runtime.live.access import Access, allows
 from runtime.live.admission import Admission
 from runtime.live.guards import denied
+from runtime.live.messageoptions import set_message_options
 from runtime.live.options import Predicate, ReplayOptions, StreamOptions, Topic
 from runtime.live.pushing import configure_push, notify, push
 from runtime.live.ratelimit import RateLimits, Rule

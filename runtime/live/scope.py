@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from runtime.core.bus import Outlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,19 +20,28 @@ __all__ = ["LiveScope"]
 class LiveScope:
     """Built once per worker; `admission` follows the registry that is in force."""
 
-    __slots__ = ("_turn", "admission", "dev", "max_frame", "platform", "volatile_topics")
+    __slots__ = ("_turn", "admission", "dev", "max_frame", "outlet", "platform", "volatile_topics", "wrap")
 
     def __init__(self, platform: Platform, turn: TurnBatch, max_frame: int) -> None:
         self.platform = platform
         self.max_frame = max_frame
         self.dev = platform.dev_checks
         self.admission: Admission | None = None
-        #: How publishes on the topics of subscribed streams are shaped.
-        self.shapes = TopicShapes()
+        #: Topics of subscribed streams that were declared volatile.
+        self.volatile_topics: set[str] = set()
         #: What `message_options(platform=...)` makes of the platform, and where publishes leave then.
         self.wrap: Callable[[Any], Any] | None = None
         self.outlet: Outlet | None = None
         self._turn = turn
+        turn.through = self._through
+
+    def wrap_platform(self, wrap: Callable[[Any], Any] | None) -> None:
+        """Let live functions publish through `wrap(platform)`, or through the platform itself."""
+        self.wrap = wrap
+        self.outlet = None if wrap is None else Outlet(wrap(self.platform))
+
+    def _through(self) -> Outlet | None:
+        return self.outlet or self.platform.parts.outlet
 
     def check(self, event: Event) -> Event:
         """Return `event` if it may be published.
@@ -45,15 +56,7 @@ class LiveScope:
 
     def enqueue(self, event: Event) -> None:
         """Queue a checked publish behind the others of this loop turn."""
-        if event.key is None:
-            self._turn.add(event)
-        else:
-            self._turn.flush()
-            self.shapes.send_newest(event)
-
-    def publish_late(self, event: Event) -> None:
-        """Queue a publish that was checked a while ago."""
-        self.enqueue(self.check(event))
+        self._turn.add(event)
 
     def sheds(self, class_name: str) -> bool:
         """Return whether `class_name` is refused under the present pressure.
