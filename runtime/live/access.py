@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["Access", "allows"]
+__all__ = ["Access", "allows", "is_no_answer"]
 
 Predicate = Callable[..., Any]
 
@@ -28,7 +28,7 @@ class Access:
         async def predicate(ctx: Any, *args: Any) -> bool:
             role = _field(ctx.user, "role")
             rule = rules.get(role) if isinstance(role, str) else None
-            return rule is True or (callable(rule) and bool(await _settled(rule(ctx))))
+            return rule is True or (callable(rule) and await allows(rule, ctx, ()))
 
         return predicate
 
@@ -72,8 +72,29 @@ class Access:
 
 
 async def allows(predicate: Predicate, ctx: Any, args: tuple[Any, ...] | list[Any]) -> bool:
-    """Return what `predicate(ctx, *args)` says; an awaitable is awaited before its truth is looked at."""
-    return bool(await _settled(predicate(ctx, *args)))
+    """Return what `predicate(ctx, *args)` says; an awaitable is awaited before its truth is looked at.
+
+    Raises:
+        TypeError: the answer is none: a generator that nobody ran, a function, a class, `...`. Spec: platform 5.1.
+    """
+    answer = predicate(ctx, *args)
+    if answer is True or answer is False or answer is None:
+        return bool(answer)
+    answer = await _settled(answer)
+    if is_no_answer(answer):
+        raise TypeError(f"{predicate!r} must return True or False, not {answer!r}")
+    return bool(answer)
+
+
+def is_no_answer(value: Any) -> bool:
+    """Return whether an authorization callable returned what can only be a mistake, and is true for Python."""
+    return (
+        value is ...
+        or callable(value)
+        or inspect.isasyncgen(value)
+        or inspect.isgenerator(value)
+        or inspect.isawaitable(value)
+    )
 
 
 def _same(from_: Predicate | None, field: str) -> Predicate:

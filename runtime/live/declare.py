@@ -5,44 +5,32 @@ Every decorated function stays callable as `await add(ctx, "x")`. Spec: live-api
 
 from __future__ import annotations
 
-import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from runtime.live import collector
-from runtime.live.access import Access, allows
+from runtime.live.access import Access
 from runtime.live.admission import Admission
-from runtime.live.guards import denied
+from runtime.live.breakers import breaker
+from runtime.live.idempotent import idempotent
+from runtime.live.locked import lock
+from runtime.live.marks import Mark, ensure_mark, mark_of, set_mark
 from runtime.live.messageoptions import set_message_options
 from runtime.live.options import Predicate, ReplayOptions, StreamOptions, Topic
 from runtime.live.pushing import configure_push, notify, push
 from runtime.live.ratelimit import RateLimits, Rule
+from runtime.live.ratelimited import rate_limit
 from runtime.live.room import RoomDeclaration
 from runtime.live.roomclass import Room, action
+from runtime.live.scoped import scoped
+from runtime.live.validated import validated
 
 __all__ = ["Channel", "Live", "Mark", "live", "mark_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-Kind = Literal["rpc", "stream", "channel"]
-
-_MARK = "__realtime_live__"
-
-
-@dataclass(slots=True)
-class Mark:
-    """What the decorators of one function recorded."""
-
-    kind: Kind = "rpc"
-    options: StreamOptions | None = None
-    gates: list[Predicate] = field(default_factory=list)
-    public: bool = False
-    volatile: bool = False
-    thread: bool = False
-
 
 class Channel:
     """An ephemeral topic without a loader; made by `live.channel`. Spec: live-api 9.1."""
@@ -50,13 +38,7 @@ class Channel:
     def __init__(self, options: StreamOptions, file: str, line: int) -> None:
         self.file = file
         self.line = line
-        setattr(self, _MARK, Mark(kind="channel", options=options))
-
-
-def mark_of(value: Any) -> Mark | None:
-    """Return what was recorded on `value`, or `None` if no decorator of ours touched it."""
-    mark = getattr(value, "__dict__", {}).get(_MARK)
-    return mark if isinstance(mark, Mark) else None
+        set_mark(self, Mark(kind="channel", options=options))
 
 
 class _Middlewares:
@@ -80,6 +62,14 @@ class Live:
     #: Base of rooms written as classes, and what makes a method of one callable.
     Room = Room
     action = staticmethod(action)
+
+    # Wrappers of handlers; the topmost runs first. Spec: live-api 5.
+    scoped = staticmethod(scoped)
+    validated = staticmethod(validated)
+    rate_limit = staticmethod(rate_limit)
+    idempotent = staticmethod(idempotent)
+    lock = staticmethod(lock)
+    breaker = staticmethod(breaker)
 
     def __init__(self) -> None:
         #: Ready-made access predicates.
@@ -110,7 +100,7 @@ class Live:
             raise TypeError(
                 f"thread: {function.__qualname__} is async; thread=True is for plain functions that block"
             )
-        mark = self._ensure(function, "live")
+        mark = ensure_mark(function, "live")
         mark.thread = mark.thread or thread
         return function
 
@@ -169,7 +159,7 @@ class Live:
         )
 
         def decorate(function: F) -> F:
-            mark = self._ensure(function, "live.stream")
+            mark = ensure_mark(function, "live.stream")
             mark.kind, mark.options = "stream", options
             return function
 
@@ -259,40 +249,19 @@ class Live:
             raise TypeError(f"live.gate: a function (ctx, *args) is needed, not {predicate!r}")
 
         def decorate(function: F) -> F:
-            self._ensure(function, "live.gate").gates.insert(0, predicate)
+            ensure_mark(function, "live.gate").gates.insert(0, predicate)
             return function
-
-        return decorate
-
-    def scoped(self, predicate: Predicate) -> Callable[[F], F]:
-        """Refuse calls for which `predicate(ctx, *args)` is falsy. Spec: live-api 4.4."""
-        if not callable(predicate):
-            raise TypeError(f"live.scoped: a function (ctx, *args) is needed, not {predicate!r}")
-
-        def decorate(function: F) -> F:
-            mark = self._ensure(function, "live.scoped")
-
-            @functools.wraps(function)
-            async def scoped(ctx: Any, *args: Any) -> Any:
-                if not await allows(predicate, ctx, args):
-                    raise denied(ctx.user)
-                result = function(ctx, *args)
-                return await result if inspect.isawaitable(result) else result
-
-            setattr(scoped, _MARK, mark)
-            wrapped: Any = scoped
-            return wrapped  # type: ignore[no-any-return]  # same call signature, which TypeVar F cannot express
 
         return decorate
 
     def public(self, function: F) -> F:
         """Say that this function is meant to be callable without a guard. Changes nothing at run time."""
-        self._ensure(function, "live.public").public = True
+        ensure_mark(function, "live.public").public = True
         return function
 
     def volatile(self, function: F) -> F:
         """Say that clients call this without waiting for an answer; silences the dev warning about it."""
-        self._ensure(function, "live.volatile").volatile = True
+        ensure_mark(function, "live.volatile").volatile = True
         return function
 
     def message_options(
@@ -306,7 +275,7 @@ class Live:
         max_json_depth: int | None = None,
         platform: Callable[[Any], Any] | None = None,
     ) -> None:
-        """Set app-wide hooks of every call. Spec: live-api 17.4.
+        """Set app-wide hooks of every call and of messages that are none. Spec: live-api 17.4.
 
         Args:
             before_execute: `(ws, path, args)`, awaited after the guard; raise `LiveError` to refuse.
@@ -342,9 +311,21 @@ class Live:
         self,
         default: Rule | None = None,
         overrides: Mapping[str, Rule] | None = None,
-        exempt: Iterable[str] = (),
+        exempt: Iterable[str] | None = None,
     ) -> None:
-        """Limit every RPC by path and caller; without a rule nothing is limited. Spec: live-api 5.3."""
+        """Limit every RPC by path and caller; `live.rate_limits(None)` clears. Spec: live-api 5.3.
+
+        Streams, binary calls and uploads are not limited, and a handler with a `live.rate_limit` of its own has only
+        that.
+
+        Args:
+            default: the limit of every path without another.
+            overrides: limits by path.
+            exempt: paths without a limit of the app's.
+
+        Raises:
+            ValueError: an option that cannot be; the message names it.
+        """
         collector.current().rate_limits = RateLimits(default, overrides, exempt)
 
     def keep(self, name: str, factory: Callable[..., T], *args: Any) -> T:
@@ -358,17 +339,6 @@ class Live:
         """
         module = str(sys._getframe(1).f_globals.get("__name__", ""))
         return collector.current().keep.get(module, name, factory, args)
-
-    @staticmethod
-    def _ensure(function: Any, decorator: str) -> Mark:
-        if not callable(function) or inspect.isclass(function):
-            raise TypeError(f"{decorator}: a function is needed, not {function!r}")
-        mark = mark_of(function)
-        if mark is None:
-            mark = Mark()
-            setattr(function, _MARK, mark)
-            collector.current().marked.append(function)
-        return mark
 
 
 #: The decorators of the live API.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from runtime.core.events import CallFinished, EventBus
 from runtime.core.sink import Frame
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.callables import call
+from runtime.live.devwarnings import CallWarnings
 from runtime.live.pipeline import Pipeline, resolve
 from runtime.live.stream import StreamResult, StreamRunner
 from runtime.wire import jsoncodec, rpc
@@ -107,8 +107,8 @@ class Dispatcher:
         self._generation = generation
         self._max_frame = max_frame
         self._dev = dev
+        self._warnings = CallWarnings() if dev else None
         self._traceback_of = traceback_of
-        self._warned: OrderedDict[str, None] = OrderedDict()
 
     def call(self, connection: Connection, frame: CallFrame, slots: CallSlots, tasks: TaskOwner) -> None:
         """Start one call; its reply comes when it is done, in whatever order calls finish."""
@@ -192,9 +192,11 @@ class Dispatcher:
         try:
             endpoint = resolve(generation.registry, frame)
             ctx = self._functions.ctx_for(connection, frame, thread=endpoint.thread)
-            if frame.id is None:
-                self._warn_not_volatile(endpoint)
+            if frame.id is None and self._warnings is not None:
+                self._warnings.unanswered(endpoint)
             result = await self._pipeline.run(generation.registry, endpoint, ctx, connection, frame)
+            if self._warnings is not None:
+                self._warnings.result(endpoint, result)
             answer = self._answer(frame.id or "", result, ctx)
         except (Exception, asyncio.CancelledError) as error:
             reraise_own_cancellation()
@@ -255,17 +257,6 @@ class Dispatcher:
         self._metrics.add("rpc_total", label, "error" if code else "ok")
         if code:
             self._metrics.add("rpc_errors_total", label, code)
-
-    def _warn_not_volatile(self, endpoint: Endpoint) -> None:
-        if not self._dev or endpoint.volatile or endpoint.path in self._warned:
-            return
-        if len(self._warned) >= capacity.get("VOLATILE_WARN_CAP"):
-            self._warned.popitem(last=False)
-        self._warned[endpoint.path] = None
-        logger.warning(
-            "%s was called without waiting for an answer; put @live.volatile over it if that is meant",
-            endpoint.path,
-        )
 
     def _refuse(self, connection: Connection, id: str | None, error: WireError) -> None:
         self._count(UNKNOWN_PATH, error.code)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runtime.core.errors import ACCESS_DENIED, AUTHENTICATION_REQUIRED, LiveError
+from runtime.live.access import is_no_answer
 from runtime.live.callables import call
 
 __all__ = ["Guard", "denied", "guard", "run_guard"]
@@ -24,7 +25,7 @@ class Guard:
     async def __call__(self, ctx: Any) -> None:
         """Raise unless every part lets the call pass."""
         for check in self.checks:
-            if await call(check, ctx) is False:
+            if _refuses(await call(check, ctx)):
                 raise denied(ctx.user)
 
 
@@ -72,8 +73,13 @@ async def run_guard(check: Check, ctx: Any) -> None:
         raise
     except Exception as error:
         raise denied(ctx.user) from error
-    if answer is False:
+    if _refuses(answer):
         raise denied(ctx.user)
+
+
+def _refuses(answer: Any) -> bool:
+    """Return whether a check that did not raise refuses: `False`, or what says that it was never run."""
+    return answer is False or (answer is not None and answer is not True and is_no_answer(answer))
 
 
 def denied(user: Any) -> LiveError:

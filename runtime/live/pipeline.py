@@ -41,6 +41,8 @@ def resolve(registry: Registry, frame: CallFrame) -> Endpoint:
         raise LiveError("INVALID_REQUEST", "args must be an array")
     if endpoint is None:
         raise LiveError("NOT_FOUND", "Not found")
+    if endpoint.kind == "binary" or endpoint.kind == "upload":
+        raise LiveError("INVALID_REQUEST", "Not an RPC endpoint")
     return endpoint
 
 
@@ -116,7 +118,7 @@ class Pipeline:
             await call(before, connection, endpoint.path, frame.args)
         if endpoint.kind != "rpc" and frame.stream:
             return await self._streams.run(endpoint, ctx, connection, frame)
-        if registry.rate_limits is not None:
+        if registry.rate_limits is not None and endpoint.kind == "rpc" and not endpoint.limited:
             rule = registry.rate_limits.rule(endpoint.path)
             if rule is not None:
                 self._buckets.take(endpoint.path, identity_of(ctx.user, connection.id), rule)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Buckets", "RateLimits", "Rule", "identity_of"]
 
-# Seconds between two looks at all buckets while they are full.
-SWEEP_INTERVAL = 1.0
+# Seconds between two looks at all buckets: always, and while they are full.
+SWEEP_INTERVAL = 30.0
+SWEEP_INTERVAL_FULL = 1.0
 
 
 @dataclass(slots=True, frozen=True)
@@ -45,8 +46,9 @@ class RateLimits:
         self,
         default: Rule | None = None,
         overrides: Mapping[str, Rule] | None = None,
-        exempt: Iterable[str] = (),
+        exempt: Iterable[str] | None = None,
     ) -> None:
+        exempt = () if exempt is None else exempt
         paths = [exempt] if isinstance(exempt, str) else list(exempt)
         if isinstance(exempt, str) or not all(isinstance(path, str) for path in paths):
             raise ValueError(f"exempt: must be a list of paths, not {exempt!r}")
@@ -121,6 +123,8 @@ class Buckets:
         bucket.current += 1
 
     def _new(self, path: str, identity: str, rule: Rule, now: float) -> _Bucket:
+        if now - self._swept_at >= SWEEP_INTERVAL:
+            self._sweep(now)
         if len(self._buckets) >= capacity.get("MAX_RATE_LIMIT_IDENTITIES") and not self._sweep(now):
             capacity.record("MAX_RATE_LIMIT_IDENTITIES", "reject")
             raise LiveError("RATE_LIMITED", "Too many concurrent rate-limit identities")
@@ -130,7 +134,7 @@ class Buckets:
 
     def _sweep(self, now: float) -> bool:
         """Drop stale buckets, at most once a second since it looks at all of them; return whether any went."""
-        if now - self._swept_at < SWEEP_INTERVAL:
+        if now - self._swept_at < SWEEP_INTERVAL_FULL:
             return False
         self._swept_at = now
         stale = [key for key, known in self._buckets.items() if now - known.start >= 2 * known.window]

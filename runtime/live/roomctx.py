@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from runtime.live.context import Ctx
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtime.core.publisher import Event
 
 __all__ = ["RoomCtx"]
@@ -28,14 +30,26 @@ class RoomCtx(Ctx):
         self.room_topic = topic
 
     def publish(  # type: ignore[override]  # one argument less: the topic is the room's
-        self, event: str, data: Any = None, *, volatile: bool = False, seq: bool = True
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        volatile: bool = False,
+        relay: bool = True,
+        seq: bool = True,
     ) -> bool:
         """Publish to everybody in the room, as `Ctx.publish` does to a topic.
 
         Raises:
             ValueError, TypeError: as `Ctx.publish`.
         """
-        return self._outer.publish(self.room_topic, event, data, volatile=volatile, seq=seq)
+        return self._outer.publish(self.room_topic, event, data, volatile=volatile, relay=relay, seq=seq)
 
     def _enqueue(self, event: Event) -> None:
         self._outer._enqueue(event)
+
+    def _in_loop(self, function: Callable[..., object], *args: Any) -> None:
+        self._outer._in_loop(function, *args)
+
+    def _is_heard(self, topic: str) -> bool:
+        return self._outer._is_heard(topic)

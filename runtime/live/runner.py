@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from runtime.core.tasks import TaskOwner
@@ -39,11 +40,11 @@ class FunctionRunner:
             user=connection.user,
             signal=connection.signal,
             cursor=frame.cursor if frame is not None else None,
-            idempotency_key=_key(frame),
+            idempotency_key=frame.idempotency_key if frame is not None else None,
             request_id=connection.request_id,
         )
         if isinstance(made, ThreadCtx):
-            made.bind(asyncio.get_running_loop())
+            made.bind(asyncio.get_running_loop(), self._executor)
         return made
 
     async def run(self, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
@@ -51,11 +52,6 @@ class FunctionRunner:
         function = endpoint.fn
         if function is None:
             return None
-        if endpoint.thread:
+        if endpoint.thread and not inspect.iscoroutinefunction(function):  # wrappers run in the loop
             return await call_in_thread(self._executor, call_in, ctx, function, args)
         return await call(call_in, ctx, function, args)
-
-
-def _key(frame: CallFrame | None) -> str | None:
-    key = frame.idempotency_key if frame is not None else None
-    return key if isinstance(key, str) else None

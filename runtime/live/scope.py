@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runtime.core.bus import Outlet
+from runtime.live.pacing import Pacing
+from runtime.live.ratelimit import Buckets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +22,18 @@ __all__ = ["LiveScope"]
 class LiveScope:
     """Built once per worker; `admission` follows the registry that is in force."""
 
-    __slots__ = ("_turn", "admission", "dev", "max_frame", "outlet", "platform", "volatile_topics", "wrap")
+    __slots__ = (
+        "_turn",
+        "admission",
+        "buckets",
+        "dev",
+        "max_frame",
+        "outlet",
+        "pacing",
+        "platform",
+        "volatile_topics",
+        "wrap",
+    )
 
     def __init__(self, platform: Platform, turn: TurnBatch, max_frame: int) -> None:
         self.platform = platform
@@ -33,6 +46,11 @@ class LiveScope:
         self.wrap: Callable[[Any], Any] | None = None
         self.outlet: Outlet | None = None
         self._turn = turn
+        #: Who called what how often.
+        self.buckets = Buckets(platform.parts.clock)
+        #: Publishes that wait, and the gates of `ctx.skip`.
+        self.pacing = Pacing(platform.parts.clock, self.publish_late, platform.flush)
+        platform.parts.closing.add(self.pacing)
         turn.through = self._through
 
     def wrap_platform(self, wrap: Callable[[Any], Any] | None) -> None:
@@ -57,6 +75,10 @@ class LiveScope:
     def enqueue(self, event: Event) -> None:
         """Queue a checked publish behind the others of this loop turn."""
         self._turn.add(event)
+
+    def publish_late(self, event: Event) -> None:
+        """Queue a publish that was checked a while ago."""
+        self.enqueue(self.check(event))
 
     def sheds(self, class_name: str) -> bool:
         """Return whether `class_name` is refused under the present pressure.

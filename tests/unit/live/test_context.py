@@ -13,6 +13,7 @@ from runtime.core.errors import LiveError, PayloadTooLarge
 from runtime.live.admission import Admission
 from runtime.live.callables import call_in_thread
 from runtime.live.context import Ctx, ThreadCtx, call_in, current_ctx
+from runtime.live.options import StreamOptions
 from runtime.live.scope import LiveScope
 from tests.server.peers import turns
 from tests.unit.core.parts import Core
@@ -50,7 +51,7 @@ async def test_volatile_publishes_and_topics_of_volatile_streams_carry_no_number
     core = Core()
     peer = core.connect("a", "quiet")
     scope = scope_of(core)
-    scope.volatile_topics.add("quiet")
+    scope.shapes.enter("quiet", StreamOptions("quiet", volatile=True))
     ctx = context(core, scope=scope)
     for options in ({}, {"volatile": True}, {"seq": False}, {}):
         ctx.publish("a", "e", **options)
@@ -175,7 +176,6 @@ async def test_a_thread_publishes_through_the_loop_and_is_refused_in_the_thread(
     core = Core()
     peer = core.connect("a")
     ctx = context(core, kind=ThreadCtx)
-    ctx.bind(asyncio.get_running_loop())
 
     def body(ctx: Any) -> Any:
         with pytest.raises(LiveError):
@@ -187,6 +187,7 @@ async def test_a_thread_publishes_through_the_loop_and_is_refused_in_the_thread(
         return current_ctx()
 
     with ThreadPoolExecutor(1) as executor:
+        ctx.bind(asyncio.get_running_loop(), executor)
         assert await call_in_thread(executor, call_in, ctx, body, []) is ctx
     await turns(3)
     assert [data for _, _, data, _ in core.events(peer)] == [1, 2]
