@@ -21,7 +21,7 @@ from runtime.live.messageoptions import take_message
 from runtime.live.pipeline import Pipeline
 from runtime.live.problems import user_traceback
 from runtime.live.pushes import Pushes
-from runtime.live.ratelimit import Buckets, identity_of
+from runtime.live.ratelimit import identity_of
 from runtime.live.registry import LiveModule, Registry, build_registry
 from runtime.live.reload import Refresher, ReloadResult, compare
 from runtime.live.roompresence import RoomPresence
@@ -86,7 +86,7 @@ class LiveApp:
             RoomPresence(platform, self.functions, clock),
             max_frame,
         )
-        self._buckets = Buckets(clock)
+        self._buckets = self._scope.buckets
         self.pushes = Pushes(platform)
         self.wiring = platform.parts.wiring = Wiring(platform, self.pushes)
         pipeline = Pipeline(self.functions, self.streams, self._buckets)

@@ -13,8 +13,9 @@ from typing import Any
 from runtime.live import collector as collecting
 from runtime.live.admission import Admission
 from runtime.live.collector import Collector, MessageOptions, Middleware
-from runtime.live.declare import Channel, Kind, Mark, mark_of
+from runtime.live.declare import Channel
 from runtime.live.guards import Guard
+from runtime.live.marks import Kind, Mark, learn_path, mark_of
 from runtime.live.options import Predicate, StreamOptions
 from runtime.live.problems import LoadProblem, excerpt, relative
 from runtime.live.ratelimit import RateLimits
@@ -47,6 +48,8 @@ class Endpoint:
     public: bool
     volatile: bool
     thread: bool
+    #: Whether it has a rate limit of its own.
+    limited: bool
     doc: str
     #: Of a part of a room: which. `name` is the room's then, and `path` goes on behind it.
     room: RoomPart | None = None
@@ -284,6 +287,7 @@ def _endpoint(
         signature = signature_of(topic, skip_ctx=False) if callable(topic) else Signature((), Any)
     else:
         signature = signature_of(function)
+        learn_path(function, f"{module}/{name}")
     return Endpoint(
         path=f"{module}/{name}",
         module=module,
@@ -299,6 +303,7 @@ def _endpoint(
         public=mark.public,
         volatile=mark.volatile,
         thread=mark.thread,
+        limited=mark.limited,
         doc=inspect.getdoc(value) or "" if function is not None else "",
     )
 
@@ -313,8 +318,11 @@ def _room_endpoints(
 ) -> Iterable[Endpoint]:
     for part in room.parts():
         mark = mark_of(part.fn) or Mark()
+        path = f"{module}/{name}/{part.segment}"
+        if part.fn is not None:
+            learn_path(part.fn, path)
         yield Endpoint(
-            path=f"{module}/{name}/{part.segment}",
+            path=path,
             module=module,
             name=name,
             kind=part.kind,
@@ -328,6 +336,7 @@ def _room_endpoints(
             public=mark.public,
             volatile=mark.volatile,
             thread=mark.thread,
+            limited=mark.limited,
             doc=part.doc,
             room=part,
         )
