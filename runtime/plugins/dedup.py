@@ -31,11 +31,10 @@ class _DedupState(PluginState):
 
 
 class Dedup(Plugin[_DedupState]):
-    """Tells the first claim of an id from those that follow within `ttl` seconds; `DistributedDedup` is the same across
-    processes.
+    """Tells the first claim of an id from those that follow within `ttl` seconds, in this process.
 
-    The window is fixed: claiming again does not make it longer. Begin ids with an identity that can be trusted, or one
-    user can use up the ids of another.
+    Its twin across processes has the same methods (`DedupProtocol`). The window is fixed: claiming again does not make
+    it longer. Begin ids with an identity that can be trusted, or one user can use up the ids of another.
 
     Args:
         ttl: seconds, above 0.

@@ -21,6 +21,8 @@ from runtime.wire import jsoncodec
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from runtime.core.clock import TimerHandle
+
 __all__ = ["DEFAULT_TTL", "MemoryIdempotencyStore"]
 
 T = TypeVar("T")
@@ -95,16 +97,17 @@ class _StoreState(PluginState):
 
 
 class MemoryIdempotencyStore(Plugin[_StoreState]):
-    """Remembers what came of work, by key, so that it is done once; the Redis and Postgres stores do the same across
-    processes.
+    """Remembers what came of work, by key, so that it is done once in this process.
 
-    `acquire` says whether to do the work. Here it waits for one who is at it already, so it never says `pending`:
-    `acquire_nowait` does. A slot has no time limit in this process: end it with `commit` or `abort`, best by
-    `async with`. Results are kept as JSON; each caller gets a copy of its own.
+    Its twins across processes have the same methods (`IdempotencyProtocol`). `acquire` says whether to do the work. It
+    waits here for one who is at it already, so it never says `pending`: `acquire_nowait` does. A slot has no time limit
+    in this process: end it with `commit` or `abort`, best by `async with`. Results are kept as JSON; each
+    caller gets a copy of its own.
 
     Args:
-        max_entries: results, `MAX_IDEMPOTENCY_RESULTS` by default; at it the oldest 10 % go. At
-            `MAX_IDEMPOTENCY_INFLIGHT` keys at work, or callers who wait, a further one is `CapacityExceeded`.
+        max_entries: results, `MAX_IDEMPOTENCY_RESULTS` by default; at it the oldest 10 % go when other work
+            begins. At `MAX_IDEMPOTENCY_INFLIGHT` keys at work, or callers who wait, a further one is
+            `CapacityExceeded`.
         ttl: seconds that a result is kept, unless `acquire` says otherwise; 0 joins only calls at the same time.
         clock: the time; without it the app's.
 
@@ -155,7 +158,7 @@ class MemoryIdempotencyStore(Plugin[_StoreState]):
         kept_for = self._kept_for(ttl)
         self._app()
         state, now = self._state, self._clock.monotonic()
-        self._make_room(now)
+        self._sweep(now)
         result = state.results.get(key)
         if result is not None and result.expires > now:
             self._count("idempotency_hits_total")
@@ -168,6 +171,7 @@ class MemoryIdempotencyStore(Plugin[_StoreState]):
             capacity.record(_INFLIGHT, "reject")
             raise CapacityExceeded(f"idempotency: running keys exceeded {limit}", cap=_INFLIGHT, limit=limit)
         state.results.pop(key, None)
+        self._make_room()
         owner = self._new_owner()
         state.running[key] = _Running(owner, kept_for)
         return self._acquired(key, owner)
@@ -275,10 +279,12 @@ class MemoryIdempotencyStore(Plugin[_StoreState]):
             if line.pop(waiter, waiter) is None and not waiter.future.done():
                 waiter.future.set_result("late")
 
-        timer = self._later(limit, give_up) if limit is not None else None
+        timer: TimerHandle | None = None
         try:
+            if limit is not None:
+                timer = self._later(limit, give_up)
             outcome = await waiter.future
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or its coroutine was closed
             line.pop(waiter, None)
             # The slot may have come in the same step of the loop as the cancellation.
             if running.owner == waiter.owner and state.running.get(key) is running:
@@ -320,8 +326,9 @@ class MemoryIdempotencyStore(Plugin[_StoreState]):
         stored = jsoncodec.decode(result.encoded) if result is not None else None
         raise IdempotencySlotLostError("idempotency: the slot was purged or cleared meanwhile", stored)
 
-    def _make_room(self, now: float) -> None:
-        state, limit = self._state, self._max_entries.limit
+    def _sweep(self, now: float) -> None:
+        """Drop what has expired, each 30 s."""
+        state = self._state
         results = state.results
         if state.sweep_at is None:
             state.sweep_at = now + SWEEP_INTERVAL
@@ -329,6 +336,10 @@ class MemoryIdempotencyStore(Plugin[_StoreState]):
             state.sweep_at = now + SWEEP_INTERVAL
             for key in [key for key, result in results.items() if result.expires <= now]:
                 del results[key]
+
+    def _make_room(self) -> None:
+        """Drop the oldest tenth for work that begins. Who only asks for a result must not drive it out."""
+        results, limit = self._state.results, self._max_entries.limit
         if len(results) >= limit:
             oldest = iter(results)
             excess = len(results) - int(limit) + max(1, int(limit) // EVICTED_SHARE)

@@ -204,7 +204,7 @@ class Queue(Plugin[_QueueState]):
         line.waiting[future] = None
         try:
             has_turn = await future
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or its coroutine was closed
             line.waiting.pop(future, None)
             if future.done() and not future.cancelled() and future.result() is _TURN:
                 # The turn came in the same step of the loop as the cancellation.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from types import TracebackType
 
+    from runtime.core.clock import TimerHandle
+
 __all__ = ["Held", "Lock"]
 
 T = TypeVar("T")
@@ -117,7 +119,7 @@ class _LockState(PluginState):
 
 
 class Lock(Plugin[_LockState]):
-    """Mutual exclusion by key in this process; `DistributedLock` is the same across processes.
+    """Mutual exclusion by key in this process; its twin across processes has the same methods (`LockProtocol`).
 
     One holder per key; others wait in the order in which they came, and different keys do not meet. A free key is taken
     without giving up the loop. Not re-entrant: a task that asks for a key which it holds gets `LockReentry`.
@@ -173,8 +175,8 @@ class Lock(Plugin[_LockState]):
             LockCleared: `clear()` was called. LockReentry: this task holds the key.
             ValueError: a key or `max_wait` that cannot be.
         """
+        state = self._state  # a reload while this waits must not part it from its key
         held = await self._acquire(key, max_wait, signal)
-        state = self._state
         try:
             result = fn(held) if _wants_handle(fn) else fn()
             return await result if inspect.isawaitable(result) else result
@@ -271,11 +273,15 @@ class Lock(Plugin[_LockState]):
             if line.pop(waiter, waiter) is None:
                 waiter.end(why)
 
-        timer = None if limit is None else self._later(limit, give_up, _LATE)
-        forget = None if signal is None else signal.on_abort(lambda: give_up(_ABORTED))
+        timer: TimerHandle | None = None
+        forget: Callable[[], None] | None = None
         try:
+            if limit is not None:
+                timer = self._later(limit, give_up, _LATE)
+            if signal is not None:
+                forget = signal.on_abort(lambda: give_up(_ABORTED))
             return await waiter.future
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or its coroutine was closed
             line.pop(waiter, None)
             # The turn may have come in the same step of the loop as the cancellation.
             state.release(held)
@@ -300,7 +306,7 @@ class Lock(Plugin[_LockState]):
 class _Hold:
     """`async with` of one key."""
 
-    __slots__ = ("_held", "_key", "_lock", "_max_wait", "_signal", "_state")
+    __slots__ = ("_held", "_is_used", "_key", "_lock", "_max_wait", "_signal", "_state")
 
     def __init__(self, lock: Lock, key: str, max_wait: float | Unset | None, signal: Signal | None) -> None:
         self._lock = lock
@@ -308,12 +314,14 @@ class _Hold:
         self._max_wait = max_wait
         self._signal = signal
         self._held: Held | None = None
+        self._is_used = False
 
     async def __aenter__(self) -> Held:
-        if self._held is not None:
+        if self._is_used:
             raise RuntimeError("lock: hold() gives a block for one use; call it again")
+        self._is_used = True
+        self._state = self._lock._state  # a reload while this waits must not part it from its key
         self._held = await self._lock._acquire(self._key, self._max_wait, self._signal)
-        self._state = self._lock._state
         return self._held
 
     async def __aexit__(

@@ -40,11 +40,11 @@ class _SessionState(PluginState):
 
 
 class Session(Plugin[_SessionState]):
-    """Data by token, forgotten `ttl` seconds after the last use; `DistributedSession` is the same across processes.
+    """Data by token, forgotten `ttl` seconds after the last use, in this process.
 
-    No timer runs: an entry that expired is dropped when it is asked for, or when there are too many. Values are held as
-    they are; they must have a JSON form, as the twin needs one, which is checked outside of production. A token is a
-    secret: it is in no error, log or metric.
+    Its twin across processes has the same methods (`SessionProtocol`). No timer runs: an entry that expired is dropped
+    when it is asked for, or when there are too many. Values are held as they are; they must have a JSON form, as the
+    twin needs one, which is checked outside of production. A token is a secret: it is in no error, log or metric.
 
     Args:
         ttl: seconds, above 0.

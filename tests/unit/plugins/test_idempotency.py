@@ -110,6 +110,23 @@ async def test_cancelled_around_its_turn_it_keeps_nobody_waiting(
     assert store._state.waiting == 0
 
 
+@pytest.mark.parametrize("has_turn", [False, True])
+async def test_a_coroutine_that_is_closed_leaves_the_line(
+    store: MemoryIdempotencyStore, clock: FakeClock, has_turn: bool
+) -> None:
+    async def work() -> None:
+        raise AssertionError("must not run")
+
+    slot = await store.acquire("k")
+    waiting = store.handle("k", work, wait=5)
+    waiting.send(None)  # type: ignore[attr-defined]
+    if has_turn:
+        await slot.abort()
+    waiting.close()
+    await slot.abort()
+    assert (store._state.running, store._state.waiting, clock.pending) == ({}, 0, 0)
+
+
 async def test_without_a_ttl_only_those_at_the_same_time_share(
     store: MemoryIdempotencyStore, tasks: TaskOwner
 ) -> None:
@@ -150,6 +167,18 @@ async def test_when_full_the_oldest_tenth_goes_at_the_next_acquire(clock: FakeCl
     await done(small, "a")
     await done(small, "b")
     assert list(small._state.results) == ["b"]
+
+
+async def test_who_asks_for_a_result_does_not_drive_it_out(clock: FakeClock) -> None:
+    store = MemoryIdempotencyStore(max_entries=10, clock=clock)
+    for n in range(10):
+        await done(store, str(n), n)
+    await store.acquire("running")
+    await done(store, "tenth")
+    assert len(store._state.results) == 10
+    oldest = next(iter(store._state.results))
+    assert store.acquire_nowait("running").pending
+    assert [(await store.acquire(oldest)).result for _ in range(3)] == [int(oldest)] * 3
 
 
 async def test_what_ran_at_once_may_be_more_than_the_bound_until_the_next(clock: FakeClock) -> None:

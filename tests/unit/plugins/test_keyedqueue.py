@@ -249,6 +249,19 @@ async def test_cancelled_anywhere_the_next_has_its_turn(yard: Yard, steps: int) 
     assert yard.queue.size() == 0
 
 
+@pytest.mark.parametrize("has_turn", [False, True])
+async def test_a_coroutine_that_is_closed_leaves_the_line(yard: Yard, has_turn: bool) -> None:
+    yard.push("a")
+    await turns()
+    waiting = yard.queue.push("k", lambda: 1)
+    waiting.send(None)
+    if has_turn:
+        await yard.let_go("a")
+    waiting.close()
+    await yard.let_go("a")
+    assert yard.queue.size() == 0
+
+
 async def test_a_reload_keeps_the_tasks_and_takes_the_new_concurrency(yard: Yard) -> None:
     for name in "abc":
         yard.push(name)

@@ -197,6 +197,37 @@ async def test_a_block_is_for_one_use(lock: Lock) -> None:
     assert lock.size() == 0
 
 
+async def test_a_block_that_still_waits_is_in_use(lock: Lock, tasks: TaskOwner) -> None:
+    gate, log = asyncio.Event(), []
+    tasks.start(keep(lock, gate, log, "holder"), name="holder")
+    await turns()
+    block = lock.hold("k")
+    waiting = tasks.start(block.__aenter__(), name="waiting")
+    await turns()
+    with pytest.raises(RuntimeError, match="one use"):
+        await block.__aenter__()
+    gate.set()
+    await turns()
+    assert waiting.result().key == "k"
+    await block.__aexit__(None, None, None)
+    assert lock.size() == 0
+
+
+@pytest.mark.parametrize("has_turn", [False, True])
+async def test_a_coroutine_that_is_closed_leaves_the_line(
+    lock: Lock, clock: FakeClock, tasks: TaskOwner, has_turn: bool
+) -> None:
+    block = lock.hold("k")
+    await tasks.start(block.__aenter__(), name="holder")
+    waiting = lock.with_lock("k", lambda: 1, max_wait=5, signal=Signal())
+    waiting.send(None)
+    if has_turn:
+        await block.__aexit__(None, None, None)
+    waiting.close()
+    await block.__aexit__(None, None, None)
+    assert (lock.size(), clock.pending) == (0, 0)
+
+
 class Work:
     def method(self) -> Any:
         return "none"
@@ -305,6 +336,22 @@ async def test_a_reload_goes_on_with_holders_and_waiters(lock: Lock, tasks: Task
     gate.set()
     await turns(10)
     assert (log, new.size(), lock.size()) == (["old holder", "old waiter", "new waiter"], 0, 0)
+
+
+async def test_who_came_before_the_reload_was_done_is_not_parted_from_the_key(
+    lock: Lock, tasks: TaskOwner
+) -> None:
+    gate, log = asyncio.Event(), []
+    new = Lock()
+    for name in ("holder", "waiter"):
+        tasks.start(keep(new, gate, log, name), name=name)
+    by_function = tasks.start(new.with_lock("k", lambda: log.append("function")), name="function")
+    last = tasks.start(keep(new, gate, log, "last"), name="last")
+    await turns()
+    assert new.adopt(lock)
+    gate.set()
+    await turns(20)
+    assert (log, by_function.done(), last.done()) == (["holder", "waiter", "function", "last"], True, True)
 
 
 async def lock_in(lock: Lock) -> None:
