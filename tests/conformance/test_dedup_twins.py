@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -12,15 +12,19 @@ from runtime.plugins import Dedup, DedupProtocol
 from tests.conformance.doubles.slow_session import SlowDedup
 from tests.conformance.twins import Factory
 
-TWINS: dict[str, Callable[..., DedupProtocol]] = {"memory": Dedup, "slow": SlowDedup}
+TWINS: dict[str, Callable[[], Factory[DedupProtocol]]] = {
+    "memory": lambda: Factory(Dedup),
+    "slow": lambda: Factory(SlowDedup),
+}
 pytestmark = pytest.mark.spec("PLAT-133", "PLAT-134")
 
 TTL = 2.0
 
 
 @pytest.fixture(params=TWINS)
-def factory(request: pytest.FixtureRequest) -> Factory[DedupProtocol]:
-    return Factory(TWINS[request.param])
+async def factory(request: pytest.FixtureRequest) -> AsyncIterator[Factory[DedupProtocol]]:
+    async with TWINS[request.param]() as factory:
+        yield factory
 
 
 async def test_an_id_is_claimed_once(factory: Factory[DedupProtocol]) -> None:

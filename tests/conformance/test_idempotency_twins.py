@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -18,16 +18,17 @@ from runtime.plugins import (
 from tests.conformance.doubles.slow_idempotency import SlowIdempotencyStore
 from tests.conformance.twins import Factory
 
-TWINS: dict[str, Callable[..., IdempotencyProtocol]] = {
-    "memory": MemoryIdempotencyStore,
-    "slow": SlowIdempotencyStore,
+TWINS: dict[str, Callable[[], Factory[IdempotencyProtocol]]] = {
+    "memory": lambda: Factory(MemoryIdempotencyStore),
+    "slow": lambda: Factory(SlowIdempotencyStore),
 }
 pytestmark = pytest.mark.spec("PLAT-135")
 
 
 @pytest.fixture(params=TWINS)
-def factory(request: pytest.FixtureRequest) -> Factory[IdempotencyProtocol]:
-    return Factory(TWINS[request.param])
+async def factory(request: pytest.FixtureRequest) -> AsyncIterator[Factory[IdempotencyProtocol]]:
+    async with TWINS[request.param]() as factory:
+        yield factory
 
 
 @pytest.fixture

@@ -14,7 +14,10 @@ from runtime.plugins import Lock, LockCleared, LockProtocol, LockQueueFull, Lock
 from tests.conformance.doubles.slow_lock import SlowLock
 from tests.conformance.twins import Factory
 
-TWINS: dict[str, Callable[..., LockProtocol]] = {"memory": Lock, "slow": SlowLock}
+TWINS: dict[str, Callable[[], Factory[LockProtocol]]] = {
+    "memory": lambda: Factory(Lock),
+    "slow": lambda: Factory(SlowLock),
+}
 pytestmark = pytest.mark.spec("PLAT-131", "PLAT-134")
 
 #: Seconds that every wait of these tests is below.
@@ -77,8 +80,9 @@ class Crowd:
 
 
 @pytest.fixture(params=TWINS)
-def factory(request: pytest.FixtureRequest) -> Factory[LockProtocol]:
-    return Factory(TWINS[request.param])
+async def factory(request: pytest.FixtureRequest) -> AsyncIterator[Factory[LockProtocol]]:
+    async with TWINS[request.param]() as factory:
+        yield factory
 
 
 @pytest.fixture

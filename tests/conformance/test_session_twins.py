@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -11,15 +11,19 @@ from runtime.plugins import Session, SessionProtocol
 from tests.conformance.doubles.slow_session import SlowSession
 from tests.conformance.twins import Factory
 
-TWINS: dict[str, Callable[..., SessionProtocol]] = {"memory": Session, "slow": SlowSession}
+TWINS: dict[str, Callable[[], Factory[SessionProtocol]]] = {
+    "memory": lambda: Factory(Session),
+    "slow": lambda: Factory(SlowSession),
+}
 pytestmark = pytest.mark.spec("PLAT-132", "PLAT-134")
 
 TTL = 2.0
 
 
 @pytest.fixture(params=TWINS)
-def factory(request: pytest.FixtureRequest) -> Factory[SessionProtocol]:
-    return Factory(TWINS[request.param])
+async def factory(request: pytest.FixtureRequest) -> AsyncIterator[Factory[SessionProtocol]]:
+    async with TWINS[request.param]() as factory:
+        yield factory
 
 
 async def test_what_was_set_is_there_under_its_token(factory: Factory[SessionProtocol]) -> None:
