@@ -42,13 +42,14 @@ if TYPE_CHECKING:
     from runtime.core.signal import Signal
     from runtime.live.context import Ctx, current_ctx
     from runtime.live.declare import live as live
+    from runtime.live.delta import Delta
     from runtime.live.guards import guard
     from runtime.live.messageoptions import create_message
     from runtime.live.ratelimit import Rule
     from runtime.live.roomclass import Room
     from runtime.live.roomctx import RoomCtx
     from runtime.live.signals import enable_signals
-    from runtime.live.stream import Page
+    from runtime.live.streamvalue import Page
     from runtime.live.wiring import (
         RealtimeHooks,
         activate_derived,
@@ -90,7 +91,8 @@ _HOMES = {
     "HookSignatureError": "runtime.server.hooks",
     "LiveError": "runtime.core.errors",
     "OfflineError": "runtime.core.errors",
-    "Page": "runtime.live.stream",
+    "Page": "runtime.live.streamvalue",
+    "Delta": "runtime.live.delta",
     "PayloadTooLarge": "runtime.core.errors",
     "Platform": "runtime.core.platform",
     "PlatformError": "runtime.core.errors",
@@ -158,6 +160,7 @@ __all__ = [
     "Cookies",
     "Ctx",
     "Dedup",
+    "Delta",
     "HookContext",
     "HookSignatureError",
     "IdempotencyPendingError",

@@ -12,14 +12,14 @@ from runtime.core import assertions, capacity
 from runtime.core.assertions import assert_invariant
 from runtime.core.connection import SendResult
 from runtime.core.directframe import direct_frame
+from runtime.core.sink import Frame
 from runtime.wire import names
 
 if TYPE_CHECKING:
     from runtime.core.connection import Connection
     from runtime.core.metrics import Metrics
-    from runtime.core.sink import Frame
 
-__all__ = ["Coalesced", "check", "forget", "send"]
+__all__ = ["Coalesced", "check", "forget", "send", "send_shared"]
 
 logger = logging.getLogger("realtime.coalesce")
 
@@ -100,6 +100,8 @@ class Coalesced:
         """Return the frame of a value; `None` when it has none, which its sender can no longer be told."""
         assert_invariant(isinstance(entry.topic, str), assertions.COALESCE_ENTRY_TOPIC_TYPE)
         assert_invariant(isinstance(entry.event, str), assertions.COALESCE_ENTRY_EVENT_TYPE)
+        if isinstance(entry.data, Frame):
+            return entry.data
         try:
             return direct_frame(entry.topic, entry.event, entry.data, self._max_frame)
         except Exception:
@@ -121,13 +123,31 @@ def send(
     check(key, topic, event)
     if connection.closed:
         return
+    if connection.coalesced is None and not _is_full(connection):
+        connection.write(direct_frame(topic, event, data, max_frame))
+    else:
+        _put(connection, key, topic, event, data, metrics, max_frame)
+
+
+def send_shared(
+    connection: Connection, key: str, topic: str, event: str, frame: Frame, metrics: Metrics
+) -> None:
+    """Do what `send` does with a frame that was made for several peers, whose names and key were checked."""
+    if connection.closed:
+        return
+    if connection.coalesced is None and not _is_full(connection):
+        connection.write(frame)
+    else:
+        _put(connection, key, topic, event, frame, metrics, 0)
+
+
+def _put(
+    connection: Connection, key: str, topic: str, event: str, data: Any, metrics: Metrics, max_frame: int
+) -> None:
     waiting: Coalesced | None = connection.coalesced
-    if waiting is None:
-        if not _is_full(connection):
-            connection.write(direct_frame(topic, event, data, max_frame))
-            return
-        waiting = connection.coalesced = Coalesced(metrics, max_frame)
-        waiting.put(key, topic, event, data)
+    if waiting is None:  # the peer has just been found to be behind: it pumps when its buffer has emptied
+        connection.coalesced = Coalesced(metrics, max_frame)
+        connection.coalesced.put(key, topic, event, data)
         return
     waiting.put(key, topic, event, data)
     waiting.pump(connection)

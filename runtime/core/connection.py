@@ -78,6 +78,7 @@ class Connection:
         "metrics",
         "mode",
         "on_drain",
+        "on_missed",
         "opened_at",
         "origin",
         "own",
@@ -142,6 +143,8 @@ class Connection:
         self.coalesced: Any = None
         #: Called when everything has gone out after the buffer was over its limit.
         self.on_drain: Callable[[Connection], object] | None = None
+        #: Called with the topics of events that the peer has missed, when it has been told of that.
+        self.on_missed: Callable[[Connection, list[str]], object] | None = None
         self.max_backpressure = max_backpressure
         self.metrics = metrics
         #: Frames for this peer alone that wait for the end of the turn, each with its place in the turn.
@@ -154,7 +157,7 @@ class Connection:
         self._view: Platform | None = None
         self._dropped = 0
         self._missed = 0
-        self._missed_topics: dict[str, int] | None = None
+        self._missed_topics: dict[str, int | None] | None = None
         self._stalled = False
         self._stall_timer: TimerHandle | None = None
         transmit = sink.transmit
@@ -435,29 +438,28 @@ class Connection:
         if self._missed_topics is None:
             self._missed_topics = {}
         for part in frame.parts or (frame,):
-            # The number before the first one that was missed is the last one that the peer has.
-            if (
-                part.topic is not None
-                and part.seq is not None
-                and len(self._missed_topics) <= MAX_LAGGED_TOPICS
-            ):
-                self._missed_topics.setdefault(part.topic, part.seq - 1)
+            if part.topic is not None and len(self._missed_topics) <= MAX_LAGGED_TOPICS:
+                # The number before the first one that was missed is the last one that the peer has.
+                self._missed_topics.setdefault(part.topic, None if part.seq is None else part.seq - 1)
         self.stalled()
         self._sink.watch()
 
     def _tell_missed(self) -> None:
         """Tell the peer once what it has missed. Spec: platform 2.1."""
-        topics = self._missed_topics or {}
+        missed = self._missed_topics or {}
+        topics = {topic: seq for topic, seq in missed.items() if seq is not None}
         data: dict[str, Any] = {
             "dropped": self._missed,
             "topics": dict(list(topics.items())[:MAX_LAGGED_TOPICS]),
         }
-        if len(topics) > MAX_LAGGED_TOPICS:
+        if len(missed) > MAX_LAGGED_TOPICS:
             data["more"] = True
         self._missed = 0
         self._missed_topics = None
         payload = envelope.encode_envelope("__realtime", "lagged", jsoncodec.encode(data), None)
         self.write_control(payload)
+        if self.on_missed is not None:
+            self.on_missed(self, list(missed))
 
     def _stalled_too_long(self) -> None:
         self._stall_timer = None

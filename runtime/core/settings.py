@@ -314,6 +314,10 @@ class WebSocketSettings(Section, frozen=True, kw_only=True):
         float | None,
         _limit("A peer whose buffer has been full for so long is closed with 1013; 0 is never.", 0.001),
     ] = None
+    resync_on_drop: Annotated[
+        bool,
+        _flag("Load a stream anew for a peer that missed an event of it; `live.stream` may say otherwise."),
+    ] = False
     text_keepalive: Annotated[
         float | None,
         _limit("A text ping is sent after so long without outbound text; 0 switches it off.", 1.0),

@@ -106,6 +106,7 @@ class LiveApp:
         self._refresher = Refresher(
             self.functions, self.streams, subscriptions, pipeline, lambda: self.generation
         )
+        self.streams.resyncs.refresh = self._refresher.refresh_one
         #: What hooks.py and the settings declare for the whole app.
         self.collector = Collector()
 
@@ -170,7 +171,7 @@ class LiveApp:
         if result.modules or result.removed:
             for name in result.modules:
                 self._warn(loaded.registry.modules[name], before.modules.get(name))
-            self.streams.drop_histories({*result.modules, *result.removed}, self.registry)
+            self.streams.renew_topics({*result.modules, *result.removed}, self.registry)
             resubscribe = self._refresher.moved(set(result.modules), self.registry)
             if self._dev:
                 data = {"modules": [*result.modules, *result.removed], "resubscribe": resubscribe}
@@ -226,6 +227,7 @@ class LiveApp:
     async def close(self, *, timeout: float) -> int:
         """Wait for running calls, at most `timeout` seconds, then end them; return how many were ended."""
         self._refresher.close()
+        self.streams.reloads.close()
         await self.calls.wait_idle(timeout=timeout)
         ended = self.calls.running
         await self.calls.close()

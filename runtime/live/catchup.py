@@ -1,15 +1,20 @@
-"""How a stream with `replay` catches up: from the events that its topic's history still has, if they are all there.
-
-Spec: wire 5.4, live-api 8.6.
+"""How a client that comes back to a stream catches up: by the stream's own versions, by the history of its topic, or by
+the stream's own events; the first that can tell everything. Spec: wire 5.4, live-api 8.6 and 8.7.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from runtime.core import capacity
+from runtime.live.delta import DELETED
+from runtime.live.streamvalue import REPLY_MARGIN
+from runtime.wire import jsoncodec
 from runtime.wire.replay import is_since
 from runtime.wire.stream import StreamReply, encode_missed
 
@@ -27,8 +32,6 @@ logger = logging.getLogger("realtime.stream")
 
 # What a client keeps of a `latest` stream that names no `max`. Spec: wire 5.6.
 LATEST_DEFAULT = 50
-# Room for the keys of a reply around its data.
-REPLY_MARGIN = 1024
 
 
 class CatchUp:
@@ -74,27 +77,105 @@ class CatchUp:
         if gap is not None:
             await gap
 
+    async def number(self, history: ReplaySource | None, options: StreamOptions, topic: str) -> int | None:
+        """Return the number that a client of the stream comes back with, `None` for a stream without any."""
+        if history is not None:
+            return await history.seq(topic)
+        if options.delta is None or options.delta.from_seq is None:
+            return None
+        self._scope.platform.flush()
+        return self._scope.platform.parts.publisher.sequence.current(topic)
+
+    async def version(self, options: StreamOptions, args: list[Any]) -> Any:
+        """Return the stream's present version, `UNSET` where there is none or it cannot be told."""
+        if options.delta is None or options.delta.version is None:
+            return UNSET
+        try:
+            return await options.delta.read_version(args)
+        except Exception:
+            logger.exception("the version of a stream cannot be told; its clients load in full")
+            return UNSET
+
     async def reply(
-        self, history: ReplaySource, options: StreamOptions, topic: str, frame: CallFrame, held: Hold | None
+        self,
+        history: ReplaySource | None,
+        options: StreamOptions,
+        topic: str,
+        args: list[Any],
+        frame: CallFrame,
+        held: Hold | None,
     ) -> StreamReply | None:
         """Return what the client missed, or `None` when it has to load in full.
 
         Args:
-            history: of the topic.
+            history: of the topic, if its events are kept.
             options: of the stream.
             topic: of the stream.
-            frame: the request; its `seq` is the last number the client has.
+            args: of the stream.
+            frame: the request; its `version` and `seq` are the last that the client has.
             held: the frames of the topic that wait for the reply; those in it are dropped.
         """
-        if not frame.has_seq or not is_since(frame.seq):
-            return None
-        try:
-            return await self._reply(history, options, topic, frame.seq, held)
-        except Exception:
-            logger.exception("the history of %r cannot be read; the stream loads in full", topic)
-            return None
+        ways = []
+        if options.delta is not None and frame.version is not None:
+            ways.append(self._by_version(options, args, frame.version))
+        if frame.has_seq and is_since(frame.seq):
+            if history is not None:
+                ways.append(self._by_history(history, options, topic, frame.seq, held))
+            if options.delta is not None:
+                ways.append(self._by_events(history, options, topic, args, frame.seq, held))
+        found = None
+        for way in ways:
+            if found is not None:
+                way.close()
+                continue
+            try:
+                found = await way
+            except Exception:
+                logger.exception("%r cannot tell what a client has missed; the next way is tried", topic)
+        return found
 
-    async def _reply(
+    async def _by_version(self, options: StreamOptions, args: list[Any], known: Any) -> StreamReply | None:
+        delta = options.delta
+        if delta is None or delta.version is None:
+            return None
+        version = await delta.read_version(args)
+        if version == known:
+            return StreamReply(b"[]", unchanged=True, version=version)
+        items = await delta.changed_since(known, args)
+        if items is None:
+            return None
+        data = jsoncodec.encode([_shown(item, options) for item in items])
+        return StreamReply(data, delta=True, version=version) if self._fits(data) else None
+
+    async def _by_events(
+        self,
+        history: ReplaySource | None,
+        options: StreamOptions,
+        topic: str,
+        args: list[Any],
+        seq: int,
+        held: Hold | None,
+    ) -> StreamReply | None:
+        if options.delta is None or options.delta.from_seq is None:
+            return None
+        present = await self.number(history, options, topic)
+        missed = await options.delta.missed_since(seq, args)
+        if missed is None or (missed and options.merge == "latest"):
+            return None  # of a `latest` stream a client would show entries twice
+        data = encode_missed(topic, (one.encoded(options.transform) for one in missed))
+        if not self._fits(data):
+            return None
+        if held is not None:
+            if held.overflowed:
+                return None
+            if missed:
+                held.skip(missed[-1].seq)
+        return StreamReply(data, seq=missed[-1].seq if missed else present, replay=True)
+
+    def _fits(self, data: bytes) -> bool:
+        return not self._max_frame or len(data) + REPLY_MARGIN <= self._max_frame
+
+    async def _by_history(
         self, history: ReplaySource, options: StreamOptions, topic: str, seq: int, held: Hold | None
     ) -> StreamReply | None:
         if held is not None:
@@ -107,7 +188,7 @@ class CatchUp:
         if missed and options.merge == "latest":
             return None  # a client would show entries twice
         data = encode_missed(topic, ((one.seq, one.event, one.encoded) for one in missed))
-        if self._max_frame and len(data) + REPLY_MARGIN > self._max_frame:
+        if not self._fits(data):
             return None
         if held is not None:
             if held.overflowed:
@@ -132,3 +213,13 @@ def newest(value: Any, options: StreamOptions) -> Any:
     """Return the entries of a `latest` stream that a client keeps. Spec: wire 5.4."""
     bound = LATEST_DEFAULT if options.max is None else options.max
     return value[-bound:] if bound and isinstance(value, list) else value
+
+
+def _shown(item: Any, options: StreamOptions) -> Any:
+    """Return a changed item as a loaded one is shown; of one that is gone, what it takes to find it."""
+    if options.transform is None:
+        return item
+    if isinstance(item, Mapping) and item.get(DELETED):
+        key = options.wire_key
+        return {name: item[name] for name in (key, DELETED) if name in item}
+    return options.transform(item)

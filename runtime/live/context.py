@@ -99,11 +99,16 @@ class Ctx:
             relay: also to the other workers, if a bus connects them.
             seq: `False` leaves the number out; that cannot be where a stream keeps the events for replay.
 
+        Returns `False` when the topic's stream could not transform the data and has an `on_error`, which was told.
+
         Raises:
             LiveError: `INVALID_TOPIC` for a system topic.
             ValueError, TypeError: as `platform.publish`.
         """
-        self._enqueue(self._event(topic, event, data, seq and not volatile, relay))
+        made = self._event(topic, event, data, seq and not volatile, relay)
+        if made is None:
+            return False
+        self._enqueue(made)
         return True
 
     def publish_throttled(self, topic: str, event: str, data: Any, every: float) -> None:
@@ -119,7 +124,8 @@ class Ctx:
         """
         every = seconds("publish_throttled", "every", every)
         made = self._event(topic, event, data, True, True)
-        self._in_loop(self._scope.pacing.throttle, _pace_key(topic, event, data), made, every)
+        if made is not None:
+            self._in_loop(self._scope.pacing.throttle, _pace_key(topic, event, data), made, every)
 
     def publish_debounced(self, topic: str, event: str, data: Any, after: float) -> None:
         """Publish what came last when for `after` seconds nothing came; keys and bounds as `publish_throttled`.
@@ -130,7 +136,8 @@ class Ctx:
         """
         after = seconds("publish_debounced", "after", after)
         made = self._event(topic, event, data, True, True)
-        self._in_loop(self._scope.pacing.debounce, _pace_key(topic, event, data), made, after)
+        if made is not None:
+            self._in_loop(self._scope.pacing.debounce, _pace_key(topic, event, data), made, after)
 
     def skip(self, key: str, for_: float) -> bool:
         """Return `False` for the first call with `key`, then `True` for `for_` seconds: `if ctx.skip(...): return`.
@@ -174,9 +181,10 @@ class Ctx:
         """
         made = [self._event_of(index, message) for index, message in enumerate(messages)]
         for event in made:
-            self._enqueue(event)
+            if event is not None:
+                self._enqueue(event)
 
-    def _event_of(self, index: int, message: BatchMessage) -> Event:
+    def _event_of(self, index: int, message: BatchMessage) -> Event | None:
         if not isinstance(message, Mapping):
             raise TypeError(f"message {index}: a mapping with topic and event is needed, not {message!r}")
         seq = bool(message.get("seq", True)) and not message.get("volatile")
@@ -196,15 +204,23 @@ class Ctx:
         """
         return self._scope.sheds(class_name)
 
-    def _event(self, topic: str, event: str, data: Any, seq: bool, relay: bool) -> Event:
+    def _event(self, topic: str, event: str, data: Any, seq: bool, relay: bool) -> Event | None:
         if isinstance(topic, str) and names.is_system_topic(topic):
             raise LiveError(
                 "INVALID_TOPIC", f"{topic!r} is a system topic; use ctx.platform.publish if you mean it"
             )
         if self._scope.dev is not None:
             self._scope.dev.payload(topic, data)
-        stamped = seq and topic not in self._scope.volatile_topics
-        return self._scope.check(make_event(topic, event, data, stamped, self._scope.max_frame, relay=relay))
+        key = None
+        if topic in self._scope.shapes.by_topic:
+            shaped = self._scope.shapes.apply(topic, data, self._in_loop)
+            if shaped is None:
+                return None
+            data, key, numbered = shaped
+            seq = seq and numbered
+        return self._scope.check(
+            make_event(topic, event, data, seq, self._scope.max_frame, relay=relay, key=key)
+        )
 
     def _enqueue(self, event: Event) -> None:
         self._scope.enqueue(event)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from runtime.live import collector
 from runtime.live.access import Access
 from runtime.live.admission import Admission
 from runtime.live.breakers import breaker
+from runtime.live.delta import Delta, delta_of
 from runtime.live.idempotent import idempotent
 from runtime.live.locked import lock
 from runtime.live.marks import Mark, ensure_mark, mark_of, set_mark
@@ -25,12 +26,14 @@ from runtime.live.ratelimited import rate_limit
 from runtime.live.room import RoomDeclaration
 from runtime.live.roomclass import Room, action
 from runtime.live.scoped import scoped
+from runtime.live.topicpatterns import patterns_of
 from runtime.live.validated import validated
 
 __all__ = ["Channel", "Live", "Mark", "live", "mark_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+
 
 class Channel:
     """An ephemeral topic without a loader; made by `live.channel`. Spec: live-api 9.1."""
@@ -121,6 +124,13 @@ class Live:
         on_unsubscribe: Callable[..., Any] | None = None,
         on_error: Callable[..., Any] | None = None,
         class_of_service: str | None = None,
+        delta: Delta | Mapping[str, Callable[..., Any]] | None = None,
+        coalesce_by: Callable[[Any], Any] | None = None,
+        stale_after: float | None = None,
+        invalidate_on: str | Sequence[str] | None = None,
+        version: int | None = None,
+        migrate: Mapping[int, Callable[[Any], Any]] | None = None,
+        resync_on_drop: bool | None = None,
     ) -> Callable[[F], F]:
         """Make a loader a stream: clients get what it returns, then every publish on `topic`, merged.
 
@@ -138,6 +148,12 @@ class Live:
             on_subscribe: `(ctx, topic)`, once per subscription. on_unsubscribe: `(ctx, topic, remaining)`.
             on_error: `(error, ctx, topic)` when the loader fails.
             class_of_service: class of `live.admission` under which new subscriptions may be refused.
+            delta: what the stream knows of its changes, so that a client that comes back gets just those.
+            coalesce_by: `(data)`, the key under which only the newest event waits for a client that is behind.
+            stale_after: seconds without a publish after which everybody gets a fresh load.
+            invalidate_on: topic patterns (`*` is one or more characters) whose publishes do the same.
+            version: schema of the data. migrate: `{1: fn}`, from that version to the next, for older clients.
+            resync_on_drop: a client that was too far behind for an event gets a fresh load; `None`: as the setting.
 
         Raises:
             ValueError: an option that cannot be; the message names it.
@@ -156,6 +172,13 @@ class Live:
             on_unsubscribe=on_unsubscribe,
             on_error=on_error,
             class_of_service=class_of_service,
+            delta=delta_of(delta),
+            coalesce_by=coalesce_by,
+            stale_after=stale_after,
+            invalidate_on=patterns_of(invalidate_on),
+            version=version,
+            migrate=migrate or {},
+            resync_on_drop=resync_on_drop,
         )
 
         def decorate(function: F) -> F:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from math import isfinite
 from typing import Any, TypedDict
+
+from runtime.live.delta import Delta
 
 __all__ = ["MERGES", "Predicate", "ReplayOptions", "StreamOptions", "Topic"]
 
@@ -40,6 +43,13 @@ class StreamOptions:
     on_unsubscribe: Callable[..., Any] | None = None
     on_error: Callable[..., Any] | None = None
     class_of_service: str | None = None
+    delta: Delta | None = None
+    coalesce_by: Callable[[Any], Any] | None = None
+    stale_after: float | None = None
+    invalidate_on: Sequence[str] = ()
+    version: int | None = None
+    migrate: Mapping[int, Callable[[Any], Any]] = field(default_factory=dict)
+    resync_on_drop: bool | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.topic, str):
@@ -72,9 +82,47 @@ class StreamOptions:
         )
         cos = self.class_of_service
         _check(cos is None or isinstance(cos, str), "class_of_service", f"must be a string, not {cos!r}")
-        for name in ("access", "transform", "on_subscribe", "on_unsubscribe", "on_error"):
+        for name in ("access", "transform", "coalesce_by", "on_subscribe", "on_unsubscribe", "on_error"):
             value = getattr(self, name)
             _check(value is None or callable(value), name, f"must be a function, not {value!r}")
+        _check(
+            not (self.volatile and self.coalesce_by is not None),
+            "volatile",
+            "cannot be combined with coalesce_by, whose events never have a number; leave volatile out",
+        )
+        self._check_reloads()
+        self._check_schema()
+        resync = self.resync_on_drop
+        _check(
+            resync is None or isinstance(resync, bool), "resync_on_drop", f"must be a bool, not {resync!r}"
+        )
+
+    def _check_reloads(self) -> None:
+        after = self.stale_after
+        is_number = isinstance(after, int | float) and not isinstance(after, bool)
+        _check(
+            after is None or (is_number and isfinite(after) and after > 0),
+            "stale_after",
+            f"must be a number of seconds above 0, not {after!r}",
+        )
+        _check(not isinstance(self.invalidate_on, str), "invalidate_on", "must be a sequence of patterns")
+        for pattern in self.invalidate_on:
+            _check(
+                isinstance(pattern, str) and pattern != "",
+                "invalidate_on",
+                f"a pattern must be a string that is not empty, not {pattern!r}",
+            )
+
+    def _check_schema(self) -> None:
+        version = self.version
+        whole = isinstance(version, int) and not isinstance(version, bool) and version >= 1
+        _check(version is None or whole, "version", f"must be an integer >= 1, not {version!r}")
+        _check(isinstance(self.migrate, Mapping), "migrate", f"must be a mapping, not {self.migrate!r}")
+        _check(not self.migrate or version is not None, "migrate", "needs version=")
+        for step, change in self.migrate.items():
+            whole = isinstance(step, int) and not isinstance(step, bool)
+            _check(whole, "migrate", f"its keys are versions, integers: {step!r} is none")
+            _check(callable(change), "migrate", f"step {step} must be a function, not {change!r}")
 
     def _check_replay(self) -> None:
         replay = self.replay
@@ -89,8 +137,8 @@ class StreamOptions:
 
     @property
     def keeps_events(self) -> bool:
-        """Whether the topic's events are kept for clients that come back."""
-        return self.replay is not False
+        """Whether the topic's events are kept for clients that come back; coalesced ones never are."""
+        return self.replay is not False and self.coalesce_by is None
 
     @property
     def replay_size(self) -> int | None:

@@ -139,6 +139,13 @@ class Refresher:
                 self._due[sub] = None
         self._start_due()
 
+    def refresh_one(self, sub: StreamSub) -> None:
+        """Have one subscription loaded again, among the others that wait."""
+        endpoint = sub.endpoint
+        if endpoint.kind == "stream" and (endpoint.room is None or not endpoint.room.is_cursors):
+            self._due.setdefault(sub, None)
+            self._start_due()
+
     def close(self) -> None:
         """Start no more refreshes; those that run end with their generation."""
         self._due.clear()
@@ -191,14 +198,12 @@ class Refresher:
                 connection.write(frame)
         except LiveError as error:
             if error.code in PASSING:
-                logger.warning("%s was not refreshed after the reload: %s", endpoint.path, error)
+                logger.warning("%s was not refreshed: %s", endpoint.path, error)
             else:
                 self._refused(sub, ctx, error)
         except (Exception, asyncio.CancelledError):
             reraise_own_cancellation()
-            logger.exception(
-                "%s failed to load after the reload; its subscribers keep what they have", endpoint.path
-            )
+            logger.exception("%s failed to load again; its subscribers keep what they have", endpoint.path)
         finally:
             if mine is not None:
                 self._subscriptions.release(connection, topic, mine)
@@ -206,7 +211,7 @@ class Refresher:
     def _refused(self, sub: StreamSub, ctx: Ctx, error: LiveError) -> None:
         """End a subscription that would be refused if it were asked for now; the client keeps its value."""
         logger.warning(
-            "%s refuses connection %s since the reload (%s): its subscription has ended",
+            "%s refuses connection %s now (%s): its subscription has ended",
             sub.endpoint.path,
             sub.connection.id,
             error,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.core.bus import Outlet
 from runtime.live.pacing import Pacing
 from runtime.live.ratelimit import Buckets
+from runtime.live.topicshapes import TopicShapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ class LiveScope:
         "outlet",
         "pacing",
         "platform",
-        "volatile_topics",
+        "shapes",
         "wrap",
     )
 
@@ -40,8 +41,8 @@ class LiveScope:
         self.max_frame = max_frame
         self.dev = platform.dev_checks
         self.admission: Admission | None = None
-        #: Topics of subscribed streams that were declared volatile.
-        self.volatile_topics: set[str] = set()
+        #: How publishes on the topics of subscribed streams are shaped.
+        self.shapes = TopicShapes()
         #: What `message_options(platform=...)` makes of the platform, and where publishes leave then.
         self.wrap: Callable[[Any], Any] | None = None
         self.outlet: Outlet | None = None
@@ -74,7 +75,11 @@ class LiveScope:
 
     def enqueue(self, event: Event) -> None:
         """Queue a checked publish behind the others of this loop turn."""
-        self._turn.add(event)
+        if event.key is None:
+            self._turn.add(event)
+        else:
+            self._turn.flush()
+            self.shapes.send_newest(event)
 
     def publish_late(self, event: Event) -> None:
         """Queue a publish that was checked a while ago."""

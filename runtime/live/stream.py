@@ -6,7 +6,6 @@ Spec: wire 5.1, live-api 8.3.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,15 @@ from runtime.core.errors import LiveError, denial_error
 from runtime.core.subscriptions import Hold
 from runtime.live.access import allows
 from runtime.live.callables import call_with_as_many
-from runtime.live.catchup import REPLY_MARGIN, CatchUp, newest
+from runtime.live.catchup import CatchUp, newest
+from runtime.live.dropresyncs import DropResyncs
 from runtime.live.guards import denied
+from runtime.live.migration import migrated
 from runtime.live.streamsubs import StreamSub
+from runtime.live.streamvalue import Page, data_of, describe, mapped, reply_of
+from runtime.live.topicreloads import TopicReloads
 from runtime.live.topics import resolve_topic
-from runtime.wire import jsoncodec
-from runtime.wire.rpc import TOO_LARGE, CallFrame
+from runtime.wire.rpc import CallFrame
 from runtime.wire.stream import StreamReply
 
 if TYPE_CHECKING:
@@ -44,15 +46,6 @@ logger = logging.getLogger("realtime.stream")
 MAX_LOADS = 3
 
 
-@dataclass(slots=True)
-class Page:
-    """A loader's result with more behind it; the client comes back with `cursor`. Spec: live-api 8.11."""
-
-    data: list[Any]
-    has_more: bool
-    cursor: Any = None
-
-
 @dataclass(slots=True, eq=False)
 class StreamResult:
     """A reply and what it still holds: the frames of the topic that wait until the reply is written."""
@@ -73,6 +66,8 @@ class StreamRunner:
         "_scope",
         "_subscriptions",
         "presence",
+        "reloads",
+        "resyncs",
         "subs",
     )
 
@@ -94,6 +89,11 @@ class StreamRunner:
         self._catch_up = CatchUp(scope, max_frame)
         self.presence = presence
         self.subs = subs
+        #: Loads streams anew whose topic was silent, or for what was published elsewhere.
+        self.reloads = TopicReloads(scope.platform, functions, subs, self.load_told)
+        #: Loads streams anew for connections that have missed events of theirs.
+        self.resyncs = DropResyncs(scope.platform, subs)
+        scope.shapes.connect(self._tell, subs.holders, subscriptions, scope.platform.parts.metrics)
 
     async def run(
         self, endpoint: Endpoint, ctx: Ctx, connection: Connection, frame: CallFrame
@@ -113,26 +113,28 @@ class StreamRunner:
             await endpoint.room.admit(ctx, args)
         await self._admit(options, ctx, args)
         if frame.cursor is not None and self.subs.holds(connection, endpoint, topic):
-            return StreamResult(await self._load(endpoint, ctx, args, topic))
+            return StreamResult(await self._load(endpoint, ctx, args, topic, frame))
         history = self._catch_up.history(options, topic)
         # Read before anything is held back: whoever comes back with this number gets all that was held.
-        seq = None if history is None else await history.seq(topic)
+        seq = await self._catch_up.number(history, options, topic)
         result = await self._subscribe(endpoint, connection, topic, frame.args)
         try:
             await self._catch_up.close_gap(connection, topic)
             if endpoint.room is not None and result.sub is not None:
                 await self.presence.entered(result.sub, ctx)
             await self._call_hook("on_subscribe", options.on_subscribe, (ctx, topic))
-            missed = None
-            if history is not None:
-                missed = await self._catch_up.reply(history, options, topic, frame, result.held)
+            missed = await self._catch_up.reply(history, options, topic, args, frame, result.held)
             if missed is not None:
-                result.reply = _describe(missed, options, topic)
+                result.reply = describe(missed, options, topic)
             else:
                 result.reply = await self._first_value(endpoint, ctx, args, topic, result, frame)
+            if result.reply.seq is None:
                 result.reply.seq = seq
             if endpoint.room is not None and result.sub is not None and self.subs.is_held(result.sub):
                 await self.presence.loaded(result.sub, ctx, args)
+            if result.sub is not None and self.subs.is_held(result.sub):
+                self.reloads.arm(endpoint, topic, options)
+                self.resyncs.enter(connection, options)
         except BaseException:
             self.roll_back(result, ctx)
             raise
@@ -161,10 +163,7 @@ class StreamRunner:
         access = _options(endpoint).access
         if access is not None and not await allows(access, ctx, args):
             raise denied(ctx.user)
-        value = await self.load(endpoint, ctx, args)
-        if isinstance(value, Page):
-            return value.data
-        return value["data"] if _is_page(value) else value
+        return data_of(await self.load(endpoint, ctx, args))
 
     async def _admit(self, options: StreamOptions, ctx: Ctx, args: list[Any]) -> None:
         if options.access is not None and not await allows(options.access, ctx, args):
@@ -198,8 +197,7 @@ class StreamRunner:
         except LiveError:
             self._leave_unless_kept(connection, topic)
             raise
-        if _options(endpoint).volatile:
-            self._scope.volatile_topics.add(topic)
+        self._scope.shapes.enter(topic, _options(endpoint))
         return StreamResult(StreamReply(b"null"), sub, held)
 
     async def _first_value(
@@ -214,9 +212,9 @@ class StreamRunner:
         options = _options(endpoint)
         if endpoint.kind == "channel":
             empty = b"null" if options.merge == "set" else b"[]"
-            return _describe(StreamReply(empty, channel=True), options, topic)
+            return describe(StreamReply(empty, channel=True), options, topic)
         for _ in range(MAX_LOADS):
-            reply = await self._load(endpoint, ctx, args, topic, is_reload=_is_number(frame.seq))
+            reply = await self._load(endpoint, ctx, args, topic, frame)
             if result.held is None or not result.held.overflowed:
                 return reply
             # More was published meanwhile than may be held: only a newer load has it all.
@@ -224,21 +222,31 @@ class StreamRunner:
         raise LiveError("OVERLOADED", "The topic is too busy to be loaded; try again")
 
     async def _load(
-        self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str, *, is_reload: bool = False
+        self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str, frame: CallFrame
     ) -> StreamReply:
-        """Run the loader. `is_reload`: the client asked for what came after its number and gets all of it instead."""
+        """Run the loader. A client that asked for what came after its number gets all of it instead."""
         options = _options(endpoint)
-        try:
-            value = await self.load(endpoint, ctx, args)
-        except Exception as error:
-            await self._call_hook("on_error", options.on_error, (error, ctx, topic))
-            raise
+        is_page = frame.cursor is not None
+        # Read before the loader runs: a change in between is in the next difference as well, rather than in none.
+        version = UNSET if is_page else await self._catch_up.version(options, args)
+        value = await self.load_told(endpoint, ctx, args, topic)
+        is_reload = _is_number(frame.seq) and not is_page
         if is_reload and options.keeps_events and options.merge == "latest":
             value = newest(value, options)
-        reply = self._reply_of(value)
+        value = migrated(value, options, frame.schema_version, warn=self._scope.dev is not None)
+        reply = reply_of(value, self._max_frame)
+        reply.version = version
         if is_reload:
             reply.replay = False
-        return _describe(reply, options, topic)
+        return describe(reply, options, topic)
+
+    async def load_told(self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str) -> Any:
+        """Do what `load` does; the stream's `on_error` is told of a failure."""
+        try:
+            return await self.load(endpoint, ctx, args)
+        except Exception as error:
+            await self._call_hook("on_error", _options(endpoint).on_error, (error, ctx, topic))
+            raise
 
     async def load(self, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
         """Run the loader and its transform; pages keep their shape."""
@@ -246,29 +254,7 @@ class StreamRunner:
             return self.presence.roster(endpoint.room.room.topic_for(ctx, args))
         value = await self._functions.run(endpoint, ctx, args)
         transform = _options(endpoint).transform
-        if transform is None or value is None:
-            return value
-        if isinstance(value, Page):
-            return Page([transform(item) for item in value.data], value.has_more, value.cursor)
-        if _is_page(value):
-            return {**value, "data": _transformed(transform, value["data"])}
-        return _transformed(transform, value)
-
-    def _reply_of(self, value: Any) -> StreamReply:
-        if isinstance(value, Page):
-            value = {"data": value.data, "hasMore": value.has_more, "cursor": value.cursor}
-        if not _is_page(value):
-            return StreamReply(self._encoded(value))
-        cursor = value.get("cursor")
-        reply = StreamReply(self._encoded(value["data"]), has_more=bool(value["hasMore"]))
-        reply.cursor = UNSET if cursor is None else cursor
-        return reply
-
-    def _encoded(self, value: Any) -> bytes:
-        data = jsoncodec.encode(value)
-        if self._max_frame and len(data) + REPLY_MARGIN > self._max_frame:
-            raise LiveError(*TOO_LARGE)
-        return data
+        return value if transform is None else mapped(value, transform)
 
     def written(self, result: StreamResult, connection: Connection) -> None:
         """Deliver what was held back; called when the reply is in the outbox."""
@@ -294,13 +280,17 @@ class StreamRunner:
         if topic in connection.stream_topics and not wanted:
             connection.unsubscribe(topic)
 
-    def drop_histories(self, modules: set[str], registry: Registry) -> None:
-        """Keep the events no longer of topics whose streams were reloaded without `replay`."""
+    def renew_topics(self, modules: set[str], registry: Registry) -> None:
+        """Treat the topics of reloaded streams as their new code says; without `replay` events are kept no longer."""
         for sub in self.subs.of_modules(modules):
             renewed = registry.find(sub.endpoint.path)
             keeps = renewed is not None and renewed.options is not None and renewed.options.keeps_events
             if _options(sub.endpoint).keeps_events and not keeps:
                 self._catch_up.release(sub.topic)
+            if renewed is not None and renewed.options is not None:
+                self._scope.shapes.renew(sub.topic, renewed.options)
+                self.reloads.disarm(sub.topic)
+                self.reloads.arm(renewed, sub.topic, renewed.options)
 
     def leave(self, connection: Connection, topic: str) -> None:
         """End the streams of `connection` on `topic`: an unsubscribe frame came, or the topic was taken away."""
@@ -317,7 +307,8 @@ class StreamRunner:
     def _ended(self, sub: StreamSub, ctx: Ctx, times: int) -> None:
         topic = sub.topic
         if not self.subs.on_topic(topic):
-            self._scope.volatile_topics.discard(topic)
+            self._scope.shapes.leave(topic)
+            self.reloads.disarm(topic)
         hook = _options(sub.endpoint).on_unsubscribe
         if hook is None:
             return
@@ -326,6 +317,10 @@ class StreamRunner:
             self._functions.tasks.start(
                 self._call_hook("on_unsubscribe", hook, (ctx, topic, remaining)), name="on_unsubscribe"
             )
+
+    def _tell(self, options: StreamOptions, error: Exception, topic: str) -> None:
+        hook = self._call_hook("on_error", options.on_error, (error, None, topic))
+        self._functions.tasks.start(hook, name="on_error")
 
     async def _call_hook(self, name: str, hook: Any, args: tuple[Any, ...]) -> None:
         if hook is None:
@@ -343,22 +338,5 @@ def _options(endpoint: Endpoint) -> StreamOptions:
     return options
 
 
-def _describe(reply: StreamReply, options: StreamOptions, topic: str) -> StreamReply:
-    reply.topic = topic
-    reply.merge = options.merge
-    reply.key = options.wire_key
-    reply.prepend = options.prepend or None
-    reply.max = options.max
-    return reply
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_page(value: Any) -> bool:
-    return isinstance(value, Mapping) and "data" in value and "hasMore" in value
-
-
-def _transformed(transform: Any, value: Any) -> Any:
-    return [transform(item) for item in value] if isinstance(value, list | tuple) else transform(value)

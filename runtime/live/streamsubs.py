@@ -15,7 +15,7 @@ from runtime.core.errors import LiveError
 from runtime.live.registry import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from runtime.core.metrics import Metrics
 
@@ -31,6 +31,9 @@ class StreamSub:
     topic: str
     args: list[Any]
     count: int = 0
+    #: When it was last loaded anew after a drop, and whether that is about to happen again.
+    resynced_at: float = float("-inf")
+    is_resync_due: bool = False
 
 
 class StreamSubs:
@@ -79,7 +82,7 @@ class StreamSubs:
 
     def leave(self, connection: Connection, topic: str) -> list[StreamSub]:
         """End every subscription of `connection` on `topic`; return them with their counts."""
-        ended = list(self._by_connection.get(connection, {}).get(topic, {}).values())
+        ended = self.of(connection, topic)
         for sub in ended:
             self._forget(sub)
             self._uncount(connection, topic, sub.count)
@@ -93,6 +96,10 @@ class StreamSubs:
     def holds(self, connection: Connection, endpoint: Endpoint, topic: str) -> bool:
         """Return whether `connection` has `topic` through this stream."""
         return self._find(connection, topic, endpoint.path) is not None
+
+    def of(self, connection: Connection, topic: str) -> list[StreamSub]:
+        """Return the subscriptions of `connection` on `topic`."""
+        return list(self._by_connection.get(connection, {}).get(topic, {}).values())
 
     def is_held(self, sub: StreamSub) -> bool:
         """Return whether `sub` has not ended."""
@@ -114,6 +121,18 @@ class StreamSubs:
                 for sub in list(paths.values()):
                     if sub.endpoint.module in modules:
                         yield sub
+
+    def holders(self, topic: str) -> Iterable[Connection]:
+        """Return the connections that hold `topic` through a stream. Do not change it while iterating."""
+        return self._by_topic.get(topic, ())
+
+    def first(self, topic: str, path: str) -> StreamSub | None:
+        """Return the subscription to one stream on `topic` of the connection that has it longest, if any has it."""
+        for connection in self._by_topic.get(topic, ()):
+            sub = self._find(connection, topic, path)
+            if sub is not None:
+                return sub
+        return None
 
     def on_topic(self, topic: str) -> bool:
         """Return whether any stream is subscribed on `topic`."""

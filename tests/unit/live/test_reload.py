@@ -92,10 +92,10 @@ async def test_a_stream_that_is_none_any_more_stays_silent(make_app: AppFactory,
 @pytest.mark.parametrize(
     ("body", "remains", "text"),
     [
-        ("raise RuntimeError('broken')", True, "failed to load after the reload"),
-        ("raise asyncio.CancelledError", True, "failed to load after the reload"),
-        ("return object()", True, "failed to load after the reload"),
-        ("raise LiveError('OVERLOADED')", True, "was not refreshed after the reload"),
+        ("raise RuntimeError('broken')", True, "failed to load again"),
+        ("raise asyncio.CancelledError", True, "failed to load again"),
+        ("return object()", True, "failed to load again"),
+        ("raise LiveError('OVERLOADED')", True, "was not refreshed"),
         ("raise LiveError('FORBIDDEN')", False, "its subscription has ended"),
     ],
 )
