@@ -215,6 +215,7 @@ class Subscriptions:
     def release(self, connection: Connection, topic: str, hold: Hold) -> None:
         """Write what was held for `connection`, in order, and deliver to it directly from now on.
 
+        A peer whose buffer is full loses them, as it would have lost them without the hold.
         Does nothing when `hold` ended meanwhile: the connection left the topic, and perhaps took it anew. While a
         replay of the topic is written, it is that one which keeps the frames from here on.
         """
@@ -230,7 +231,7 @@ class Subscriptions:
         self._drop(self.holds, topic, connection)
         self.members.setdefault(topic, {})[connection] = None
         for frame in hold.frames:
-            connection.queue(frame)
+            connection.write(frame)
 
     def reserve(self, connection: Connection, topic: str) -> Hold | None:
         """Keep frames of `topic` back from `connection`, on it or not, until `unreserve`: a replay is written.

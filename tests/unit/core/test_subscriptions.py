@@ -68,6 +68,25 @@ async def test_leaving_while_frames_are_held_drops_them() -> None:
     assert not peer.is_subscribed("a")
 
 
+@pytest.mark.spec("WIRE-23")
+@pytest.mark.parametrize("joins", [False, True])
+async def test_held_frames_are_dropped_for_a_peer_that_is_too_far_behind(joins: bool) -> None:
+    core = Core(max_backpressure=100)
+    peer = core.connect("t", joins=joins)
+    held = core.subscriptions.hold(peer, "t")
+    for _ in range(3):
+        core.platform.publish("t", "e")
+    core.sink(peer).buffered = 100
+    core.subscriptions.release(peer, "t", held)
+    peer.flush()
+    assert core.events(peer) == []
+    assert peer.dropped == core.metrics.get("ws_frames_dropped_total", "publish") == 3
+    core.sink(peer).buffered = 0
+    peer.drained()
+    peer.flush()
+    assert core.events(peer) == [("__realtime", "lagged", {"dropped": 3, "topics": {"t": 0}}, None)]
+
+
 @pytest.mark.spec("WIRE-92")
 async def test_a_hold_that_ended_does_not_release_the_next_one() -> None:
     core = Core()
