@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from runtime.wire.limits import MAX_USER_ID_LENGTH
-from runtime.wire.names import is_user_id
+from runtime.wire.names import SIGNAL_PREFIX, is_user_id
 
 __all__ = ["SIGNAL_PREFIX", "check_user_id", "signal_topic"]
-
-#: Clients cannot subscribe to it themselves: it is a system topic.
-SIGNAL_PREFIX = "__signal:"
 
 
 def check_user_id(user_id: object, what: str = "user_id") -> str:

@@ -7,6 +7,7 @@ import re
 from runtime.wire.limits import MAX_TOPIC_LENGTH, MAX_USER_ID_LENGTH
 
 __all__ = [
+    "SIGNAL_PREFIX",
     "are_plain",
     "check_name",
     "is_reply_id",
@@ -19,6 +20,8 @@ __all__ = [
 ]
 
 SYSTEM_PREFIX = "__"
+# The topic of signals to a user is this and the user's id, which may be as long as a topic. Spec: live-api 2.6.
+SIGNAL_PREFIX = "__signal:"
 
 # What cannot stand in an envelope, where nothing is escaped. A lone surrogate has no UTF-8 form.
 _UNSAFE = re.compile('["\\\\\x00-\x1f\ud800-\udfff]')
@@ -37,16 +40,17 @@ def utf16_length(text: str) -> int:
 def name_problem(name: object) -> str | None:
     r"""Return why `name` cannot be a topic or an event of an envelope, or `None` when it can.
 
-    This is the lenient rule of the server's own sends: 1 to 256 characters, none below U+0020, no `"`,
-    no `\`, no lone surrogate. The text names the index of the character that is wrong. Spec: wire 2.1,
-    platform 2.2.
+    This is the lenient rule of the server's own sends: 1 to 256 characters (the topic of a signal: of the user's id),
+    none below U+0020, no `"`, no `\`, no lone surrogate. The text names the index of the character that is wrong.
+    Spec: wire 2.1, platform 2.2.
     """
     if not isinstance(name, str):
         return f"must be a string, not {type(name).__name__}"
     if not name:
         return "must not be empty"
-    if len(name) > MAX_TOPIC_LENGTH or (not name.isascii() and utf16_length(name) > MAX_TOPIC_LENGTH):
-        return f"has {utf16_length(name)} characters, and at most {MAX_TOPIC_LENGTH} are allowed"
+    longest = MAX_TOPIC_LENGTH + (len(SIGNAL_PREFIX) if name.startswith(SIGNAL_PREFIX) else 0)
+    if len(name) > longest or (not name.isascii() and utf16_length(name) > longest):
+        return f"has {utf16_length(name)} characters, and at most {longest} are allowed"
     found = _UNSAFE.search(name)
     if found is None:
         return None
