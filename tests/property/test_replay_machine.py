@@ -161,5 +161,5 @@ class ReplayMachine(RuleBasedStateMachine):
             assert self.replay.sizes()["MAX_REPLAY_TOPICS"] == len(self.kept) <= self.most
 
 
-ReplayMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+ReplayMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestReplay = pytest.mark.spec("PLAT-137")(ReplayMachine.TestCase)

@@ -104,6 +104,16 @@ async def test_at_the_cap_the_oldest_goes_and_bans_stay(core: Core) -> None:
     assert take(limit, core, "a") == [True]  # forgotten, so it begins anew
 
 
+async def test_at_the_cap_the_one_goes_whose_window_began_first_not_who_came_first(core: Core) -> None:
+    limit = RateLimit(points=1, interval=10, key_by=by_user, max_buckets=2, clock=core.clock)
+    take(limit, core, "a")
+    await core.clock.advance(6)
+    take(limit, core, "b")
+    await core.clock.advance(6)
+    assert take(limit, core, "a", "c") == [True, True]  # the first one has a new window, and "b" makes room
+    assert take(limit, core, "a", "b") == [False, True]
+
+
 async def test_bans_are_bounded_too(core: Core) -> None:
     limit = RateLimit(points=1, interval=10, key_by=by_user, max_buckets=3, clock=core.clock)
     for index in range(10):

@@ -248,12 +248,14 @@ async def test_the_topic_unused_for_longest_goes_and_its_number_goes_on(core: Co
 
 
 @pytest.mark.spec("PLAT-137")
-@pytest.mark.parametrize("use", ["seq", "since", "replay"])
-async def test_reading_is_a_use(core: Core, use: str) -> None:
+@pytest.mark.parametrize("use", ["publish", "seq", "since", "replay"])
+async def test_publishing_and_reading_are_uses(core: Core, use: str) -> None:
     replay = Replay(max_topics=2)
     replay.publish_nowait(core.platform, "a", "e", 1)
     replay.publish_nowait(core.platform, "b", "e", 1)
-    if use == "seq":
+    if use == "publish":
+        replay.publish_nowait(core.platform, "a", "e", 2)
+    elif use == "seq":
         await replay.seq("a")
     elif use == "since":
         await replay.since("a", 1)
