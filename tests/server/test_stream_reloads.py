@@ -1,4 +1,4 @@
-"""Streams that load anew: after silence, for publishes elsewhere, after a drop. Spec: live-api 8.9, 8.10, 8.12; wire 5.8."""
+"""Streams that load anew: after silence, publishes elsewhere, a drop. Spec: live-api 8.9, 8.10, 8.12; wire 5.8."""
 
 from __future__ import annotations
 
