@@ -292,23 +292,30 @@ class Runtime:
         return inbound
 
     async def opened(self, inbound: Inbound) -> None:
-        """Run the `open` hook, register who that is, and let the peer's frames through. A failure closes with 1011."""
+        """Run the `open` hook, then do what `let_through` does. A hook that fails closes with 1011."""
         connection = inbound.connection
         try:
-            if not (await self.attempt("open", connection) and self._registered(connection)):
+            if not await self.attempt("open", connection):
                 connection.close_soon(closing.INTERNAL_ERROR, "open failed")
         finally:
-            inbound.opened()
+            self.let_through(inbound)
 
-    def _registered(self, connection: Connection) -> bool:
+    def let_through(self, inbound: Inbound) -> None:
+        """Register who has come, and let the frames of the peer through; for a connection without an `open` hook.
+
+        One whose user cannot be named closes with 1011.
+        """
+        connection = inbound.connection
         try:
-            self.live.opened(connection)
+            if not connection.closed:
+                self.live.opened(connection)
+                if self._signals is not None:
+                    self._signals.opened(connection)
         except Exception:
             logger.exception("connection %s cannot be registered for pushes", connection.id)
-            return False
-        if self._signals is not None:
-            self._signals.opened(connection)
-        return True
+            connection.close_soon(closing.INTERNAL_ERROR, "open failed")
+        finally:
+            inbound.opened()
 
     async def attempt(self, name: str, connection: Connection, **values: Any) -> bool:
         """Run a hook of one connection, if there is one, within `hook_timeout`; return whether it went well.

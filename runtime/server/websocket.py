@@ -86,7 +86,7 @@ class WebSocketEndpoint:
             raise
         peer.serve(inbound)
         if runtime.hooks.get("open") is None:
-            inbound.opened()
+            runtime.let_through(inbound)
             peer.opened()
         else:
             runtime.tasks.start(_open(runtime, inbound, peer), name="open")
@@ -95,7 +95,7 @@ class WebSocketEndpoint:
         runtime = self._runtime
         opening: asyncio.Task[None] | None = None
         if runtime.hooks.get("open") is None:
-            inbound.opened()
+            runtime.let_through(inbound)
         else:
             opening = runtime.tasks.start(runtime.opened(inbound), name="open")
         code, reason = closing.ABNORMAL, ""
