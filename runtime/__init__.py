@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from runtime.live.delta import Delta
     from runtime.live.guards import guard
     from runtime.live.messageoptions import create_message
+    from runtime.live.pipe import pipe
     from runtime.live.ratelimit import Rule
     from runtime.live.roomclass import Room
     from runtime.live.roomctx import RoomCtx
@@ -125,6 +126,7 @@ _HOMES = {
     "live": "runtime.live.declare",
     "metrics_registry": "runtime.server.metricsregistry",
     "on_error": "runtime.live.wiring",
+    "pipe": "runtime.live.pipe",
     "publish": "runtime.server.current",
     "publish_threadsafe": "runtime.server.current",
     "realtime": "runtime.live.wiring",
@@ -216,6 +218,7 @@ __all__ = [
     "live",
     "metrics_registry",
     "on_error",
+    "pipe",
     "publish",
     "publish_threadsafe",
     "realtime",
