@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from realtime_cli.devserver.channel import distinct, problem_of
 from realtime_cli.devserver.projectsettings import CannotStart
@@ -77,16 +74,11 @@ async def start_app(
         raise CannotStart(distinct(problem_of(problem) for problem in problems), COULD_NOT_START)
     if app.runtime.is_ready:  # hooks.py does not load, all else works
         return Started(app, degraded=True)
-    bare = make(_without_hooks(settings))
-    bare.runtime.hooks_problem = problems[0]
+    bare = make(settings)
+    bare.runtime.leave_out_hooks(problems[0])
     if await _start(project, settings, bare) and not bare.runtime.is_ready:
         raise CannotStart(distinct(problem_of(problem) for problem in problems), COULD_NOT_START)
     return Started(bare, degraded=True)
-
-
-def _without_hooks(settings: Settings) -> Settings:
-    server = msgspec.structs.replace(settings.server, hooks=f".{os.getpid()}-no-hooks.py")
-    return msgspec.structs.replace(settings, server=server)
 
 
 async def _start(project: Path, settings: Settings, app: RealtimeApp) -> list[LoadProblem]:

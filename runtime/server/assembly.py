@@ -97,6 +97,7 @@ class Runtime:
         self.edge = Edge(settings, clock)
         self.hooks = HookSet()
         self.hooks_problem: LoadProblem | None = None
+        self._has_hooks = True
         #: Markup that goes into the head of every HTML page, behind the import map.
         self.page_snippets: list[str] = []
         #: The index of `web/`; set by the HTTP side, `None` for an app without a project.
@@ -202,7 +203,8 @@ class Runtime:
         hooks_file = self.project / server.hooks
         try:
             is_named = server.hooks != DEFAULT_HOOKS
-            self.set_hooks(load_hooks(hooks_file, self.live.collector, required=is_named))
+            if self._has_hooks:
+                self.set_hooks(load_hooks(hooks_file, self.live.collector, required=is_named))
         except (Exception, SystemExit) as error:
             self.hooks_problem = problem_from(error, self.project, hooks_file)
             if not self.is_dev:
@@ -210,6 +212,11 @@ class Runtime:
         registry = self.live.load()
         if registry.problems and not self.is_dev:
             raise StartupError("live modules do not load", registry.problems)
+
+    def leave_out_hooks(self, problem: LoadProblem) -> None:
+        """Start without `hooks.py`, for which `problem` says why; then every upgrade is refused."""
+        self._has_hooks = False
+        self.hooks_problem = problem
 
     def set_hooks(self, hooks: HookSet) -> None:
         """Put `hooks` in force; also used by tests that have no hooks file."""
