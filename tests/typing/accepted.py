@@ -24,6 +24,27 @@ from runtime import (
     publish,
 )
 from runtime.client import Realtime, RpcError, connect
+from runtime.plugins import (
+    Cursor,
+    CursorProtocol,
+    Dedup,
+    DedupProtocol,
+    Group,
+    GroupProtocol,
+    IdempotencyProtocol,
+    Lock,
+    LockProtocol,
+    MemoryIdempotencyStore,
+    Presence,
+    PresenceProtocol,
+    Queue,
+    RateLimit,
+    RateLimitProtocol,
+    Replay,
+    ReplayProtocol,
+    Session,
+    SessionProtocol,
+)
 from runtime.server.app import RealtimeApp
 from runtime.testing import FakeClock, TestEnv, eventually
 
@@ -157,3 +178,26 @@ def callbacks_have_their_types(platform: Platform) -> None:
     off()
     assert_type(get_platform(), Platform | None)
     assert_type(publish("t", "e", seq=False), bool)
+
+
+async def primitives_are_what_their_protocols_say() -> None:
+    """Take the class of one process wherever the protocol that twins share is asked for."""
+    lock: LockProtocol = Lock()
+    session: SessionProtocol = Session(ttl=1)
+    dedup: DedupProtocol = Dedup(ttl=1)
+    store: IdempotencyProtocol = MemoryIdempotencyStore()
+    presence: PresenceProtocol = Presence()
+    cursor: CursorProtocol = Cursor()
+    group: GroupProtocol = Group("g")
+    replay: ReplayProtocol = Replay()
+    limit: RateLimitProtocol = RateLimit(points=1, interval=1)
+    assert len({lock, session, dedup, store, presence, cursor, group, replay, limit}) == 9
+
+    async def work() -> int:
+        return 1
+
+    assert_type(await lock.with_lock("k", lambda: "text", max_wait=1), str)
+    assert_type(await store.handle("k", work, wait=1), int)
+    assert_type(await Queue().push("k", lambda: "text"), str)
+    async with lock.hold("k", max_wait=None) as handle:
+        assert_type(handle.token, int)
