@@ -99,7 +99,7 @@ class Live:
         return self._mark_rpc(function, thread)
 
     def _mark_rpc(self, function: F, thread: bool) -> F:
-        if thread and inspect.iscoroutinefunction(function):
+        if thread and inspect.iscoroutinefunction(inspect.unwrap(function)):
             raise TypeError(
                 f"thread: {function.__qualname__} is async; thread=True is for plain functions that block"
             )

@@ -11,7 +11,7 @@ from runtime.core.errors import CapacityExceeded, IdempotencyPendingError, Idemp
 from runtime.live.callables import call
 from runtime.live.keywords import check_keywords
 from runtime.live.marks import Place, body_of, ensure_mark, finish
-from runtime.plugins.defaults import default_idempotency_store
+from runtime.live.withoutapp import store_of
 from runtime.plugins.idempotency import DEFAULT_TTL
 from runtime.plugins.options import seconds
 
@@ -62,7 +62,7 @@ def idempotent(
             if not given:
                 return await body(ctx, *args)
             key = f"rpc:{place.path}:{_checked(given)}"
-            keeper = store if store is not None else default_idempotency_store(ctx.platform)
+            keeper = store if store is not None else store_of(ctx.platform)
             slot = await _acquire(keeper, key, kept_for)
             if slot.state == "result":
                 return slot.result

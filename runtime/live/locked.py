@@ -9,7 +9,7 @@ from runtime.core.errors import LiveError, LockError, LockReentry
 from runtime.live.callables import call
 from runtime.live.keywords import check_keywords
 from runtime.live.marks import body_of, ensure_mark, finish
-from runtime.plugins.defaults import default_lock
+from runtime.live.withoutapp import lock_of
 from runtime.plugins.options import seconds
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def lock(
                 has_begun = True
                 return body(ctx, *args)
 
-            keeper = lock if lock is not None else default_lock(ctx.platform)
+            keeper = lock if lock is not None else lock_of(ctx.platform)
             try:
                 return await keeper.with_lock(name, run, max_wait=limit)
             except LockError as error:

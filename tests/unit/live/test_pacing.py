@@ -67,7 +67,7 @@ async def test_a_throttle_that_nothing_followed_publishes_nothing_more() -> None
 @pytest.mark.parametrize("shape", ["publish_throttled", "publish_debounced"])
 async def test_topic_event_and_key_of_the_data_have_a_time_of_their_own(shape: str) -> None:
     worker = Worker()
-    different = [
+    different: list[tuple[str, str, dict[str, Any]]] = [
         ("a", "moved", {"key": "u1", "n": 1}),
         ("a", "moved", {"key": "u2", "n": 2}),
         ("a", "moved", {"key": 1, "n": 3}),
