@@ -23,7 +23,6 @@ from runtime.live.streamsubs import StreamSub
 from runtime.live.streamvalue import Page, data_of, describe, mapped, reply_of
 from runtime.live.topicreloads import TopicReloads
 from runtime.live.topics import resolve_topic
-from runtime.wire.rpc import CallFrame
 from runtime.wire.stream import StreamReply
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from runtime.live.runner import FunctionRunner
     from runtime.live.scope import LiveScope
     from runtime.live.streamsubs import StreamSubs
+    from runtime.wire.rpc import CallFrame
 
 __all__ = ["Page", "StreamResult", "StreamRunner"]
 

@@ -1,4 +1,4 @@
-"""What a loader returned, as the reply that carries it: pages, transforms, migration, size. Spec: live-api 8.8, 8.11, 8.12."""
+"""What a loader returned, as the reply with it: pages, transforms, size. Spec: live-api 8.11 and 8.12."""
 
 from __future__ import annotations
 

@@ -6,20 +6,21 @@ subscriber on this worker.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runtime.core.clock import TimerHandle
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.streamvalue import data_of
 from runtime.live.topicpatterns import compile_patterns
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable
 
-    from runtime.core.clock import Clock, TimerHandle
+    from runtime.core.clock import Clock
     from runtime.core.platform import Platform
     from runtime.live.context import Ctx
     from runtime.live.options import StreamOptions
