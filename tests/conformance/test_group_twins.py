@@ -196,6 +196,24 @@ async def test_callbacks_are_waited_for_and_their_failures_change_nothing(
     assert await group.count() == 0
 
 
+@pytest.mark.parametrize("end", ["close", "leave"])
+async def test_who_is_let_go_while_it_joins_is_not_in(factory: Factory[GroupProtocol], end: str) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def on_join(*who: Any) -> None:
+        begun.set()
+        await go_on.wait()
+
+    group = factory.make("raid", on_join=on_join)
+    ann = factory.core.connect()
+    joining = asyncio.ensure_future(group.join(ann))
+    await begun.wait()
+    await (group.close() if end == "close" else group.leave(ann))
+    go_on.set()
+    assert await joining is False
+    assert (group.has(ann), ann.is_subscribed(TOPIC), await group.count()) == (False, False, 0)
+
+
 async def test_the_last_place_is_given_once(factory: Factory[GroupProtocol]) -> None:
     group = factory.make("raid", max_members=3)
     peers = [factory.core.connect() for _ in range(10)]

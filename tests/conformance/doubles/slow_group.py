@@ -66,7 +66,7 @@ class SlowGroup:
             done.set_result(None)
         if answer == 0:
             await self._call("full", ws, role)
-        return answer == 1
+        return ws in self._mine
 
     def _join_script(self, number: int, role: Role) -> int:
         if self._ended:
