@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from types import SimpleNamespace
 from typing import Any
 
@@ -159,3 +161,67 @@ async def test_what_a_predicate_raises_passes() -> None:
 
     with pytest.raises(KeyError):
         await allows(access.any(broken, yes), ctx(None), [])
+
+
+async def endless(ctx: Any, *args: Any) -> Any:
+    """Look like an asynchronous predicate, and be a generator that nobody runs."""
+    yield False
+
+
+def lazy(ctx: Any, *args: Any) -> Any:
+    """Be a generator too."""
+    yield False
+
+
+async def twice(ctx: Any, *args: Any) -> Any:
+    """Return what has to be awaited once more."""
+    return asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.spec("LIVE-43", "PLAT-103")
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        endless,
+        lazy,
+        twice,
+        lambda *args: ...,
+        lambda *args: no,
+        lambda *args: str,
+        lambda *args: lambda: False,
+    ],
+)
+async def test_an_answer_that_can_only_be_a_mistake_allows_nothing(predicate: Any) -> None:
+    for rule in (predicate, access.any(no, predicate), access.all(yes, predicate)):
+        with pytest.raises(TypeError, match="must return True or False"):
+            await allows(rule, ctx({"role": "r"}), [1])
+    with pytest.raises(TypeError, match="must return True or False"):
+        await allows(access.role({"r": predicate}), ctx({"role": "r"}), [])
+
+
+class Callable:
+    """An object with an asynchronous call."""
+
+    async def __call__(self, ctx: Any, *args: Any) -> bool:
+        return False
+
+
+@pytest.mark.spec("LIVE-43", "PLAT-103")
+async def test_whatever_can_be_awaited_is() -> None:
+    def decided(answer: bool) -> Any:
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        future.set_result(answer)
+        return future
+
+    for predicate, allowed in (
+        (lambda *args: asyncio.sleep(0, False), False),
+        (lambda *args: asyncio.sleep(0, True), True),
+        (functools.partial(no), False),
+        (Callable(), False),
+        (lambda *args: decided(False), False),
+        (lambda *args: decided(True), True),
+        (lambda *args: "text", True),
+        (lambda *args: 0, False),
+        (lambda *args: None, False),
+    ):
+        assert await allows(predicate, ctx(None), []) is allowed

@@ -122,3 +122,21 @@ def test_what_checks_nothing_or_cannot_be_checked_is_refused(
 
 def test_the_refusal_depends_on_whether_there_is_somebody() -> None:
     assert (denied(None).code, denied({}).code) == ("UNAUTHENTICATED", "FORBIDDEN")
+
+
+@pytest.mark.spec("PLAT-103")
+async def test_a_guard_that_nobody_ran_refuses() -> None:
+    async def generator(ctx: Any) -> Any:
+        yield
+
+    def plain(ctx: Any) -> Any:
+        yield
+
+    async def twice(ctx: Any) -> Any:
+        return generator
+
+    for check in (generator, plain, twice):
+        for made in (check, guard(check), guard({"authenticated": True}, checks=[check])):
+            error = await refusal(made, {"id": 1})
+            assert error is not None
+            assert error.code == "FORBIDDEN"

@@ -109,3 +109,63 @@ async def test_a_stream_that_is_asked_for_twice_in_one_call_is_undone(make_app: 
     await turns()
     assert app.runtime.platform.subscribers("rows") == 0
     assert app.runtime.metrics.get("stream_subscriptions") == 0
+
+
+NOT_RPC = """
+    from runtime import live
+    from runtime.live.marks import mark_of
+
+    ran = []
+
+    async def avatar(ctx, data): ran.append(data)
+    async def file(ctx): ran.append("file")
+
+    for function, kind in ((avatar, "binary"), (file, "upload")):
+        live(function)
+        mark_of(function).kind = kind
+"""
+
+
+@pytest.mark.spec("LIVE-200", "WIRE-77")
+@pytest.mark.parametrize("path", ["a/avatar", "a/file"])
+async def test_binary_and_upload_handlers_are_no_calls(make_app: AppFactory, path: str) -> None:
+    app = await make_app({"live/a.py": NOT_RPC})
+    peer = await app.connect()
+    for keys in ({}, {"stream": True}):
+        reply = await peer.request(path, "x", **keys)
+        assert (reply["code"], reply["error"]) == ("INVALID_REQUEST", "Not an RPC endpoint")
+    peer.send({"rpc": path, "args": ["x"]})
+    peer.send({"batch": [{"rpc": path, "id": "b", "args": ["x"]}]})
+    await peer.wait(lambda frame: "Not an RPC endpoint" in str(frame) and "'b'" in str(frame))
+    assert app.runtime.live.registry.modules["a"].module.ran == []
+
+
+@pytest.mark.spec("LIVE-200", "WIRE-76")
+async def test_the_call_beyond_a_thousand_in_flight_is_overload(make_app: AppFactory) -> None:
+    source = """
+        import asyncio
+        from runtime import live
+
+        door = asyncio.Event()
+        running = []
+
+        @live
+        async def wait(ctx, n: int):
+            running.append(n)
+            await door.wait()
+            return n
+    """
+    app = await make_app({"live/a.py": source})
+    module = app.runtime.live.registry.modules["a"].module
+    peer, other = await app.connect(), await app.connect()
+    for n in range(1001):
+        peer.send({"rpc": "a/wait", "id": f"i{n}", "args": [n]})
+    refused = await peer.reply("i1000")
+    assert (refused["code"], refused["error"]) == ("OVERLOADED", "Too many calls in flight")
+    assert len(module.running) == 1000
+    other.send({"rpc": "a/wait", "id": "o", "args": [7]})
+    await turns()
+    module.door.set()
+    assert (await other.reply("o"))["data"] == 7
+    assert (await peer.reply("i999"))["data"] == 999
+    assert (await peer.request("a/wait", 1))["ok"]
