@@ -50,6 +50,11 @@ LIVE = """
     async def together(ctx, topic: str):
         ctx.platform.publish_batched([{"topic": topic, "event": "a"}, {"topic": topic, "event": "b", "seq": False}])
 
+    @live
+    async def unnumbered(ctx, topic: str):
+        ctx.publish(topic, "x", 1, seq=False)
+        ctx.platform.threadsafe.publish(topic, "y", 2, relay=False, seq=9)
+
     @live(thread=True)
     def from_a_thread(ctx, topic: str):
         ctx.publish(topic, "created", 1)
@@ -245,6 +250,8 @@ async def test_a_bus_that_only_publishes_gets_each_message(make_app: AppFactory)
     await ann.request("m/by_batch", "t")
     reply = await ann.request("m/both", "t")
     await ann.request("m/together", "t")
+    await ann.request("m/unnumbered", "t")
+    await turns()
     assert reply["data"] == [True, True]
     assert sent == [
         ("t", "created", 1, {}),
@@ -253,8 +260,10 @@ async def test_a_bus_that_only_publishes_gets_each_message(make_app: AppFactory)
         ("t", "b", None, {"relay": False}),
         ("t", "a", None, {}),
         ("t", "b", None, {"seq": False}),
+        ("t", "x", 1, {"seq": False}),
+        ("t", "y", 2, {"seq": 9, "relay": False}),
     ]
-    assert [event for event, _ in ann.events("t")] == ["created", "updated", "a", "b", "a", "b"]
+    assert [event for event, _ in ann.events("t")] == ["created", "updated", "a", "b", "a", "b", "x", "y"]
 
 
 def test_what_is_no_bus_is_refused() -> None:
