@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from runtime.plugins import Group
 from runtime.testing import RunningServer, eventually, running_server
+from tests.server.conftest import AppFactory
 
 HOOKS = """
 from urllib.parse import parse_qsl
@@ -235,3 +236,18 @@ async def test_it_ends_with_the_app(tmp_path: Path) -> None:
         assert await group.count() == 1
     assert await group.count() == 0
     await ann.socket.close()
+
+
+@pytest.mark.spec("PLAT-140")
+async def test_a_reload_keeps_the_members_for_hooks_of_before(make_app: AppFactory) -> None:
+    hooks = "from live.raid import raid\nsubscribe = raid.hooks.subscribe\n"
+    app = await make_app({"live/raid.py": LIVE, "hooks.py": hooks}, env="dev")
+    for _ in range(4):
+        await app.connect()
+    ann, bob, eve, last = app.runtime.connections.values()
+    platform = app.runtime.platform
+    assert [await platform.subscribe(ws, "raid") for ws in (ann, bob)] == [None, None]
+    assert await platform.subscribe(eve, "raid") == "FORBIDDEN"
+    app.write("live/raid.py", LIVE.replace("max_members=2", "max_members=3"))
+    assert (await app.runtime.live.reload([app.project / "live/raid.py"])).ok
+    assert [await platform.subscribe(ws, "raid") for ws in (eve, last)] == [None, "FORBIDDEN"]
