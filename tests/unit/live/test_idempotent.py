@@ -99,7 +99,7 @@ async def test_what_failed_runs_again(make_app: AppFactory) -> None:
 
 @pytest.mark.spec("LIVE-56", "WIRE-74")
 async def test_the_same_key_on_two_handlers_runs_both(make_app: AppFactory) -> None:
-    _, peer, module = await started(make_app)
+    _, peer, _ = await started(make_app)
     assert (await peer.request("a/pay", "x", idempotencyKey="k"))["data"]["run"] == 1
     assert (await peer.request("a/other", "x", idempotencyKey="k"))["data"]["run"] == 2
     # Paths have no colon, so no key reaches into the keys of another path.
@@ -209,7 +209,7 @@ async def test_without_a_key_every_call_runs(make_app: AppFactory, key: Any) -> 
 @pytest.mark.spec("LIVE-58", "WIRE-74")
 @pytest.mark.parametrize("key", ["x" * 256, "nul \x00 and \n line", "y:1", "é" * 256])
 async def test_any_other_text_is_a_key(make_app: AppFactory, key: str) -> None:
-    _, peer, module = await started(make_app)
+    _, peer, _ = await started(make_app)
     for _ in range(2):
         assert (await peer.request("a/pay", "x", idempotencyKey=key))["data"]["run"] == 1
 

@@ -33,6 +33,23 @@ async def bump(ctx, by: int):
     return state["count"]
 
 
+@live.idempotent()
+@live
+async def once(ctx, key: str):
+    state["count"] += 1
+    return {"k": key, "at": state["count"]}
+
+
+@live
+async def push_me(ctx):
+    return await live.push(ctx.user["id"], "ask", {"q": 6})
+
+
+# Clients call it `things/pushMe`, which our names are not made for.
+pushMe = push_me
+del push_me
+
+
 @live.stream("things")
 async def list(ctx):
     return [*state["rows"].values()]
