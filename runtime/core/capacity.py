@@ -78,7 +78,9 @@ __all__ = [
     "MAX_UPGRADE_RATE_ENTRIES",
     "MAX_WRAPPER_DEPTH",
     "PAYLOAD_WARN_CAP",
+    "PUBLISH_RATE_WARN_DEDUP_MAX",
     "PUBLISH_WARN_DEDUP_MAX",
+    "SILENT_TOPIC_WARN_DEDUP_MAX",
     "TOPIC_SEQS_WARN_THRESHOLD",
     "VOLATILE_WARN_CAP",
     "capacity_override",
@@ -126,6 +128,8 @@ MAX_PENDING_REQUESTS_PER_CONNECTION = 1_000_000  # unanswered requests to one co
 MAX_PRESSURE_LISTENERS = 100  # callbacks of each kind; REJECT
 MAX_THREADSAFE_QUEUE = 100_000  # publishes of other threads that the loop has not taken; REJECT
 PAYLOAD_WARN_CAP = 256  # topics whose payloads dev warned of; then it warns no more
+SILENT_TOPIC_WARN_DEDUP_MAX = 1_000_000  # topics known not to be silent, or warned of (dev); EVICT
+PUBLISH_RATE_WARN_DEDUP_MAX = 1_000_000  # topics warned of as too busy for pages (dev); EVICT
 PUBLISH_WARN_DEDUP_MAX = 1_000_000  # topics whose runaway publishing was warned of; EVICT
 MAX_LOCK_KEYS = 1_000_000  # keys that one lock holds or waits for; REJECT
 MAX_LOCK_WAITERS = 1000  # who waits for one key of a lock; REJECT
@@ -212,7 +216,9 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_UPGRADE_RATE_ENTRIES": MAX_UPGRADE_RATE_ENTRIES,
         "MAX_WRAPPER_DEPTH": MAX_WRAPPER_DEPTH,
         "PAYLOAD_WARN_CAP": PAYLOAD_WARN_CAP,
+        "PUBLISH_RATE_WARN_DEDUP_MAX": PUBLISH_RATE_WARN_DEDUP_MAX,
         "PUBLISH_WARN_DEDUP_MAX": PUBLISH_WARN_DEDUP_MAX,
+        "SILENT_TOPIC_WARN_DEDUP_MAX": SILENT_TOPIC_WARN_DEDUP_MAX,
         "TOPIC_SEQS_WARN_THRESHOLD": TOPIC_SEQS_WARN_THRESHOLD,
         "VOLATILE_WARN_CAP": VOLATILE_WARN_CAP,
     }

@@ -228,6 +228,7 @@ class LiveApp:
         """Wait for running calls, at most `timeout` seconds, then end them; return how many were ended."""
         self._refresher.close()
         self.streams.reloads.close()
+        self.streams.warnings.close()
         await self.calls.wait_idle(timeout=timeout)
         ended = self.calls.running
         await self.calls.close()
@@ -244,6 +245,7 @@ class LiveApp:
     def _swap(self, registry: Registry) -> None:
         old, self.generation = self.generation, Generation(self.generation.number + 1, registry)
         self._scope.admission = registry.admission
+        self.streams.warnings.configure(registry.warnings)
         self.rewire()
         self._old.add(old)
         old.retire(self._drained)

@@ -53,6 +53,8 @@ class Collector:
     options: MessageOptions | None = None
     admission: Admission | None = None
     rate_limits: RateLimits | None = None
+    #: The rules of the dev warnings that it sets, by name; `None` switches one off.
+    warnings: dict[str, Any] = field(default_factory=dict)
     #: What `runtime.live.wiring` sets, by name.
     wiring: dict[str, Any] = field(default_factory=dict)
     #: Every function that a decorator touched, also those that a later definition of the same name hid.

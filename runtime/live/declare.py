@@ -26,8 +26,9 @@ from runtime.live.ratelimited import rate_limit
 from runtime.live.room import RoomDeclaration
 from runtime.live.roomclass import Room, action
 from runtime.live.scoped import scoped
+from runtime.live.streamwarnings import PublishRateRule, SilentTopicRule
 from runtime.live.topicpatterns import patterns_of
-from runtime.live.validated import validated
+from runtime.live.validated import arguments_of, validated
 
 __all__ = ["Channel", "Live", "Mark", "live", "mark_of"]
 
@@ -124,6 +125,7 @@ class Live:
         on_unsubscribe: Callable[..., Any] | None = None,
         on_error: Callable[..., Any] | None = None,
         class_of_service: str | None = None,
+        args: Any = None,
         delta: Delta | Mapping[str, Callable[..., Any]] | None = None,
         coalesce_by: Callable[[Any], Any] | None = None,
         stale_after: float | None = None,
@@ -148,6 +150,7 @@ class Live:
             on_subscribe: `(ctx, topic)`, once per subscription. on_unsubscribe: `(ctx, topic, remaining)`.
             on_error: `(error, ctx, topic)` when the loader fails.
             class_of_service: class of `live.admission` under which new subscriptions may be refused.
+            args: schema of all arguments together, as `tuple[str, int]`; without it the annotations are the schema.
             delta: what the stream knows of its changes, so that a client that comes back gets just those.
             coalesce_by: `(data)`, the key under which only the newest event waits for a client that is behind.
             stale_after: seconds without a publish after which everybody gets a fresh load.
@@ -172,6 +175,7 @@ class Live:
             on_unsubscribe=on_unsubscribe,
             on_error=on_error,
             class_of_service=class_of_service,
+            args=None if args is None else arguments_of(args),
             delta=delta_of(delta),
             coalesce_by=coalesce_by,
             stale_after=stale_after,
@@ -329,6 +333,37 @@ class Live:
     def admission(self, classes: Mapping[str, Any] | None) -> None:
         """Name classes of work and the pressure reasons (or a predicate) under which each is refused; `None` clears."""
         collector.current().admission = None if classes is None else Admission(classes)
+
+    def silent_topic_warning(
+        self,
+        enabled: bool | None = None,
+        *,
+        threshold: float | None = None,
+        suppress: Iterable[str] | None = None,
+    ) -> None:
+        """Say when dev warns of a topic with subscribers on which nothing comes, once per topic; `False` is never.
+
+        Args:
+            enabled: on as usual, or off. threshold: seconds, 30 without it. suppress: topics that may be silent.
+
+        Raises:
+            ValueError: an argument that cannot be.
+        """
+        collector.current().warnings["silent"] = SilentTopicRule.of(enabled, threshold, suppress)
+
+    def publish_rate_warning(
+        self, enabled: bool | None = None, *, threshold: float | None = None, interval: float | None = None
+    ) -> None:
+        """Say when dev warns of a topic with more events than a page can show, once per topic; `False` is never.
+
+        Args:
+            enabled: on as usual, or off. threshold: events per second, 200 without it. interval: seconds between two
+                looks, 5 without it.
+
+        Raises:
+            ValueError: an argument that cannot be.
+        """
+        collector.current().warnings["rate"] = PublishRateRule.of(enabled, threshold, interval)
 
     def rate_limits(
         self,

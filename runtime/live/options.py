@@ -43,6 +43,8 @@ class StreamOptions:
     on_unsubscribe: Callable[..., Any] | None = None
     on_error: Callable[..., Any] | None = None
     class_of_service: str | None = None
+    #: Parses all arguments of a client at once; `None`: as the loader is annotated.
+    args: Callable[[list[Any]], list[Any]] | None = None
     delta: Delta | None = None
     coalesce_by: Callable[[Any], Any] | None = None
     stale_after: float | None = None

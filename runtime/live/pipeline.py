@@ -95,7 +95,7 @@ class Pipeline:
                 await run_guard(endpoint.guard, ctx)
             if registry.options.before_execute is not None:
                 await call(registry.options.before_execute, ctx.ws, endpoint.path, args)
-            decoded = endpoint.signature.decode(args)
+            decoded = endpoint.decode(args)
             if endpoint.room is not None:
                 await endpoint.room.admit(ctx, decoded)
             return await self._streams.reload(endpoint, ctx, decoded)
@@ -122,7 +122,7 @@ class Pipeline:
             rule = registry.rate_limits.rule(endpoint.path)
             if rule is not None:
                 self._buckets.take(endpoint.path, identity_of(ctx.user, connection.id), rule)
-        args = endpoint.signature.decode(frame.args)
+        args = endpoint.decode(frame.args)
         if endpoint.room is not None:
             ctx = await endpoint.room.admit(ctx, args)
         if endpoint.kind == "rpc":

@@ -54,6 +54,16 @@ class Endpoint:
     #: Of a part of a room: which. `name` is the room's then, and `path` goes on behind it.
     room: RoomPart | None = None
 
+    def decode(self, args: list[Any]) -> list[Any]:
+        """Return the arguments of a client as the annotations, or the schema of the stream, want them.
+
+        Raises:
+            LiveError: `VALIDATION`, with what is wrong where.
+        """
+        if self.options is not None and self.options.args is not None:
+            return self.options.args(args)
+        return self.signature.decode(args)
+
     @property
     def member(self) -> str | None:
         """The name inside the export `name`, for clients: `data` of `board.data`; `None` for the export itself."""
@@ -94,6 +104,8 @@ class Registry:
     middleware: tuple[Middleware, ...] = ()
     options: MessageOptions = field(default_factory=MessageOptions)
     admission: Admission | None = None
+    #: The rules of the dev warnings of streams that are not the usual ones, by name.
+    warnings: Mapping[str, Any] = field(default_factory=dict)
     rate_limits: RateLimits | None = None
     wiring: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -204,6 +216,7 @@ def build_registry(
         middleware=tuple(middleware for c in collectors for middleware in c.middleware),
         options=MessageOptions.merged(options),
         admission=next((c.admission for c in collectors if c.admission is not None), None),
+        warnings={name: rule for c in reversed(collectors) for name, rule in c.warnings.items()},
         rate_limits=next((c.rate_limits for c in collectors if c.rate_limits is not None), None),
         wiring=MappingProxyType({k: v for c in reversed(collectors) for k, v in c.wiring.items()}),
     )

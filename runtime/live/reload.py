@@ -115,7 +115,7 @@ class Refresher:
                 continue
             try:
                 ctx = self._functions.ctx_for(sub.connection)
-                topic = resolve_topic(endpoint.options.topic, ctx, endpoint.signature.decode(sub.args))
+                topic = resolve_topic(endpoint.options.topic, ctx, endpoint.decode(sub.args))
             except Exception:
                 topic = None
             if topic != sub.topic:

@@ -21,6 +21,7 @@ from runtime.live.guards import denied
 from runtime.live.migration import migrated
 from runtime.live.streamsubs import StreamSub
 from runtime.live.streamvalue import Page, data_of, describe, mapped, reply_of
+from runtime.live.streamwarnings import StreamWarnings
 from runtime.live.topicreloads import TopicReloads
 from runtime.live.topics import resolve_topic
 from runtime.wire.stream import StreamReply
@@ -69,6 +70,7 @@ class StreamRunner:
         "reloads",
         "resyncs",
         "subs",
+        "warnings",
     )
 
     def __init__(
@@ -93,6 +95,8 @@ class StreamRunner:
         self.reloads = TopicReloads(scope.platform, functions, subs, self.load_told)
         #: Loads streams anew for connections that have missed events of theirs.
         self.resyncs = DropResyncs(scope.platform, subs)
+        #: What dev says of silent and of busy topics.
+        self.warnings = StreamWarnings(scope.platform, subs, scope.shapes)
         scope.shapes.connect(self._tell, subs.holders, subscriptions, scope.platform.parts.metrics)
 
     async def run(
@@ -104,7 +108,7 @@ class StreamRunner:
             LiveError: a refusal, or the loader's own error; nothing of the request is left then.
         """
         options = _options(endpoint)
-        args = endpoint.signature.decode(frame.args)
+        args = endpoint.decode(frame.args)
         for gate in endpoint.gates:
             if not await allows(gate, ctx, args):
                 return StreamResult(StreamReply(b"null", gated=True))
@@ -135,6 +139,7 @@ class StreamRunner:
             if result.sub is not None and self.subs.is_held(result.sub):
                 self.reloads.arm(endpoint, topic, options)
                 self.resyncs.enter(connection, options)
+                self.warnings.subscribed(topic)
         except BaseException:
             self.roll_back(result, ctx)
             raise
@@ -309,6 +314,7 @@ class StreamRunner:
         if not self.subs.on_topic(topic):
             self._scope.shapes.leave(topic)
             self.reloads.disarm(topic)
+            self.warnings.left(topic)
         hook = _options(sub.endpoint).on_unsubscribe
         if hook is None:
             return

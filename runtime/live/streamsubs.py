@@ -126,6 +126,14 @@ class StreamSubs:
         """Return the connections that hold `topic` through a stream. Do not change it while iterating."""
         return self._by_topic.get(topic, ())
 
+    def paths(self, topic: str) -> set[str]:
+        """Return the paths of the streams that are subscribed on `topic`."""
+        return {
+            path
+            for connection in self._by_topic.get(topic, ())
+            for path in self._by_connection.get(connection, {}).get(topic, {})
+        }
+
     def first(self, topic: str, path: str) -> StreamSub | None:
         """Return the subscription to one stream on `topic` of the connection that has it longest, if any has it."""
         for connection in self._by_topic.get(topic, ()):

@@ -170,7 +170,7 @@ class TopicReloads:
         endpoint = sub.endpoint
         ctx = self._functions.ctx_for(sub.connection, thread=endpoint.thread)
         try:
-            value = await self._load(endpoint, ctx, endpoint.signature.decode(sub.args), watch.topic)
+            value = await self._load(endpoint, ctx, endpoint.decode(sub.args), watch.topic)
             numbered = endpoint.options is None or not endpoint.options.volatile
             self._platform.publish(watch.topic, REFRESHED, data_of(value), seq=numbered)
         except Exception:

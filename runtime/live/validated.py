@@ -14,7 +14,7 @@ from runtime.core.schema import SchemaError, check_schema, converter, faults
 from runtime.live.keywords import check_keywords
 from runtime.live.marks import body_of, ensure_mark, finish
 
-__all__ = ["validated"]
+__all__ = ["arguments_of", "validated"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Parse = Callable[[Any], Any]
@@ -45,6 +45,33 @@ def validated(schema: Any) -> Callable[[F], F]:
         return finish(checked, function)
 
     return decorate
+
+
+def arguments_of(schema: Any) -> Callable[[list[Any]], list[Any]]:
+    """Return the function from all arguments of a client to the parsed ones, for `live.stream(args=)`.
+
+    `schema` is a type of sequences, as `tuple[str, int]`, or an object whose `validate(args)` returns a sequence.
+
+    Raises:
+        ValueError: a type that cannot be a schema.
+    """
+    if not callable(getattr(schema, "validate", None)) or isinstance(schema, type):
+        try:
+            check_schema(schema)
+        except SchemaError as error:
+            raise ValueError(f"args: {error}") from error
+    parse = _parser_of(schema)
+
+    def parsed(args: list[Any]) -> list[Any]:
+        found = parse(args)
+        if not isinstance(found, list | tuple):
+            logger.warning(
+                "args: %r gave %s, and a list or tuple is needed; the call is refused", schema, type(found)
+            )
+            _refuse(args)
+        return list(found)
+
+    return parsed
 
 
 def _parser_of(schema: Any) -> Parse:

@@ -1,0 +1,148 @@
+"""What dev says of silent and of busy topics. Spec: live-api 8.13."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runtime.live.declare import live
+from runtime.testing import FakeClock
+from tests.server.conftest import AppFactory
+from tests.server.peers import App, Peer, turns
+
+STREAMS = """
+    from runtime import live
+
+    @live.stream("quiet")
+    async def quiet(ctx): return []
+
+    @live.stream("quick", volatile=True)
+    async def quick(ctx): return []
+
+    @live.stream("newest", coalesce_by=lambda data: data)
+    async def newest(ctx): return []
+"""
+
+
+async def started(make_app: AppFactory, env: str = "dev", more: str = "") -> tuple[App, Peer, FakeClock]:
+    clock = FakeClock()
+    app = await make_app({"live/feed.py": STREAMS + more}, clock=clock, env=env)
+    return app, await app.connect(), clock
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[Any]:
+    return [record.args[0] for record in caplog.records if record.name == "realtime.stream" and record.args]
+
+
+@pytest.mark.spec("LIVE-103")
+async def test_a_topic_without_an_event_is_named_once(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, peer, clock = await started(make_app)
+    other = await app.connect()
+    for one in (peer, other):
+        await one.stream("feed/quiet")
+    await clock.advance(29)
+    assert said(caplog) == []
+    await clock.advance(2)
+    assert said(caplog) == ["quiet"]
+    assert "feed/quiet is subscribed to" in caplog.text
+    await other.stream("feed/quiet")
+    await clock.advance(100)
+    assert said(caplog) == ["quiet"]
+
+
+@pytest.mark.spec("LIVE-103")
+@pytest.mark.parametrize("why", ["published", "left", "serve"])
+async def test_a_topic_with_an_event_or_without_subscribers_is_not_named(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture, why: str
+) -> None:
+    app, peer, clock = await started(make_app, env="test" if why == "serve" else "dev")
+    await peer.stream("feed/quiet")
+    if why == "published":
+        app.runtime.platform.publish("quiet", "created", {"id": 1})
+        await turns()
+        await peer.leave()
+        peer = await app.connect()
+        await peer.stream("feed/quiet")
+    elif why == "left":
+        await peer.leave()
+    await clock.advance(100)
+    assert said(caplog) == []
+
+
+@pytest.mark.spec("LIVE-103")
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ("\n    live.silent_topic_warning(False)\n", []),
+        ("\n    live.silent_topic_warning(suppress=['quiet'])\n", []),
+        ("\n    live.silent_topic_warning(threshold=100)\n", []),
+        ("\n    live.silent_topic_warning(threshold=5)\n", ["quiet"]),
+        ("\n    live.silent_topic_warning(True)\n", ["quiet"]),
+    ],
+)
+async def test_the_app_says_when_a_topic_is_silent(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture, more: str, named: list[str]
+) -> None:
+    _, peer, clock = await started(make_app, more=more)
+    await peer.stream("feed/quiet")
+    await clock.advance(31)
+    assert said(caplog) == named
+
+
+@pytest.mark.spec("LIVE-103")
+@pytest.mark.parametrize(
+    ("more", "env", "named"),
+    [
+        ("", "dev", ["busy"]),
+        ("", "test", []),
+        ("\n    live.publish_rate_warning(False)\n", "dev", []),
+        ("\n    live.publish_rate_warning(threshold=400)\n", "dev", []),
+        ("\n    live.publish_rate_warning(threshold=50, interval=1)\n", "dev", ["busy", "calm"]),
+    ],
+)
+async def test_a_busy_topic_is_named_once_unless_that_is_meant(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture, more: str, env: str, named: list[str]
+) -> None:
+    app, peer, clock = await started(make_app, env=env, more=more)
+    for name in ("quick", "newest", "quiet"):
+        await peer.stream(f"feed/{name}")
+    caplog.clear()
+    for _ in range(12):
+        for topic, count in (("busy", 300), ("quick", 300), ("newest", 300), ("calm", 100)):
+            for _ in range(count):
+                app.runtime.platform.publish(topic, "e", seq=topic != "quick")
+        await clock.advance(1)
+    assert [topic for topic in said(caplog) if topic != "quiet"] == named
+
+
+@pytest.mark.spec("LIVE-103")
+def test_wrong_settings_are_refused() -> None:
+    for call in (
+        lambda: live.silent_topic_warning(3),  # type: ignore[arg-type]
+        lambda: live.silent_topic_warning(threshold=0),
+        lambda: live.silent_topic_warning(threshold=float("nan")),
+        lambda: live.silent_topic_warning(suppress="quiet"),
+        lambda: live.silent_topic_warning(False, threshold=3),
+        lambda: live.publish_rate_warning(threshold=-1),
+        lambda: live.publish_rate_warning(interval=True),
+        lambda: live.publish_rate_warning("off"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ValueError, match=r"live\.(silent_topic|publish_rate)_warning: "):
+            call()
+
+
+async def test_reloaded_settings_count_for_who_waits(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, peer, clock = await started(make_app)
+    await peer.stream("feed/quiet")
+    await clock.advance(5)
+    changed = STREAMS + "\n    live.silent_topic_warning(threshold=10)\n"
+    await app.runtime.live.reload([app.write("live/feed.py", changed)])
+    await turns(10)
+    caplog.clear()
+    await clock.advance(11)
+    assert "quiet" in said(caplog) or "nothing was published" in caplog.text
