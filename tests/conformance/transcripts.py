@@ -2,8 +2,8 @@
 
 A recording was made with the reference's development server. Ours differs from it in three stated ways, which
 are applied to the recorded bytes: publishes carry `seq`, a lone publish is a bare envelope instead of a batch
-of one, and a handler that returns nothing has `"data":null`. Of what the server made up, only session ids and
-the values of `seq` are blanked. Everything else has to be equal, the order of keys included.
+of one, and a handler that returns nothing has `"data":null`. Of what the server made up, only session ids, values
+of `seq` and numbers of requests are blanked. Everything else has to be equal, the order of keys included.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ __all__ = ["PROBE_ANSWER", "Mismatch", "Record", "Replay", "comparable", "expect
 
 UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 SESSION_ID = re.compile(rf'"sessionId":"{UUID4}"')
+REQUEST = re.compile(r'\{"type":"request","ref":([1-9][0-9]*),')
+REPLY = re.compile(r'(\{"type":"reply","ref":)([1-9][0-9]*)(,.*)', re.DOTALL)
 SEQ = re.compile(r',"seq":([1-9][0-9]*)\}')
 PROBE = '{"rpc":"no/such","id":"end","args":[]}'
 PROBE_ANSWER = (
@@ -70,7 +72,7 @@ def expected(recorded: str) -> str:
         return events[0] if len(events) == 1 else f'{{"type":"batch","events":[{",".join(events)}]}}'
     if recorded.startswith('{"topic":"__rpc"') and recorded.endswith('"ok":true}}'):
         return recorded.removesuffix("}}") + ',"data":null}}'
-    return SESSION_ID.sub('"sessionId":"<uuid>"', recorded)
+    return _blank_request(SESSION_ID.sub('"sessionId":"<uuid>"', recorded))
 
 
 def comparable(frame: str) -> str:
@@ -82,7 +84,11 @@ def comparable(frame: str) -> str:
         return (
             f'{{"type":"batch","events":[{",".join(_blank_seq(bytes(event).decode()) for event in events)}]}}'
         )
-    return _blank_seq(frame)
+    return _blank_seq(_blank_request(frame))
+
+
+def _blank_request(frame: str) -> str:
+    return REQUEST.sub('{"type":"request","ref":<n>,', frame, count=1) if REQUEST.match(frame) else frame
 
 
 def _blank_seq(envelope: str) -> str:
@@ -108,6 +114,8 @@ class Replay:
         self._send = send
         self._receive = receive
         self._refs: set[object] = set()
+        #: The numbers of our requests by those of the recorded ones.
+        self._requests: dict[str, str] = {}
         #: What the server sent, in order.
         self.received: list[str] = []
 
@@ -126,7 +134,7 @@ class Replay:
                 if record.text.startswith(CALL):
                     for answer in self._take_answers(pending):
                         await self._expect(answer)
-                await self._send(record.text)
+                await self._send(self._with_our_number(record.text))
                 self._note_ref(record.text)
 
     async def nothing_more(self) -> None:
@@ -138,15 +146,21 @@ class Replay:
         await self._send(PROBE)
         await self._expect(Record("end", 0, "S", PROBE_ANSWER))
 
+    def _with_our_number(self, text: str) -> str:
+        """Return a recorded frame; an answer to a request of the server names the number of ours."""
+        reply = REPLY.fullmatch(text)
+        return text if reply is None else f"{reply[1]}{self._requests[reply[2]]}{reply[3]}"
+
     def _note_ref(self, text: str) -> None:
         frame = json.loads(text)
-        if "ref" in frame:
+        if "ref" in frame and frame["type"] != "reply":
             self._refs.add(frame["ref"])
 
     def _take_answers(self, pending: list[Record]) -> Iterator[Record]:
         """Remove from `pending` the recorded answers to control frames that were sent."""
         for record in [one for one in pending if one.direction == "S"]:
-            if json.loads(record.text).get("ref") in self._refs:
+            frame = json.loads(record.text)
+            if frame.get("type") != "request" and frame.get("ref") in self._refs:
                 pending.remove(record)
                 yield record
         self._refs.clear()
@@ -157,3 +171,6 @@ class Replay:
         wanted, got = expected(record.text), comparable(frame)
         if wanted != got:
             raise Mismatch(f"scene {record.scene}\n  wanted {wanted}\n  got    {got}")
+        recorded, ours = REQUEST.match(record.text), REQUEST.match(frame)
+        if recorded is not None and ours is not None:
+            self._requests[recorded[1]] = ours[1]
