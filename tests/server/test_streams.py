@@ -116,6 +116,7 @@ async def test_a_stream_called_as_rpc_loads_without_subscribing(make_app: AppFac
     assert await peer.stream("s/say", "todos") == {"id": "q2", "ok": True, "data": 1}
 
 
+@pytest.mark.spec("WIRE-102", "LIVE-96")
 async def test_load_more_runs_the_loader_and_counts_nothing(make_app: AppFactory) -> None:
     app = await make_app({"live/s.py": STREAMS})
     peer = await app.connect()
@@ -181,7 +182,7 @@ HOOKS = """
 """
 
 
-@pytest.mark.spec("WIRE-91")
+@pytest.mark.spec("WIRE-91", "LIVE-78", "LIVE-79", "LIVE-80")
 async def test_arguments_come_before_the_topic_and_reserved_topics_are_refused(make_app: AppFactory) -> None:
     app = await make_app({"live/c.py": CHECKS})
     peer = await app.connect({"ok": True})
@@ -195,7 +196,7 @@ async def test_arguments_come_before_the_topic_and_reserved_topics_are_refused(m
     assert peer.connection.all_topics == {"__realtime"}
 
 
-@pytest.mark.spec("WIRE-94")
+@pytest.mark.spec("WIRE-94", "LIVE-81", "LIVE-100", "LIVE-105")
 async def test_gate_access_admission_and_denial_answer_as_the_spec_says(make_app: AppFactory) -> None:
     app = await make_app({"live/c.py": CHECKS, "hooks.py": HOOKS})
     module = app.runtime.live.registry.modules["c"].module
@@ -255,7 +256,7 @@ async def test_the_gate_is_not_asked_again_for_a_topic_that_is_held(make_app: Ap
     assert gate_calls == ["a"]
 
 
-@pytest.mark.spec("WIRE-92")
+@pytest.mark.spec("WIRE-92", "LIVE-83")
 async def test_frames_are_held_back_from_the_subscription_to_the_reply(make_app: AppFactory) -> None:
     app = await make_app({"live/s.py": STREAMS})
     loading, other = await app.connect(), await app.connect()
@@ -325,7 +326,7 @@ async def test_a_topic_that_is_held_already_is_not_held_back(make_app: AppFactor
     assert peer.events("slow") == [("created", {"id": 100})]
 
 
-@pytest.mark.spec("WIRE-93")
+@pytest.mark.spec("WIRE-93", "LIVE-82", "LIVE-101")
 async def test_a_failing_loader_leaves_nothing_behind(make_app: AppFactory) -> None:
     app = await make_app({"live/s.py": STREAMS})
     peer = await app.connect()
@@ -381,7 +382,7 @@ LIFE = """
 """
 
 
-@pytest.mark.spec("WIRE-105")
+@pytest.mark.spec("WIRE-105", "LIVE-86")
 async def test_hooks_run_once_per_logical_subscription(make_app: AppFactory) -> None:
     app = await make_app({"live/p.py": LIFE})
     ann, bob = await app.connect({"id": "ann"}), await app.connect({"id": "bob"})

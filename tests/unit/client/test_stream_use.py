@@ -222,6 +222,7 @@ async def test_the_table_of_streams_is_bounded(monkeypatch: pytest.MonkeyPatch) 
 # ---------------------------------------------------------------- pages
 
 
+@pytest.mark.spec("LIVE-96")
 async def test_load_more_sends_the_cursor_appends_and_ends() -> None:
     async with scripted() as s, s.client.stream(LIST, "room") as stream:
         assert await stream.load_more() is False
