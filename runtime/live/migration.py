@@ -10,9 +10,15 @@ from runtime.live.streamvalue import mapped
 if TYPE_CHECKING:
     from runtime.live.options import StreamOptions
 
-__all__ = ["migrated"]
+__all__ = ["is_older", "migrated"]
 
 logger = logging.getLogger("realtime.stream")
+
+
+def is_older(known: Any, options: StreamOptions) -> bool:
+    """Return whether a client of schema version `known` is behind the stream's."""
+    target = options.version
+    return target is not None and isinstance(known, int) and not isinstance(known, bool) and known < target
 
 
 def migrated(value: Any, options: StreamOptions, known: Any, *, warn: bool) -> Any:
@@ -28,7 +34,7 @@ def migrated(value: Any, options: StreamOptions, known: Any, *, warn: bool) -> A
         warn: whether a missing step is worth a warning (dev).
     """
     target, steps = options.version, options.migrate
-    if target is None or not isinstance(known, int) or isinstance(known, bool) or known >= target:
+    if target is None or not is_older(known, options):
         return value
     due = [step for step in sorted(steps) if known <= step < target]
     if warn and len(due) < target - known:

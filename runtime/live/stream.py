@@ -18,7 +18,8 @@ from runtime.live.callables import call_with_as_many
 from runtime.live.catchup import CatchUp, newest
 from runtime.live.dropresyncs import DropResyncs
 from runtime.live.guards import denied
-from runtime.live.migration import migrated
+from runtime.live.migration import is_older, migrated
+from runtime.live.sharedloads import SharedLoads, is_shared
 from runtime.live.streamsubs import StreamSub
 from runtime.live.streamvalue import Page, data_of, describe, mapped, reply_of
 from runtime.live.streamwarnings import StreamWarnings
@@ -65,6 +66,7 @@ class StreamRunner:
         "_max_frame",
         "_membership",
         "_scope",
+        "_shared",
         "_subscriptions",
         "presence",
         "reloads",
@@ -89,6 +91,7 @@ class StreamRunner:
         self._functions = functions
         self._max_frame = max_frame
         self._catch_up = CatchUp(scope, max_frame)
+        self._shared = SharedLoads(functions.tasks)
         self.presence = presence
         self.subs = subs
         #: Loads streams anew whose topic was silent, or for what was published elsewhere.
@@ -234,7 +237,15 @@ class StreamRunner:
         is_page = frame.cursor is not None
         # Read before the loader runs: a change in between is in the next difference as well, rather than in none.
         version = UNSET if is_page else await self._catch_up.version(options, args)
-        value = await self.load_told(endpoint, ctx, args, topic)
+
+        async def run() -> Any:
+            return await self.load_told(endpoint, ctx, args, topic)
+
+        # Steps of a migration may change items in place, so what is migrated is nobody else's.
+        if is_page or not is_shared(options) or is_older(frame.schema_version, options):
+            value = await run()
+        else:
+            value = await self._shared.load(endpoint, topic, frame.args, run)
         is_reload = _is_number(frame.seq) and not is_page
         if is_reload and options.keeps_events and options.merge == "latest":
             value = newest(value, options)
