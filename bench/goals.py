@@ -71,6 +71,7 @@ GOALS: tuple[Goal, ...] = (
     *_beside("rpc-1", "p99_ms", 1.0, 1.0, "websockets"),
     *_beside("rpc-16", "per_second", 1.1, 1.5, "websockets"),
     *_beside("rpc-16", "p99_ms", 1.0, 1.0, "websockets"),
+    *_beside("wrappers", "per_second", 1 / 3, 0.5, "ours-bare"),
     *_beside("latency", "p99_ms", 1.0, 1 / 0.7, "websockets"),
     *_beside("latency", "cpu_percent", 1.0, 1.0, "websockets", "picows"),
     *_beside("upload", "mb_per_second", 0.7, 1.0, "websockets"),

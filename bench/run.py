@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.case import FULL, QUICK, SMOKE, Case, CaseResult, Run, ratios, run_case
-from bench.cases import fanout, idle, latency, reload, rpc, startup, storm, topics, upload
+from bench.cases import fanout, idle, latency, reload, rpc, startup, storm, topics, upload, wrappers
 from bench.goals import GOALS
 from bench.pool import Pool
 from bench.processes import ROOT
@@ -30,6 +30,7 @@ CASES: tuple[Case, ...] = (
     *upload.CASES,
     *storm.CASES,
     *rpc.CASES,
+    *wrappers.CASES,
     *reload.CASES,
     *topics.CASES,
     *latency.CASES,

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["Access", "allows", "is_no_answer"]
+__all__ = ["Access", "allows", "is_no_answer", "judge"]
 
 Predicate = Callable[..., Any]
 
@@ -77,7 +77,11 @@ async def allows(predicate: Predicate, ctx: Any, args: tuple[Any, ...] | list[An
     Raises:
         TypeError: the answer is none: a generator that nobody ran, a function, a class, `...`. Spec: platform 5.1.
     """
-    answer = predicate(ctx, *args)
+    return await judge(predicate, predicate(ctx, *args))
+
+
+async def judge(predicate: Predicate, answer: Any) -> bool:
+    """Return what the answer of `predicate` means; see `allows`."""
     if answer is True or answer is False or answer is None:
         return bool(answer)
     answer = await _settled(answer)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from runtime.core.errors import LiveError
-from runtime.live.callables import accepted, call
+from runtime.live.callables import accepted, call, is_pending
 from runtime.live.keywords import check_keywords
 from runtime.live.marks import body_of, check_function, finish
 from runtime.plugins.options import UNSET
@@ -48,8 +48,10 @@ def breaker(breaker: Any, fallback: Any = UNSET) -> Callable[[F], F]:
         body = body_of(function, lambda: protected)
 
         async def protected(ctx: Any, *args: Any) -> Any:
-            if is_open is not None and await call(is_open):
-                return await _instead(fallback, ctx, args)
+            if is_open is not None:
+                answer = is_open()
+                if await answer if is_pending(answer) else answer:
+                    return await _instead(fallback, ctx, args)
             try:
                 result = await body(ctx, *args)
             except Exception as error:
@@ -57,7 +59,9 @@ def breaker(breaker: Any, fallback: Any = UNSET) -> Callable[[F], F]:
                     await call(failure)
                 raise
             if success is not None:
-                await call(success)
+                answer = success()
+                if is_pending(answer):
+                    await answer
             return result
 
         return finish(protected, function)

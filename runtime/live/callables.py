@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # What most functions return: asking whether one of these can be awaited costs more than the call.
 PLAIN = frozenset({NoneType, bool, int, float, str, bytes, dict, list, tuple})
 
-__all__ = ["call", "call_in_thread", "call_with_as_many"]
+__all__ = ["accepted", "call", "call_in_thread", "call_with_as_many", "is_pending"]
 
 
 async def call(function: Callable[..., Any], *args: Any) -> Any:
@@ -32,6 +32,12 @@ async def call(function: Callable[..., Any], *args: Any) -> Any:
         return result
     except SystemExit as error:
         raise _exit_refused(function) from error
+
+
+def is_pending(result: Any) -> bool:
+    """Return whether what a function returned has to be awaited; for callers that save `call` a coroutine."""
+    kind = result.__class__
+    return kind is CoroutineType or (kind not in PLAIN and inspect.isawaitable(result))
 
 
 async def call_in_thread(executor: Executor, function: Callable[..., Any], *args: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.core import capacity
 from runtime.core.errors import CapacityExceeded, IdempotencyPendingError, IdempotencySlotLostError, LiveError
-from runtime.live.callables import call
+from runtime.live.callables import is_pending
 from runtime.live.keywords import check_keywords
 from runtime.live.marks import Place, body_of, ensure_mark, finish
 from runtime.live.withoutapp import store_of
@@ -58,7 +58,9 @@ def idempotent(
         place = Place(function)
 
         async def once(ctx: Any, *args: Any) -> Any:
-            given = _sent_key(ctx) if key_from is None else await call(key_from, ctx, *args)
+            given = _sent_key(ctx) if key_from is None else key_from(ctx, *args)
+            if is_pending(given):
+                given = await given
             if not given:
                 return await body(ctx, *args)
             key = f"rpc:{place.path}:{_checked(given)}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.core.errors import LiveError, LockError, LockReentry
-from runtime.live.callables import call
+from runtime.live.callables import is_pending
 from runtime.live.keywords import check_keywords
 from runtime.live.marks import body_of, ensure_mark, finish
 from runtime.live.withoutapp import lock_of
@@ -63,7 +63,9 @@ def lock(
         body = body_of(function)
 
         async def alone(ctx: Any, *args: Any) -> Any:
-            name = await call(key, ctx, *args) if callable(key) else key
+            name: Any = key(ctx, *args) if callable(key) else key
+            if is_pending(name):
+                name = await name
             if name is None or name == "":
                 return await body(ctx, *args)
             if not isinstance(name, str):

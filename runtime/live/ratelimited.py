@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from runtime.core.clock import SystemClock
-from runtime.live.callables import call
+from runtime.live.callables import is_pending
 from runtime.live.keywords import check_keywords
 from runtime.live.marks import Place, body_of, ensure_mark, finish
 from runtime.live.ratelimit import Buckets, Rule, identity_of
@@ -45,7 +45,8 @@ def rate_limit(points: int, window: float, key: Callable[[Any], Any] | None = No
                 ws = ctx.ws
                 who = identity_of(ctx.user, None if ws is None else ws.id)
             else:
-                who = str(await call(key, ctx))
+                found = key(ctx)
+                who = str(await found if is_pending(found) else found)
             scope = getattr(ctx, "_scope", None)
             if scope is not None:
                 scope.buckets.take(place.path, who, rule)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runtime.live.access import allows
+from runtime.live.access import judge
 from runtime.live.guards import denied
 from runtime.live.keywords import check_keywords
 from runtime.live.marks import body_of, ensure_mark, finish
@@ -35,7 +35,8 @@ def scoped(predicate: Predicate) -> Callable[[F], F]:
         body = body_of(function)
 
         async def within_scope(ctx: Any, *args: Any) -> Any:
-            if not await allows(predicate, ctx, args):
+            answer = predicate(ctx, *args)
+            if answer is not True and not await judge(predicate, answer):
                 raise denied(ctx.user or None)
             return await body(ctx, *args)
 

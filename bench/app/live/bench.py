@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from runtime import guard, live
+from runtime.plugins import CircuitBreaker
 
 TOPIC = "bench"
 PADDING = "x" * 120
@@ -22,6 +23,18 @@ async def echo(ctx: Any, value: int) -> int:
 @live
 def echo_plain(ctx: Any, value: int) -> int:
     """Give the argument back, from a function that is not asynchronous."""
+    return value
+
+
+@live.scoped(live.access.owner())
+@live.rate_limit(points=1_000_000_000, window=3600)
+@live.idempotent(key_from=lambda ctx, value: f"{ctx.ws.id}:{value}")
+@live.lock(lambda ctx, value: f"{ctx.ws.id}:{value}", max_wait=5)
+@live.breaker(CircuitBreaker())
+@live.validated(int)
+@live
+async def echo_wrapped(ctx: Any, value: int) -> int:
+    """Give the argument back, under every wrapper."""
     return value
 
 

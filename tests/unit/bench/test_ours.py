@@ -13,8 +13,8 @@ from bench.generator import build
 from bench.pool import Pool
 
 TINY = Scale("tiny", rounds=1, seconds=0.05, share=0.01)
-LOADS = ("fanout", "fanout-10", "topics", "rpc-16", "latency", "upload", "storm", "idle")
-VARIANTS = frozenset({"ours", "ours-batch", "ours-single", "ours-def"})
+LOADS = ("fanout", "fanout-10", "topics", "rpc-16", "wrappers", "latency", "upload", "storm", "idle")
+VARIANTS = frozenset({"ours", "ours-batch", "ours-single", "ours-def", "ours-bare"})
 
 
 @pytest.mark.parametrize("name", LOADS)

@@ -147,7 +147,7 @@ class Custom:
         {"type": "object"},
         AsyncValidator,
     ],
-    ids=str,
+    ids=["async", "later", "promise", "object", "number", "text", "function", "class", "mapping", "type"],
 )
 async def test_a_schema_that_cannot_check_lets_nothing_pass(schema: Any) -> None:
     assert await refused(schema, {"sku": "x"}) == [
