@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.core.errors import LiveError
 from runtime.core.signal import Signal
+from runtime.core.signaltopic import signal_topic
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -14,7 +15,7 @@ __all__ = ["TestContext", "expect_guard_rejects"]
 
 
 class TestContext:
-    """A `ctx` whose helpers do nothing: `publish` is `True`, `shed` is `False`.
+    """A `ctx` whose helpers do nothing: `publish` is `True`, `shed` and `skip` are `False`.
 
     `published` holds what was published, as (topic, event, data).
     """
@@ -42,6 +43,23 @@ class TestContext:
         """Remember the publish in `published`; nobody gets it."""
         self.published.append((topic, event, data))
         return True
+
+    def publish_throttled(self, topic: str, event: str, data: Any, every: float) -> None:
+        """Remember the publish in `published`, at once."""
+        self.publish(topic, event, data)
+
+    def publish_debounced(self, topic: str, event: str, data: Any, after: float) -> None:
+        """Remember the publish in `published`, at once."""
+        self.publish(topic, event, data)
+
+    def skip(self, key: str, for_: float) -> bool:
+        """Skip nothing."""
+        return False
+
+    def send_signal(self, user_id: str, event: str, data: Any = None) -> bool:
+        """Remember the signal in `published`, under the user's topic; nobody gets it."""
+        self.publish(signal_topic(user_id), event, data)
+        return False
 
     def batch(self, messages: Iterable[Any]) -> None:
         """Remember the messages in `published`; nobody gets them."""
