@@ -314,10 +314,9 @@ class Runtime:
         """
         connection = inbound.connection
         try:
-            if not connection.closed:
-                self.live.opened(connection)
-                if self._signals is not None:
-                    self._signals.opened(connection)
+            self.live.opened(connection)
+            if self._signals is not None:
+                self._signals.opened(connection)
         except Exception:
             logger.exception("connection %s cannot be registered for pushes", connection.id)
             connection.close_soon(closing.INTERNAL_ERROR, "open failed")

@@ -117,6 +117,12 @@ async def test_what_the_open_hook_writes_counts(make_app: AppFactory) -> None:
     assert await pushed(app, await app.connect({}), "acme") == "mine"
 
 
+async def test_who_goes_while_the_open_hook_runs_is_not_registered(make_app: AppFactory) -> None:
+    app = await make_app({"hooks.py": "async def open(ws):\n    await ws.close()\n"})
+    await app.connect({"user_id": "ann"})
+    assert len(app.runtime.live.pushes) == 0
+
+
 async def test_an_asynchronous_identify_is_refused(
     make_app: AppFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
