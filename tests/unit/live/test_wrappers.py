@@ -144,7 +144,7 @@ async def test_the_topmost_runs_first() -> None:
             "live.validated: 'schemas' is no option of it; did you mean 'schema'?",
         ),
         (
-            lambda: live.scoped(predicat=1),  # type: ignore[call-arg]  # what is tested
+            lambda: live.scoped(predicates=1),  # type: ignore[call-arg]  # what is tested
             "live.scoped: 'predicat' is no option of it; did you mean 'predicate'?",
         ),
     ],
