@@ -145,7 +145,7 @@ async def test_the_topmost_runs_first() -> None:
         ),
         (
             lambda: live.scoped(predicates=1),  # type: ignore[call-arg]  # what is tested
-            "live.scoped: 'predicat' is no option of it; did you mean 'predicate'?",
+            "live.scoped: 'predicates' is no option of it; did you mean 'predicate'?",
         ),
     ],
 )
