@@ -351,6 +351,7 @@ async def test_a_failing_loader_keeps_what_was_there_before(make_app: AppFactory
     assert peer.events("failing") == [("created", {"id": 100})]
 
 
+@pytest.mark.spec("WIRE-50")
 async def test_leaving_while_a_loader_runs_ends_the_subscription_once(make_app: AppFactory) -> None:
     app = await make_app({"live/s.py": STREAMS})
     peer, other = await app.connect(), await app.connect()

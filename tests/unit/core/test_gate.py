@@ -199,6 +199,7 @@ async def test_checking_changes_nothing_and_knows_no_bound() -> None:
     assert not peer.is_subscribed("a")
 
 
+@pytest.mark.spec("PLAT-28")
 async def test_a_connection_that_closes_while_the_hook_runs_is_not_subscribed() -> None:
     core = Core()
 

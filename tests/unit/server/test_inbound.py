@@ -188,11 +188,14 @@ async def test_a_topic_without_room_is_denied_although_there_is_room_when_the_ho
 async def test_subscribing_twice_answers_twice_and_counts_once(bare: BareFactory) -> None:
     one = await bare()
     peer = one.connect()
+    await turns()
+    before = one.runtime.subscriptions.total
     peer.send(subscribe("a", 1))
     peer.send(subscribe("a", 2))
     await turns()
     assert answers(peer) == [("+", "a", 1), ("+", "a", 2)]
     assert one.runtime.subscriptions.count("a") == 1
+    assert one.runtime.subscriptions.total == before + 1
 
 
 async def test_a_denial_takes_away_what_was_granted_before(bare: BareFactory) -> None:

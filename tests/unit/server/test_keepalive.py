@@ -52,12 +52,13 @@ async def test_the_longest_silence_stays_far_below_what_clients_wait() -> None:
     keepalive.stop()
 
 
+@pytest.mark.spec("WIRE-15")
 async def test_traffic_puts_the_ping_off() -> None:
     core = Core()
     busy, idle = core.connect(), core.connect()
     keepalive = Keepalive(core.parts.connections, 60, core.clock)
     keepalive.start()
-    for _ in range(12):
+    for _ in range(36):
         await core.clock.advance(20)
         busy.send("x")
         core.outbox.flush()

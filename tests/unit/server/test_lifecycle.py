@@ -332,6 +332,16 @@ async def test_a_peer_that_cannot_be_closed_does_not_keep_the_others_open(
     assert runtime.connections == {}
 
 
+@pytest.mark.spec("PLAT-38", "WIRE-17")
+async def test_stopping_without_a_server_of_ours_says_the_same_goodbye_behind_the_hook(make: Make) -> None:
+    told: list[Any] = []
+    runtime = make({"shutdown": lambda: told.append(peer.sink.closed)})
+    await runtime.start()
+    peer = connect(runtime)
+    await runtime.stop()
+    assert (told, peer.sink.closed) == ([None], (1001, "Server shutting down"))
+
+
 async def test_stopping_twice_or_before_the_start_does_nothing(make: Make) -> None:
     ran: list[str] = []
     runtime = make({"shutdown": lambda: ran.append("shutdown")})

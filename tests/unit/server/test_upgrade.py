@@ -239,6 +239,7 @@ async def test_the_handshake_knows_the_peer(scheme: str, origin: str) -> None:
     )
 
 
+@pytest.mark.spec("WIRE-2")
 async def test_the_hook_sees_the_whole_request() -> None:
     seen: dict[str, Any] = {}
 
