@@ -75,6 +75,7 @@ __all__ = [
     "MAX_TOPICS",
     "MAX_TOPIC_SEQS",
     "MAX_TOPIC_STATS",
+    "MAX_TOPIC_WS_COUNTS",
     "MAX_UPGRADE_RATE_ENTRIES",
     "MAX_WRAPPER_DEPTH",
     "PAYLOAD_WARN_CAP",
@@ -82,6 +83,7 @@ __all__ = [
     "PUBLISH_WARN_DEDUP_MAX",
     "SILENT_TOPIC_WARN_DEDUP_MAX",
     "TOPIC_SEQS_WARN_THRESHOLD",
+    "TOPIC_WS_COUNTS_WARN_THRESHOLD",
     "VOLATILE_WARN_CAP",
     "capacity_override",
     "configure",
@@ -120,6 +122,8 @@ MAX_PRESENCE_REF = 1_000_000  # users in rooms of one worker; those in their gra
 MAX_PUSH_REGISTRY = 10_000_000  # users that can be pushed to; SKIP
 MAX_NOTIFIES = 100_000  # notifications whose answers are awaited; SKIP
 VOLATILE_WARN_CAP = 256  # dev warnings remembered; further paths may warn again
+TOPIC_WS_COUNTS_WARN_THRESHOLD = 1_000_000  # topics with stream subscribers; WARN
+MAX_TOPIC_WS_COUNTS = 10_000_000  # the same; REJECT OVERLOADED
 MAX_STREAM_SUBSCRIPTIONS = 100_000  # logical stream subscriptions of one connection; REJECT
 MAX_LIVE_KEPT = 10_000  # values of live.keep; REJECT
 MAX_COALESCED_KEYS_PER_CONNECTION = 1_000_000  # coalesced values waiting for one connection; EVICT
@@ -213,6 +217,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_TOPICS": MAX_TOPICS,
         "MAX_TOPIC_SEQS": MAX_TOPIC_SEQS,
         "MAX_TOPIC_STATS": MAX_TOPIC_STATS,
+        "MAX_TOPIC_WS_COUNTS": MAX_TOPIC_WS_COUNTS,
         "MAX_UPGRADE_RATE_ENTRIES": MAX_UPGRADE_RATE_ENTRIES,
         "MAX_WRAPPER_DEPTH": MAX_WRAPPER_DEPTH,
         "PAYLOAD_WARN_CAP": PAYLOAD_WARN_CAP,
@@ -220,6 +225,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "PUBLISH_WARN_DEDUP_MAX": PUBLISH_WARN_DEDUP_MAX,
         "SILENT_TOPIC_WARN_DEDUP_MAX": SILENT_TOPIC_WARN_DEDUP_MAX,
         "TOPIC_SEQS_WARN_THRESHOLD": TOPIC_SEQS_WARN_THRESHOLD,
+        "TOPIC_WS_COUNTS_WARN_THRESHOLD": TOPIC_WS_COUNTS_WARN_THRESHOLD,
         "VOLATILE_WARN_CAP": VOLATILE_WARN_CAP,
     }
 )

@@ -220,7 +220,7 @@ class LiveApp:
     def connection_closed(self, connection: Connection) -> None:
         """End everything of a connection that is gone."""
         self.pushes.closed(connection)
-        self.streams.leave_all(connection)
+        self.streams.leave_all(connection, self.registry.leavable)
         if self._buckets:
             self._buckets.forget(identity_of(None, connection.id))
 

@@ -108,6 +108,8 @@ class Registry:
     warnings: Mapping[str, Any] = field(default_factory=dict)
     rate_limits: RateLimits | None = None
     wiring: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    #: Streams with a fixed topic and an `on_unsubscribe`, by topic: it runs for raw subscriptions as well.
+    leavable: Mapping[str, Endpoint] = field(default_factory=lambda: MappingProxyType({}))
 
     def find(self, path: str) -> Endpoint | None:
         """Return the endpoint registered as `path`."""
@@ -219,6 +221,13 @@ def build_registry(
         warnings={name: rule for c in reversed(collectors) for name, rule in c.warnings.items()},
         rate_limits=next((c.rate_limits for c in collectors if c.rate_limits is not None), None),
         wiring=MappingProxyType({k: v for c in reversed(collectors) for k, v in c.wiring.items()}),
+        leavable=MappingProxyType(
+            {
+                topic: group[0]
+                for topic, group in by_topic.items()
+                if len(group) == 1 and group[0].options is not None and group[0].options.on_unsubscribe
+            }
+        ),
     )
 
 

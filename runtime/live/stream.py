@@ -28,6 +28,8 @@ from runtime.live.topics import resolve_topic
 from runtime.wire.stream import StreamReply
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runtime.core.connection import Connection
     from runtime.core.gate import Membership
     from runtime.core.subscriptions import Subscriptions
@@ -314,11 +316,20 @@ class StreamRunner:
             self.presence.left(sub)
             self._ended(sub, self._functions.ctx_for(connection), sub.count)
 
-    def leave_all(self, connection: Connection) -> None:
-        """End all streams of a connection that is gone."""
-        for sub in self.subs.leave_all(connection):
+    def leave_all(self, connection: Connection, leavable: Mapping[str, Endpoint]) -> None:
+        """End all streams of a connection that is gone.
+
+        `leavable`: streams by their fixed topic. Whoever was on one without the stream has left it, too.
+        """
+        ended = self.subs.leave_all(connection)
+        for sub in ended:
             self.presence.left(sub)
             self._ended(sub, self._functions.ctx_for(connection), sub.count)
+        raw = connection.all_topics.intersection(leavable).difference(sub.topic for sub in ended)
+        for topic in sorted(raw):
+            self._call_unsubscribed(
+                leavable[topic], self._functions.ctx_for(connection), topic, connection, 1
+            )
 
     def _ended(self, sub: StreamSub, ctx: Ctx, times: int) -> None:
         topic = sub.topic
@@ -326,10 +337,15 @@ class StreamRunner:
             self._scope.shapes.leave(topic)
             self.reloads.disarm(topic)
             self.warnings.left(topic)
-        hook = _options(sub.endpoint).on_unsubscribe
+        self._call_unsubscribed(sub.endpoint, ctx, topic, sub.connection, times)
+
+    def _call_unsubscribed(
+        self, endpoint: Endpoint, ctx: Ctx, topic: str, connection: Connection, times: int
+    ) -> None:
+        hook = _options(endpoint).on_unsubscribe
         if hook is None:
             return
-        remaining = self.subs.others(topic, sub.connection)
+        remaining = self.subs.others(topic, connection)
         for _ in range(times):
             self._functions.tasks.start(
                 self._call_hook("on_unsubscribe", hook, (ctx, topic, remaining)), name="on_unsubscribe"

@@ -37,7 +37,10 @@ class StreamSub:
 
 
 class StreamSubs:
-    """All logical subscriptions of one worker. Bounded per connection by `MAX_STREAM_SUBSCRIPTIONS`."""
+    """All logical subscriptions of one worker.
+
+    Bounded per connection by `MAX_STREAM_SUBSCRIPTIONS`, and in topics by `MAX_TOPIC_WS_COUNTS`.
+    """
 
     __slots__ = ("_by_connection", "_by_topic", "_held", "_metrics")
 
@@ -52,7 +55,8 @@ class StreamSubs:
         """Count one subscription.
 
         Raises:
-            LiveError: `RATE_LIMITED` when the connection holds too many.
+            LiveError: `RATE_LIMITED` when the connection holds too many, `OVERLOADED` when the worker has too many
+                topics with subscribers.
         """
         sub = self._find(connection, topic, endpoint.path)
         if sub is None:
@@ -60,6 +64,7 @@ class StreamSubs:
             if held >= capacity.get("MAX_STREAM_SUBSCRIPTIONS"):
                 capacity.record("MAX_STREAM_SUBSCRIPTIONS", "reject")
                 raise LiveError("RATE_LIMITED", "Too many stream subscriptions on this connection")
+            self._make_room(topic)
             sub = StreamSub(connection, endpoint, topic, args)
             self._by_connection.setdefault(connection, {}).setdefault(topic, {})[endpoint.path] = sub
             self._held[connection] = held + 1
@@ -126,13 +131,14 @@ class StreamSubs:
         """Return the connections that hold `topic` through a stream. Do not change it while iterating."""
         return self._by_topic.get(topic, ())
 
-    def paths(self, topic: str) -> set[str]:
-        """Return the paths of the streams that are subscribed on `topic`."""
-        return {
-            path
+    def places(self, topic: str) -> list[str]:
+        """Return path, file and line of the streams that are subscribed on `topic`."""
+        found = {
+            sub.endpoint
             for connection in self._by_topic.get(topic, ())
-            for path in self._by_connection.get(connection, {}).get(topic, {})
+            for sub in self._by_connection.get(connection, {}).get(topic, {}).values()
         }
+        return sorted(f"{one.path} ({one.file}:{one.line})" for one in found)
 
     def first(self, topic: str, path: str) -> StreamSub | None:
         """Return the subscription to one stream on `topic` of the connection that has it longest, if any has it."""
@@ -145,6 +151,19 @@ class StreamSubs:
     def on_topic(self, topic: str) -> bool:
         """Return whether any stream is subscribed on `topic`."""
         return topic in self._by_topic
+
+    def _make_room(self, topic: str) -> None:
+        """Look whether one more topic may have subscribers. Spec: live-api 27.1."""
+        known = len(self._by_topic)
+        if topic in self._by_topic:
+            return
+        if known >= capacity.get("MAX_TOPIC_WS_COUNTS"):
+            capacity.record("MAX_TOPIC_WS_COUNTS", "reject")
+            raise LiveError("OVERLOADED", "Too many stream topics on this worker")
+        if known == capacity.get("TOPIC_WS_COUNTS_WARN_THRESHOLD"):
+            capacity.record(
+                "TOPIC_WS_COUNTS_WARN_THRESHOLD", "warn", hint="streams with a topic per client cost memory"
+            )
 
     def _find(self, connection: Connection, topic: str, path: str) -> StreamSub | None:
         return self._by_connection.get(connection, {}).get(topic, {}).get(path)

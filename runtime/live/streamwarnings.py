@@ -168,13 +168,13 @@ class StreamWarnings:
         if not self._subs.on_topic(topic):
             return
         _remember(self._warned, topic, "SILENT_TOPIC_WARN_DEDUP_MAX")
-        paths = ", ".join(sorted(self._subs.paths(topic)))
+        places = ", ".join(self._subs.places(topic))
         logger.warning(
             "nothing was published on %r for %g s although %s is subscribed to: is the topic spelt as it is where you "
             "publish? live.silent_topic_warning(suppress=[...]) silences this",
             topic,
             threshold,
-            paths or "it",
+            places,
         )
 
     def _restart(self) -> None:
@@ -195,10 +195,12 @@ class StreamWarnings:
             if rate.messages_per_sec <= rule.threshold or rate.topic in self._loud or is_meant:
                 continue
             _remember(self._loud, rate.topic, "PUBLISH_RATE_WARN_DEDUP_MAX")
+            places = self._subs.places(rate.topic)
             logger.warning(
-                "%r gets %d events a second; more than %g are more than a page can show: use ctx.publish_throttled, "
+                "%r%s gets %d events a second; more than %g are more than a page can show: use ctx.publish_throttled, "
                 "coalesce_by or volatile; live.publish_rate_warning(threshold=...) moves the mark",
                 rate.topic,
+                f" of {', '.join(places)}" if places else "",
                 rate.messages_per_sec,
                 rule.threshold,
             )

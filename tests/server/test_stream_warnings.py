@@ -47,7 +47,7 @@ async def test_a_topic_without_an_event_is_named_once(
     assert said(caplog) == []
     await clock.advance(2)
     assert said(caplog) == ["quiet"]
-    assert "feed/quiet is subscribed to" in caplog.text
+    assert "although feed/quiet (live/feed.py:4) is subscribed to" in caplog.text
     await other.stream("feed/quiet")
     await clock.advance(100)
     assert said(caplog) == ["quiet"]
@@ -146,3 +146,16 @@ async def test_reloaded_settings_count_for_who_waits(
     caplog.clear()
     await clock.advance(11)
     assert "quiet" in said(caplog) or "nothing was published" in caplog.text
+
+
+@pytest.mark.spec("LIVE-103")
+async def test_a_busy_topic_is_named_with_the_place_of_its_stream(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, peer, clock = await started(make_app)
+    await peer.stream("feed/quiet")
+    for _ in range(6):
+        for _ in range(300):
+            app.runtime.platform.publish("quiet", "e")
+        await clock.advance(1)
+    assert "'quiet' of feed/quiet (live/feed.py:4) gets 300 events a second" in caplog.text

@@ -102,3 +102,25 @@ async def test_streams_of_a_connection_are_bounded_and_known_ones_count_on() -> 
     assert subs.gauge == 3
     subs.leave_all(peer)
     assert not subs.has(peer, "t")
+
+
+def test_topics_with_subscribers_are_bounded_and_said_to_be_many() -> None:
+    subs, core = Subs(), Core()
+    one, other = core.connect(), core.connect()
+    before = capacity.events.copy()
+    with capacity.capacity_override(MAX_TOPIC_WS_COUNTS=3, TOPIC_WS_COUNTS_WARN_THRESHOLD=2):
+        subs.add(one, A, "t1", [])
+        subs.add(one, A, "t2", [])
+        assert capacity.events == before
+        last = subs.add(one, A, "t3", [])
+        assert capacity.events - before == {("TOPIC_WS_COUNTS_WARN_THRESHOLD", "warn"): 1}
+        with pytest.raises(LiveError, match="Too many stream topics") as refused:
+            subs.add(other, A, "t4", [])
+        assert refused.value.code == "OVERLOADED"
+        assert (capacity.events - before)["MAX_TOPIC_WS_COUNTS", "reject"] == 1
+        subs.add(other, B, "t3", [])
+        subs.drop_one(last)
+        with pytest.raises(LiveError):
+            subs.add(other, A, "t4", [])
+        subs.leave(other, "t3")
+        subs.add(other, A, "t4", [])
