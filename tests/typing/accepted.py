@@ -201,3 +201,25 @@ async def primitives_are_what_their_protocols_say() -> None:
     assert_type(await Queue().push("k", lambda: "text"), str)
     async with lock.hold("k", max_wait=None) as handle:
         assert_type(handle.token, int)
+
+
+@live.scoped(live.access.owner())
+@live.rate_limit(points=5, window=10, key=lambda ctx: ctx.user)
+@live.idempotent(key_from=lambda ctx, n: str(n), store=MemoryIdempotencyStore(), ttl=60)
+@live.lock(lambda ctx, n: f"k{n}", lock=Lock(), max_wait=5)
+@live.breaker(object(), fallback=[])
+@live.validated(int)
+@live
+async def wrapped(ctx: Ctx, n: int) -> str:
+    """Keep its type under every wrapper."""
+    ctx.publish_throttled("a", "moved", {"key": n}, 0.05)
+    ctx.publish_debounced("a", "moved", {"key": n}, 0.05)
+    assert_type(ctx.skip("key", 1), bool)
+    assert_type(ctx.send_signal("u1", "notice"), bool)
+    assert_type(ctx.idempotency_key, str | None)
+    return str(n)
+
+
+async def call_wrapped(ctx: Ctx) -> None:
+    """Call it as it was declared."""
+    assert_type(await wrapped(ctx, 7), str)

@@ -31,3 +31,17 @@ async def wrong_uses(ctx: Ctx) -> None:
     ctx.publish(7, "created")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a topic is a string
     create_app(lifespan="never")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # no such mode
     connect(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a URL is a string
+
+
+@live.idempotent(key=lambda ctx: "k")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # key_from
+@live.lock("k", max_wait="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # seconds
+@live.rate_limit(5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # a window is needed
+async def wrapped(ctx: Ctx, n: int) -> int:
+    """Stand under wrappers with wrong options."""
+    return n
+
+
+async def wrong_call_of_wrapped(ctx: Ctx) -> None:
+    """Call it as it was not declared, and change what is the client's."""
+    await wrapped(ctx, "7")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a number
+    ctx.idempotency_key = "k"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]  # read-only
