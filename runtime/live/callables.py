@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # What most functions return: asking whether one of these can be awaited costs more than the call.
 PLAIN = frozenset({NoneType, bool, int, float, str, bytes, dict, list, tuple})
 
-__all__ = ["accepted", "call", "call_in_thread", "call_with_as_many", "is_pending"]
+__all__ = ["accepted", "call", "call_in_thread", "call_with_as_many", "is_async", "is_pending"]
 
 
 async def call(function: Callable[..., Any], *args: Any) -> Any:
@@ -59,6 +59,13 @@ async def call_in_thread(executor: Executor, function: Callable[..., Any], *args
 async def call_with_as_many(function: Callable[..., Any], args: Sequence[Any]) -> Any:
     """Call `function` with as many of `args` as it has parameters for. Spec: live-api 8.5."""
     return await call(function, *args[: accepted(function, len(args))])
+
+
+def is_async(function: Any) -> bool:
+    """Return whether calling `function`, also an object that can be called, gives a coroutine for certain."""
+    return inspect.iscoroutinefunction(function) or (
+        not inspect.isroutine(function) and inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # which kind it is, not whether
+    )
 
 
 def accepted(function: Callable[..., Any], most: int) -> int:

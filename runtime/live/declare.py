@@ -8,18 +8,17 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from runtime.live import collector
 from runtime.live.access import Access
 from runtime.live.admission import Admission
 from runtime.live.breakers import breaker
-from runtime.live.delta import Delta, delta_of
 from runtime.live.idempotent import idempotent
 from runtime.live.locked import lock
 from runtime.live.marks import Mark, ensure_mark, mark_of, set_mark
 from runtime.live.messageoptions import set_message_options
-from runtime.live.options import Predicate, ReplayOptions, StreamOptions, Topic
+from runtime.live.options import Predicate, ReplayOptions, StreamOptions, Topic, access_of
 from runtime.live.pushing import configure_push, notify, push
 from runtime.live.ratelimit import RateLimits, Rule
 from runtime.live.ratelimited import rate_limit
@@ -27,8 +26,10 @@ from runtime.live.room import RoomDeclaration
 from runtime.live.roomclass import Room, action
 from runtime.live.scoped import scoped
 from runtime.live.streamwarnings import PublishRateRule, SilentTopicRule
-from runtime.live.topicpatterns import patterns_of
-from runtime.live.validated import arguments_of, validated
+from runtime.live.validated import validated
+
+if TYPE_CHECKING:
+    from runtime.live.delta import Delta
 
 __all__ = ["Channel", "Live", "Mark", "live", "mark_of"]
 
@@ -168,18 +169,18 @@ class Live:
             prepend=prepend,
             max=max,
             replay=replay,
-            access=access if access is not None else filter,
+            access=access_of(access, filter),
             transform=transform,
             volatile=volatile,
             on_subscribe=on_subscribe,
             on_unsubscribe=on_unsubscribe,
             on_error=on_error,
             class_of_service=class_of_service,
-            args=None if args is None else arguments_of(args),
-            delta=delta_of(delta),
+            args=args,
+            delta=delta,
             coalesce_by=coalesce_by,
             stale_after=stale_after,
-            invalidate_on=patterns_of(invalidate_on),
+            invalidate_on=() if invalidate_on is None else invalidate_on,
             version=version,
             migrate=migrate or {},
             resync_on_drop=resync_on_drop,
@@ -227,7 +228,7 @@ class Live:
         topic: Topic,
         init: Callable[..., Any],
         presence: Callable[[Any], Any] | None = None,
-        cursors: bool = False,
+        cursors: bool | Mapping[str, float] = False,
         guard: Callable[..., Any] | None = None,
         on_join: Callable[..., Any] | None = None,
         on_leave: Callable[..., Any] | None = None,
@@ -243,7 +244,8 @@ class Live:
             topic: as for `live.stream`; its arguments say which room.
             init: the loader of the data, `(ctx, *args)`.
             presence: `(ctx)`, what the others see of a user; somebody for whom it is falsy is not shown.
-            cursors: whether there is a stream of cursors; the app publishes `update` and `remove` on it.
+            cursors: whether there is a stream of cursors, which `move_cursor(*room_args, data)` of the clients moves;
+                `{"throttle": seconds}` says how long each rests between two moves, else 0.05.
             guard: `(ctx, *room_args)`; raises or returns `False` to keep somebody out of every part and action.
             on_join: `(ctx, *args)`, after each first load. on_leave: `(ctx, topic)`, when a user is gone.
             actions: names to functions `(ctx, *room_args, *args)`, in which `ctx.publish(event, data)` publishes to

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any, TypedDict
 
-from runtime.live.delta import Delta
+from runtime.live.argschema import ArgsSchema
+from runtime.live.callables import is_async
+from runtime.live.delta import delta_of
+from runtime.live.topicpatterns import patterns_of
+from runtime.wire import names
 
-__all__ = ["MERGES", "Predicate", "ReplayOptions", "StreamOptions", "Topic"]
+__all__ = ["MERGES", "Predicate", "ReplayOptions", "StreamOptions", "Topic", "access_of"]
 
 Topic = str | Callable[..., str]
 Predicate = Callable[..., Any]
@@ -43,29 +46,28 @@ class StreamOptions:
     on_unsubscribe: Callable[..., Any] | None = None
     on_error: Callable[..., Any] | None = None
     class_of_service: str | None = None
-    #: Parses all arguments of a client at once; `None`: as the loader is annotated.
-    args: Callable[[list[Any]], list[Any]] | None = None
-    delta: Delta | None = None
+    #: Parses all arguments of a client at once; `None`: as the loader is annotated. A schema becomes one.
+    args: Any = None
+    delta: Any = None
     coalesce_by: Callable[[Any], Any] | None = None
     stale_after: float | None = None
-    invalidate_on: Sequence[str] = ()
+    invalidate_on: str | Sequence[str] = ()
     version: int | None = None
     migrate: Mapping[int, Callable[[Any], Any]] = field(default_factory=dict)
     resync_on_drop: bool | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.topic, str):
-            _check(bool(self.topic), "topic", "must not be empty")
+            problem = names.name_problem(self.topic)
+            _check(problem is None, "topic", f"{problem}")
             _check(
-                not self.topic.startswith("__"),
+                not names.is_system_topic(self.topic),
                 "topic",
                 f"{self.topic!r} begins with the reserved prefix '__'",
             )
         else:
             _check(callable(self.topic), "topic", f"must be a string or a function, not {self.topic!r}")
-            _check(
-                not inspect.iscoroutinefunction(self.topic), "topic", "must be a plain function, not async"
-            )
+            _check(not is_async(self.topic), "topic", "must be a plain function, not async")
         _check(self.merge in MERGES, "merge", f"must be one of {', '.join(MERGES)}, not {self.merge!r}")
         _check(
             self.key is None or (isinstance(self.key, str) and self.key != ""),
@@ -83,10 +85,13 @@ class StreamOptions:
             "cannot be combined with replay: events without a number cannot be replayed; pick one of them",
         )
         cos = self.class_of_service
-        _check(cos is None or isinstance(cos, str), "class_of_service", f"must be a string, not {cos!r}")
+        is_name = isinstance(cos, str) and cos != ""
+        _check(cos is None or is_name, "class_of_service", f"must be a non-empty string, not {cos!r}")
         for name in ("access", "transform", "coalesce_by", "on_subscribe", "on_unsubscribe", "on_error"):
             value = getattr(self, name)
             _check(value is None or callable(value), name, f"must be a function, not {value!r}")
+        for name in ("transform", "coalesce_by"):
+            _check(not is_async(getattr(self, name)), name, "must be a plain function, not async")
         _check(
             not (self.volatile and self.coalesce_by is not None),
             "volatile",
@@ -94,10 +99,17 @@ class StreamOptions:
         )
         self._check_reloads()
         self._check_schema()
+        self._take("delta", delta_of(self.delta))
+        if self.args is not None and not isinstance(self.args, ArgsSchema):
+            self._take("args", ArgsSchema(self.args))
         resync = self.resync_on_drop
         _check(
             resync is None or isinstance(resync, bool), "resync_on_drop", f"must be a bool, not {resync!r}"
         )
+
+    def _take(self, option: str, value: Any) -> None:
+        """Keep an option as what its declaration stands for."""
+        object.__setattr__(self, option, value)
 
     def _check_reloads(self) -> None:
         after = self.stale_after
@@ -107,7 +119,13 @@ class StreamOptions:
             "stale_after",
             f"must be a number of seconds above 0, not {after!r}",
         )
-        _check(not isinstance(self.invalidate_on, str), "invalidate_on", "must be a sequence of patterns")
+        patterns = self.invalidate_on
+        _check(
+            isinstance(patterns, Sequence),
+            "invalidate_on",
+            f"must be a pattern or a list of patterns, not {patterns!r}",
+        )
+        self._take("invalidate_on", patterns_of(patterns))
         for pattern in self.invalidate_on:
             _check(
                 isinstance(pattern, str) and pattern != "",
@@ -125,6 +143,7 @@ class StreamOptions:
             whole = isinstance(step, int) and not isinstance(step, bool)
             _check(whole, "migrate", f"its keys are versions, integers: {step!r} is none")
             _check(callable(change), "migrate", f"step {step} must be a function, not {change!r}")
+            _check(not is_async(change), "migrate", f"step {step} must be a plain function, not async")
 
     def _check_replay(self) -> None:
         replay = self.replay
@@ -169,6 +188,16 @@ class StreamOptions:
     def names(cls) -> tuple[str, ...]:
         """Return the option names, for messages about unknown ones."""
         return tuple(field.name for field in fields(cls))
+
+
+def access_of(access: Predicate | None, other: Predicate | None) -> Predicate | None:
+    """Return the predicate of `access` and `filter`, its other name; the first wins.
+
+    Raises:
+        ValueError: `filter` is no function. What is wrong with `access` the options say.
+    """
+    _check(other is None or callable(other), "filter", f"must be a function, not {other!r}")
+    return other if access is None else access
 
 
 def _check(holds: bool, option: str, problem: str) -> None:

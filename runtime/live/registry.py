@@ -60,9 +60,8 @@ class Endpoint:
         Raises:
             LiveError: `VALIDATION`, with what is wrong where.
         """
-        if self.options is not None and self.options.args is not None:
-            return self.options.args(args)
-        return self.signature.decode(args)
+        schema = self.options.args if self.options is not None else None
+        return self.signature.decode(args) if schema is None else self.signature.counted(schema.decode(args))
 
     @property
     def member(self) -> str | None:

@@ -73,13 +73,27 @@ class Signature:
                 pass
         return self._decode_each(args)
 
+    def counted(self, args: list[Any]) -> list[Any]:
+        """Return `args`, which something else has checked, if the function takes that many.
+
+        Raises:
+            LiveError: `VALIDATION`.
+        """
+        self._refuse_extra(args)
+        missing = [parameter.name for parameter, _ in self._checks[len(args) : self._required]]
+        if missing:
+            raise LiveError.validation([Issue(path=[name], message="Required") for name in missing])
+        return args
+
+    def _refuse_extra(self, args: list[Any]) -> None:
+        most = len(self._checks)
+        if len(args) > most and self._rest is None:
+            extra = f"takes {most} argument{'' if most == 1 else 's'}, got {len(args)}"
+            raise LiveError.validation([Issue(path=[str(most)], message=f"Too many arguments: {extra}")])
+
     def _decode_each(self, args: list[Any]) -> list[Any]:
         checks = self._checks
-        if len(args) > len(checks) and self._rest is None:
-            extra = f"takes {len(checks)} argument{'' if len(checks) == 1 else 's'}, got {len(args)}"
-            raise LiveError.validation(
-                [Issue(path=[str(len(checks))], message=f"Too many arguments: {extra}")]
-            )
+        self._refuse_extra(args)
         issues: list[Issue] = []
         decoded: list[Any] = []
         for index, (parameter, convert) in enumerate(checks):

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from runtime.core.errors import Issue, LiveError
-from runtime.core.schema import SchemaError, check_schema, converter, faults
+from runtime.core.schema import SchemaError, check_schema, converter
+from runtime.live.callables import is_async
 from runtime.live.keywords import check_keywords
 from runtime.live.marks import body_of, ensure_mark, finish
+from runtime.live.refusals import checked_by, refusal, refuse
 
-__all__ = ["arguments_of", "validated"]
+__all__ = ["validated"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Parse = Callable[[Any], Any]
 
 logger = logging.getLogger("realtime.rpc")
-
-REFUSED = "The schema cannot check this value"
 
 
 @check_keywords("live.validated")
@@ -47,43 +45,21 @@ def validated(schema: Any) -> Callable[[F], F]:
     return decorate
 
 
-def arguments_of(schema: Any) -> Callable[[list[Any]], list[Any]]:
-    """Return the function from all arguments of a client to the parsed ones, for `live.stream(args=)`.
-
-    `schema` is a type of sequences, as `tuple[str, int]`, or an object whose `validate(args)` returns a sequence.
-
-    Raises:
-        ValueError: a type that cannot be a schema.
-    """
-    if not callable(getattr(schema, "validate", None)) or isinstance(schema, type):
-        try:
-            check_schema(schema)
-        except SchemaError as error:
-            raise ValueError(f"args: {error}") from error
-    parse = _parser_of(schema)
-
-    def parsed(args: list[Any]) -> list[Any]:
-        found = parse(args)
-        if not isinstance(found, list | tuple):
-            logger.warning(
-                "args: %r gave %s, and a list or tuple is needed; the call is refused", schema, type(found)
-            )
-            _refuse(args)
-        return list(found)
-
-    return parsed
-
-
 def _parser_of(schema: Any) -> Parse:
     """Return the function from a value to the parsed one; it raises `VALIDATION`."""
     validate = getattr(schema, "validate", None)
     if callable(validate) and not isinstance(schema, type):
-        return _by_object(validate, schema)
+        if is_async(validate):
+            logger.warning(
+                "live.validated: %r validates asynchronously; every call is refused until then", schema
+            )
+            return refuse
+        return checked_by(validate, schema)
     try:
         check_schema(schema)
     except SchemaError as error:
         logger.warning("live.validated: %s; every call is refused until then", error)
-        return _refuse
+        return refuse
     convert = converter(schema)
 
     def parse(value: Any) -> Any:
@@ -92,40 +68,6 @@ def _parser_of(schema: Any) -> Parse:
         try:
             return convert(value)
         except (msgspec.ValidationError, ValueError) as error:
-            raise _refusal(error) from None
+            raise refusal(error) from None
 
     return parse
-
-
-def _by_object(validate: Parse, schema: Any) -> Parse:
-    if inspect.iscoroutinefunction(validate):
-        logger.warning(
-            "live.validated: %r validates asynchronously; every call is refused until then", schema
-        )
-        return _refuse
-
-    def parse(value: Any) -> Any:
-        try:
-            parsed = validate(value)
-        except LiveError:
-            raise
-        except (ValueError, TypeError) as error:
-            raise _refusal(error) from error
-        except Exception as error:
-            logger.warning("live.validated: %r failed", schema, exc_info=True)
-            raise LiveError.validation([Issue(path=[], message=REFUSED)]) from error
-        if inspect.isawaitable(parsed):
-            if inspect.iscoroutine(parsed):
-                parsed.close()
-            _refuse(value)
-        return parsed
-
-    return parse
-
-
-def _refuse(value: Any) -> NoReturn:
-    raise LiveError.validation([Issue(path=[], message=REFUSED)])
-
-
-def _refusal(error: Exception) -> LiveError:
-    return LiveError.validation([Issue(path=place, message=text) for place, text in faults(error)])

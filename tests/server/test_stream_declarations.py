@@ -32,6 +32,9 @@ TOPICS = """
     @live.stream(topic, args=tuple[int, str])
     async def pair(ctx, number, text): return [number, text]
 
+    @live.stream(topic, args=list[str])
+    async def some(ctx, first, second, third=3): return [first, second, third]
+
     @live.stream(topic, args=Even())
     async def even(ctx, number): return [number]
 
@@ -186,3 +189,45 @@ async def test_a_hook_gets_as_many_arguments_as_it_takes(make_app: AppFactory) -
     await peer.leave()
     await turns()
     assert app.runtime.live.registry.modules["f"].module.log == ["on", "off"]
+
+
+@pytest.mark.spec("LIVE-80")
+async def test_a_schema_that_lets_too_many_or_too_few_through_is_no_failure_of_the_loader(
+    make_app: AppFactory,
+) -> None:
+    _, peer, module = await started(make_app)
+    for args, path in ((["a"], ["second"]), (["a"] * 4, ["3"]), ([], ["first"])):
+        reply = await peer.stream("t/some", *args)
+        assert (reply["code"], reply["issues"][0]["path"]) == ("VALIDATION", path)
+    assert module.seen == []
+    assert (await peer.stream("t/some", "a", "b"))["data"] == ["a", "b", 3]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        ("'__no'", "topic: '__no' begins with the reserved prefix '__'"),
+        ("'x', merge='odd'", "merge: must be one of crud, latest, set, presence, cursor, not 'odd'"),
+        ("'x', max=-1", "max: must be an integer >= 0, not -1"),
+        ("'x', filter=3", "filter: must be a function, not 3"),
+        ("'x', args=int", "args: must be a tuple or list type such as tuple[str, int], or an object"),
+        ("'x', volatile=True, replay=True", "volatile: cannot be combined with replay"),
+        ("'x', stale_after=0", "stale_after: must be a number of seconds above 0, not 0"),
+        ("'x', colour='red'", "unexpected keyword argument 'colour'"),
+    ],
+)
+async def test_a_wrong_declaration_is_reported_with_option_module_and_line(
+    make_app: AppFactory, declaration: str, message: str
+) -> None:
+    source = f"""
+        from runtime import live
+
+        @live.stream({declaration})
+        async def wrong(ctx): return []
+    """
+    app = await make_app({"live/board/wrong.py": source, "live/right.py": TOPICS}, env="dev")
+    (problem,) = app.runtime.live.registry.problems
+    assert (problem.file, problem.line) == ("live/board/wrong.py", 4)
+    assert str(problem).startswith(f"live/board/wrong.py:4: {problem.kind}: ")
+    assert message in problem.message
+    assert app.runtime.live.registry.find("right/pair") is not None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import pytest
 
+from runtime.core.errors import LiveError
 from runtime.live.declare import Live
 from runtime.live.options import MERGES, StreamOptions
 
@@ -14,12 +17,24 @@ async def async_topic(ctx: Any) -> str:
     return "x"
 
 
+class AsyncTopic:
+    """An object that is called as a function, and gives a coroutine."""
+
+    async def __call__(self, ctx: Any) -> str:
+        return "x"
+
+
 REFUSED = [
     ("topic", ""),
     ("topic", "__system"),
     ("topic", 5),
     ("topic", None),
     ("topic", async_topic),
+    ("topic", AsyncTopic()),
+    ("topic", partial(async_topic, None)),
+    ("topic", 'a"b'),
+    ("topic", "a\nb"),
+    ("topic", "x" * 257),
     ("merge", "odd"),
     ("merge", None),
     ("key", ""),
@@ -32,23 +47,45 @@ REFUSED = [
     ("max", "9"),
     ("volatile", 1),
     ("class_of_service", 5),
+    ("class_of_service", ""),
     ("access", True),
     ("transform", "x"),
+    ("transform", async_topic),
+    ("coalesce_by", AsyncTopic()),
+    ("args", 5),
+    ("args", int),
+    ("args", dict[str, int]),
+    ("args", tuple[object, int]),
+    ("args", Any),
+    ("replay", 1),
+    ("replay", {"sizes": 1}),
+    ("replay", {"size": 0}),
+    ("stale_after", -1),
+    ("invalidate_on", ["a", ""]),
+    ("delta", 5),
+    ("version", 0),
+    ("resync_on_drop", 1),
     ("on_subscribe", 5),
     ("on_unsubscribe", {}),
     ("on_error", []),
+    ("migrate", {1: async_topic}),
 ]
 
 
+#: What must be right for an option to be looked at.
+BESIDE: dict[str, dict[str, Any]] = {"migrate": {"version": 2}}
+
+
+@pytest.mark.spec("LIVE-78", "LIVE-79")
 @pytest.mark.parametrize(("option", "value"), REFUSED)
 def test_an_option_that_cannot_be_is_named(option: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"^{option}: "):
-        StreamOptions(**{"topic": "x", option: value})
+        StreamOptions(**{"topic": "x", **BESIDE.get(option, {}), option: value})
 
 
 @pytest.mark.parametrize(("option", "value"), REFUSED)
 def test_the_decorators_refuse_the_same_at_the_declaration(option: str, value: Any) -> None:
-    options = {option: value}
+    options = {**BESIDE.get(option, {}), option: value}
     topic = options.pop("topic", "x")
     with pytest.raises(ValueError, match=rf"^{option}: "):
         Live().stream(topic, **options)
@@ -91,3 +128,59 @@ def test_access_wins_over_filter() -> None:
 
     assert both.__dict__["__realtime_live__"].options.access is len
     assert one.__dict__["__realtime_live__"].options.access is max
+
+
+def test_filter_is_named_as_it_was_given() -> None:
+    with pytest.raises(ValueError, match=r"^filter: must be a function, not 5"):
+        Live().stream("x", filter=5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^filter: "):
+        Live().stream("x", access=len, filter="no")  # type: ignore[arg-type]
+
+
+@pytest.mark.spec("LIVE-99")
+@pytest.mark.parametrize("other", [{"replay": True}, {"replay": {"size": 3}}, {"coalesce_by": len}])
+def test_volatile_excludes_what_needs_numbers(other: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^volatile: cannot be combined with"):
+        Live().stream("x", volatile=True, **other)
+    Live().stream("x", volatile=True)
+
+
+class Pair(NamedTuple):
+    left: int
+    right: str = "r"
+
+
+@pytest.mark.parametrize(
+    ("schema", "args", "parsed"),
+    [
+        (tuple[int, str], [1, "a"], [1, "a"]),
+        (tuple[int, ...], [1, 2, 3], [1, 2, 3]),
+        (list[str], ["a"], ["a"]),
+        (Pair, [1], [1, "r"]),
+        (tuple, [1, None], [1, None]),
+    ],
+)
+def test_a_schema_of_all_arguments_is_a_sequence(schema: Any, args: list[Any], parsed: list[Any]) -> None:
+    assert StreamOptions("x", args=schema).args.decode(args) == parsed
+    # Options that are copied, as a room does, keep what they were declared with.
+    assert replace(StreamOptions("x", args=schema), topic="y").args.schema is schema
+
+
+@pytest.mark.spec("LIVE-80")
+def test_a_schema_says_which_argument_is_wrong() -> None:
+    schema = StreamOptions("x", args=tuple[int, Pair]).args
+    with pytest.raises(LiveError) as refused:
+        schema.decode([1, ["a"]])
+    assert (refused.value.code, refused.value.issues) == (
+        "VALIDATION",
+        [{"path": ["1", "0"], "message": "Expected `int`, got `str`"}],
+    )
+
+
+def test_a_schema_that_would_have_to_wait_is_refused() -> None:
+    class Later:
+        async def validate(self, args: list[Any]) -> list[Any]:
+            return args
+
+    with pytest.raises(ValueError, match=r"^args: .* validates asynchronously; use a plain"):
+        StreamOptions("x", args=Later())
