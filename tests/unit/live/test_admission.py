@@ -36,9 +36,42 @@ def test_an_unknown_class_names_those_there_are() -> None:
         Admission({}).sheds("y", PressureSnapshot())
 
 
+async def later(snapshot: PressureSnapshot) -> bool:
+    return True
+
+
+def fails(snapshot: PressureSnapshot) -> bool:
+    raise ValueError("no such reading")
+
+
+@pytest.mark.parametrize("rule", [fails, lambda snapshot: later(snapshot)])
+def test_a_predicate_that_fails_refuses_nothing_and_is_told_of_once(
+    caplog: pytest.LogCaptureFixture, rule: Any
+) -> None:
+    admission = Admission({"x": rule, "y": rule})
+    assert [admission.sheds(name, under("MEMORY")) for name in ("x", "x", "y")] == [False] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        f"live.admission: the function of class '{name}' failed; nothing is refused" for name in ("x", "y")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("classes", "error", "message"),
+    [
+        ([("x", [])], TypeError, "a mapping of classes to rules is needed"),
+        ({5: []}, TypeError, "the name of a class must be a string, not 5"),
+        ({"": []}, ValueError, "the name of a class must not be empty"),
+    ],
+)
+def test_classes_have_names(classes: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Admission(classes)
+
+
 @pytest.mark.parametrize(
     ("rule", "error", "message"),
     [
+        (later, TypeError, "class 'x': the function must be a plain one, not async"),
         ("MEMORY", TypeError, "class 'x' needs a list of reasons or a function, not 'MEMORY'"),
         (None, TypeError, "needs a list of reasons or a function, not None"),
         ({"MEMORY"}, TypeError, "needs a list of reasons"),
