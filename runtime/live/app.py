@@ -77,13 +77,15 @@ class LiveApp:
         self.functions = FunctionRunner(self._scope, executor)
         #: Calls in flight: they outlive their connection, and are ended at shutdown.
         self.calls = TaskOwner("live calls")
+        presence = RoomPresence(platform, self.functions, clock)
+        self._scope.cursors = presence.cursors
         self.streams = StreamRunner(
             self._scope,
             membership,
             subscriptions,
             StreamSubs(metrics),
             self.functions,
-            RoomPresence(platform, self.functions, clock),
+            presence,
             max_frame,
         )
         self._buckets = self._scope.buckets
@@ -221,6 +223,7 @@ class LiveApp:
         """End everything of a connection that is gone."""
         self.pushes.closed(connection)
         self.streams.leave_all(connection, self.registry.leavable)
+        self.streams.presence.cursors.connection_closed(connection)
         if self._buckets:
             self._buckets.forget(identity_of(None, connection.id))
 

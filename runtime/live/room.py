@@ -16,10 +16,12 @@ from runtime.core.errors import Issue, LiveError, denial_error
 from runtime.live.access import allows
 from runtime.live.callables import call_with_as_many
 from runtime.live.guards import denied, run_guard
+from runtime.live.marks import Mark, set_mark
 from runtime.live.options import Predicate, StreamOptions, Topic
 from runtime.live.roomctx import RoomCtx
-from runtime.live.signature import CTX_NAMES, Signature, SignatureError, signature_of
+from runtime.live.signature import CTX_NAMES, Parameter, Signature, SignatureError, signature_of
 from runtime.live.topics import resolve_topic
+from runtime.plugins.options import seconds
 from runtime.wire import names
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ CURSORS = "cursors"
 MEMBERS = frozenset({DATA, PRESENCE, CURSORS})
 
 # Spec: wire 5.3.
+# Seconds between two moves of one cursor. Spec: live-api 27.2.
+CURSOR_THROTTLE = 0.05
+MOVE_CURSOR = "move_cursor"
 SUFFIXES = {PRESENCE: ":presence", CURSORS: ":cursors"}
 
 _ACTION_NAME = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
@@ -124,7 +129,7 @@ class RoomDeclaration:
         topic: Topic,
         init: Callable[..., Any],
         presence: Callable[[Any], Any] | None = None,
-        cursors: bool = False,
+        cursors: bool | Mapping[str, float] = False,
         guard: Callable[..., Any] | None = None,
         on_join: Callable[..., Any] | None = None,
         on_leave: Callable[..., Any] | None = None,
@@ -137,7 +142,7 @@ class RoomDeclaration:
     ) -> None:
         self.init = init
         self.presence = presence
-        self.cursors = cursors
+        self.cursors, self.cursor_throttle = _cursors(cursors)
         self.guard = guard
         self.on_join = on_join
         self.on_leave = on_leave
@@ -227,6 +232,8 @@ class RoomDeclaration:
             found.append(
                 RoomPart(self, name, f"__action/{name}", "rpc", function, self._typed(signature, loaded))
             )
+        if self.cursors and MOVE_CURSOR not in self.actions and self.topic_args is not None:
+            found.append(self._move_cursor(mine))
         return found
 
     def _stream_part(
@@ -234,6 +241,19 @@ class RoomDeclaration:
     ) -> RoomPart:
         options = StreamOptions(topic=self._topic_of_part(SUFFIXES[member]), merge=merge)
         return RoomPart(self, member, f"__{member}", "stream", function, signature, options)
+
+    def _move_cursor(self, room_args: tuple[Parameter, ...]) -> RoomPart:
+        """Return the action that every room with cursors has: `move_cursor(*room_args, data)`."""
+        throttle = self.cursor_throttle
+
+        async def move_cursor(ctx: RoomCtx, *args: Any) -> None:
+            """Show the others in the room where your cursor is."""
+            ctx.move_cursor(args[-1], throttle)
+
+        set_mark(move_cursor, Mark(volatile=True))
+        data = Parameter("data", dict[str, Any], required=True, default=None, variadic=False)
+        signature = Signature((*room_args, data), None)
+        return RoomPart(self, MOVE_CURSOR, f"__action/{MOVE_CURSOR}", "rpc", move_cursor, signature)
 
     def _topic_of_part(self, suffix: str) -> Topic:
         if isinstance(self.topic, str):
@@ -271,8 +291,6 @@ class RoomDeclaration:
             value = getattr(self, name)
             if value is not None and not callable(value):
                 raise ValueError(f"{name}: must be a function, not {value!r}")
-        if not isinstance(self.cursors, bool):
-            raise ValueError(f"cursors: must be True or False, not {self.cursors!r}")
 
     def _checked_actions(
         self, actions: Mapping[str, Callable[..., Any]] | None
@@ -303,6 +321,15 @@ class RoomDeclaration:
         longest = topic + max(used, key=len, default="")
         problem = names.name_problem(longest)
         return None if problem is None else f"{longest!r} {problem}"
+
+
+def _cursors(given: Any) -> tuple[bool, float]:
+    """Return whether a room has cursors, and for how many seconds each rests between two moves."""
+    if isinstance(given, bool):
+        return given, CURSOR_THROTTLE
+    if not isinstance(given, Mapping) or set(given) - {"throttle"}:
+        raise ValueError(f'cursors: must be True, False or {{"throttle": seconds}}, not {given!r}')
+    return True, seconds("cursors", "throttle", given.get("throttle", CURSOR_THROTTLE))
 
 
 def _access(settings: dict[str, Any]) -> Predicate | None:

@@ -45,6 +45,16 @@ class RoomCtx(Ctx):
         """
         return self._outer.publish(self.room_topic, event, data, volatile=volatile, relay=relay, seq=seq)
 
+    def move_cursor(self, data: Any, throttle: float) -> None:
+        """Show the others in the room where the caller's cursor is; what `move_cursor` of the clients calls.
+
+        Moves within `throttle` seconds of the last one that was shown replace each other.
+
+        Raises:
+            LiveError: `VALIDATION`: `data` is no object.
+        """
+        self._scope.cursors.move(self._outer, self.room_topic, data, throttle)
+
     def _enqueue(self, event: Event) -> None:
         self._outer._enqueue(event)
 

@@ -14,7 +14,9 @@ from runtime.core.clock import TimerHandle
 from runtime.live.callables import call, call_with_as_many
 from runtime.live.ratelimit import identity_of
 from runtime.live.room import PRESENCE, SUFFIXES, RoomDeclaration
+from runtime.live.roomcursors import RoomCursors
 from runtime.live.streamsubs import StreamSub
+from runtime.live.wiring import wiring_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +55,17 @@ class RoomPresence:
     A reload does not touch it: rooms are looked up at the subscriptions, which follow the code in force.
     """
 
-    __slots__ = ("_by_sub", "_by_topic", "_clock", "_closed", "_functions", "_leaving", "_platform", "_size")
+    __slots__ = (
+        "_by_sub",
+        "_by_topic",
+        "_clock",
+        "_closed",
+        "_functions",
+        "_leaving",
+        "_platform",
+        "_size",
+        "cursors",
+    )
 
     def __init__(self, platform: Platform, functions: FunctionRunner, clock: Clock) -> None:
         self._platform = platform
@@ -65,6 +77,11 @@ class RoomPresence:
         self._leaving: dict[_Visit, None] = {}
         self._size = 0
         self._closed = False
+        #: Where the users of rooms point.
+        self.cursors = RoomCursors(platform, clock, self._report)
+
+    def _report(self, path: str, error: BaseException) -> None:
+        wiring_of(self._platform).report(path, error)
 
     def roster(self, topic: str) -> list[dict[str, Any]]:
         """Return who is shown in the room, in the order in which they came."""
@@ -76,6 +93,7 @@ class RoomPresence:
 
         Raises nothing for what `presence` does: a user whose payload fails, or is falsy, is not shown.
         """
+        self.cursors.entered(sub, ctx)
         room = _room_of(sub)
         if room is None or not room.is_watched or self._closed:
             return
@@ -115,6 +133,7 @@ class RoomPresence:
 
     def left(self, sub: StreamSub, *, at_once: bool = False) -> None:
         """Note that a subscription ended; with the user's last one the grace begins, unless `at_once`."""
+        self.cursors.left(sub)
         visit = self._by_sub.pop(sub, None)
         if visit is None:
             return
@@ -133,6 +152,7 @@ class RoomPresence:
     def close(self) -> None:
         """Stop every timer; whoever is in a grace is not announced any more."""
         self._closed = True
+        self.cursors.close()
         for visit in list(self._leaving):
             self._stop_leaving(visit)
         self._by_topic.clear()

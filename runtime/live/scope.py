@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from runtime.core.publisher import Event
     from runtime.core.turnbatch import TurnBatch
     from runtime.live.admission import Admission
+    from runtime.live.roomcursors import RoomCursors
 
 __all__ = ["LiveScope"]
 
@@ -27,6 +28,7 @@ class LiveScope:
         "_turn",
         "admission",
         "buckets",
+        "cursors",
         "dev",
         "max_frame",
         "outlet",
@@ -47,6 +49,8 @@ class LiveScope:
         self.wrap: Callable[[Any], Any] | None = None
         self.outlet: Outlet | None = None
         self._turn = turn
+        #: The cursors in rooms; set when the rooms of the worker are made.
+        self.cursors: RoomCursors
         #: Who called what how often.
         self.buckets = Buckets(platform.parts.clock)
         #: Publishes that wait, and the gates of `ctx.skip`.

@@ -34,6 +34,7 @@ async def test_parts_and_their_topics(make_app: AppFactory) -> None:
         PRESENCE: "stream",
         CURSORS: "stream",
         ADD: "rpc",
+        "m/board/__action/move_cursor": "rpc",
     }
     ann, bob = await app.connect(ANN), await app.connect(BOB)
     assert await ann.stream(DATA, "1") == {

@@ -58,7 +58,9 @@ class Caller:
         ({"guard": True}, "guard: must be a function"),
         ({"on_join": 1}, "on_join: must be a function"),
         ({"on_leave": 1}, "on_leave: must be a function"),
-        ({"cursors": {"throttle": 1}}, "cursors: must be True or False"),
+        ({"cursors": 1}, "cursors: must be True, False or"),
+        ({"cursors": {"every": 1}}, "cursors: must be True, False or"),
+        ({"cursors": {"throttle": 0}}, "cursors: throttle must be a finite number of seconds above 0"),
         ({"access": "org"}, "access: must be a function"),
         ({"filter": "org"}, "access: must be a function"),
         ({"actions": [add]}, "actions: must map names to functions"),
@@ -118,13 +120,14 @@ def test_parts_and_their_signatures() -> None:
 
     room = make(init=search, presence=who, cursors=True, actions={"add": add}, key="slug", max=3)
     found = {part.segment: part for part in room.parts()}
-    assert list(found) == ["__data", "__presence", "__cursors", "__action/add"]
+    assert list(found) == ["__data", "__presence", "__cursors", "__action/add", "__action/move_cursor"]
     names = {name: [p.name for p in part.signature.parameters] for name, part in found.items()}
     assert names == {
         "__data": ["board_id", "words"],
         "__presence": ["board_id"],
         "__cursors": ["board_id"],
         "__action/add": ["board_id", "title", "tags"],
+        "__action/move_cursor": ["board_id", "data"],
     }
     # The action has no annotation for the room: it gets the one of init.
     assert found["__action/add"].signature.parameters[0].annotation is str
@@ -298,7 +301,7 @@ async def test_a_class_is_a_room() -> None:
     assert room is not None
     assert (room.topic_args, room.options.key, room.doc) == (1, "slug", "A wall to write on.")
     parts = {part.member: part for part in room.parts()}
-    assert list(parts) == ["data", "presence", "cursors", "write", "wipe", "paint"]
+    assert list(parts) == ["data", "presence", "cursors", "write", "wipe", "paint", "move_cursor"]
     caller: Any = Caller()
     assert room.topic_for(caller, ["w"]) == "wall:w"
     assert await room.init(caller, "w") == ["Wall", "w"]
@@ -318,7 +321,7 @@ def test_classes_are_registered_and_inherit() -> None:
     assert module.problems == ()
     members = {name: [e.member for e in module.endpoints if e.name == name] for name in ("Wall", "SubWall")}
     assert members == {
-        "Wall": ["data", "presence", "cursors", "write", "wipe", "paint"],
+        "Wall": ["data", "presence", "cursors", "write", "wipe", "paint", "move_cursor"],
         "SubWall": ["data", "presence", "write", "wipe", "paint", "more"],
     }
     line = next(e.line for e in module.endpoints if e.path == "m/Wall/__data")

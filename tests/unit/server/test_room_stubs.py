@@ -82,6 +82,7 @@ def test_a_room_is_one_object(module: LiveModule) -> None:
         '  add_card: __rpc("m/board/__action/add_card"),\n'
         '  ["9"]: __rpc("m/board/__action/9"),\n'
         '  ["__proto__"]: __rpc("m/board/__action/__proto__"),\n'
+        '  move_cursor: __rpc("m/board/__action/move_cursor"),\n'
         "};\n"
         "const $new = {\n"
         '  data: __stream("m/new/__data", {"merge":"set"}, false),\n'
@@ -99,6 +100,8 @@ def test_in_dev_every_member_says_where_it_stands(module: LiveModule) -> None:
         f"  /**\n   * board.add_card(board_id, title), {HERE.name}:{line}\n   *\n   * Add a card.\n   */\n"
     )
     assert comment + "  add_card: __rpc(" in text
+    assert "board.move_cursor(board_id, data)" in text
+    assert "Show the others in the room where your cursor is." in text
 
 
 @pytest.mark.parametrize("env", ["dev", "production"])
@@ -113,7 +116,7 @@ def test_the_stub_is_a_module_whose_members_are_its_own(module: LiveModule, env:
         ["node", "main.js"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30
     )
     names, _, path = done.stdout.strip().rpartition(" ")
-    assert json.loads(names) == ["9", "data", "presence", "cursors", "add_card", "__proto__"]
+    assert json.loads(names) == ["9", "data", "presence", "cursors", "add_card", "__proto__", "move_cursor"]
     assert path == "m/new/__data"
 
 
