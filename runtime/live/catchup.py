@@ -56,14 +56,21 @@ class CatchUp:
         return replay
 
     def record(self, options: StreamOptions, topic: str) -> None:
-        """Have the events of a topic kept that somebody has got on, if its stream wants that."""
+        """Have the events of a topic kept that somebody has got on, if its stream wants that.
+
+        Not where the app's wrapped platform does so itself, which its attribute `wrapped_for_replay` says.
+        """
         replay: ReplaySource | None = self._scope.platform.replay
-        if replay is None:
+        if replay is None or self._is_routed():
             return
         if options.keeps_events:
             replay.record_topic(topic, options.replay_size, self._scope.platform)
         elif options.volatile and replay.is_recorded(topic):
             replay.release_topic(topic)  # the stream was another one before its code was reloaded
+
+    def _is_routed(self) -> bool:
+        outlet = self._scope.outlet or self._scope.platform.parts.outlet
+        return outlet is not None and getattr(outlet.wrapped, "wrapped_for_replay", False) is True
 
     def release(self, topic: str) -> None:
         """Keep the events of `topic` no longer."""

@@ -450,3 +450,42 @@ async def test_a_request_that_would_wait_for_too_much_is_refused(make_app: AppFa
     peer.send({"type": "subscribe", "topic": "feed", "ref": 1})
     peer.send({"type": "unsubscribe", "topic": "feed"})
     assert (await peer.stream("feed/items"))["code"] == "OVERLOADED"
+
+
+@pytest.mark.parametrize("routes", [True, False, 1])
+async def test_a_wrapped_platform_that_keeps_events_itself_is_left_to_it(
+    make_app: AppFactory, routes: object
+) -> None:
+    source = f"""
+        from runtime import live
+
+        class Wrapped:
+            wrapped_for_replay = {routes!r}
+
+            def __init__(self, platform): self.platform = platform
+
+            def publish(self, topic, event, data=None, **options):
+                if topic == "kept":  # the only one that this app wants to keep
+                    return self.platform.replay.publish_nowait(self.platform, topic, event, data)
+                return self.platform.publish(topic, event, data, **options)
+
+        live.message_options(platform=Wrapped)
+
+        @live.stream("kept", replay=True)
+        async def kept(ctx): return ["all"]
+
+        @live.stream("other", replay=True)
+        async def other(ctx): return ["all"]
+
+        @live
+        async def add(ctx, topic: str): ctx.publish(topic, "created", {{"id": 1}})
+    """
+    app = await make_app({"live/w.py": source})
+    peer = await app.connect()
+    first = {path: await peer.stream(f"w/{path}") for path in ("kept", "other")}
+    for topic in first:
+        await peer.request("w/add", topic)
+    again = {path: await peer.stream(f"w/{path}", seq=reply["seq"]) for path, reply in first.items()}
+    assert [entry["data"] for entry in again["kept"]["data"]] == [{"id": 1}]
+    # Without the attribute the framework keeps the events of both.
+    assert again["other"]["replay"] is (routes is not True)
