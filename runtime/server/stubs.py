@@ -84,6 +84,10 @@ def problem_source(problems: Iterable[LoadProblem], names: Iterable[str] = ()) -
     return "\n".join([*lines, ""])
 
 
+#: What makes the stubs of what is no stream.
+_MAKERS = {"rpc": "__rpc", "binary": "__binaryRpc", "upload": "__upload"}
+
+
 class StubSource:
     """Answers `/live/<module>.js` from the current registry; generated once per registry and module."""
 
@@ -147,7 +151,7 @@ class StubSource:
 
 
 def _maker(endpoint: Endpoint) -> str:
-    return "__rpc" if endpoint.kind == "rpc" else "__stream"
+    return _MAKERS.get(endpoint.kind, "__stream")
 
 
 def _export(name: str, endpoints: list[Endpoint], *, with_comments: bool) -> list[str]:
@@ -172,7 +176,7 @@ def _export(name: str, endpoints: list[Endpoint], *, with_comments: bool) -> lis
 
 def _call(endpoint: Endpoint) -> str:
     call = f"{_maker(endpoint)}({_js(endpoint.path)}"
-    if endpoint.kind != "rpc":
+    if endpoint.kind not in _MAKERS:
         options = endpoint.options.client_options() if endpoint.options is not None else {}
         call += f", {_js(options)}, {_js(endpoint.dynamic)}"
     return f"{call})"

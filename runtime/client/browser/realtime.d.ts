@@ -117,6 +117,15 @@ export interface ConnectOptions {
   maxReconnectAttempts?: number;
 }
 
+export interface UploadOptions {
+  /** Bytes of one frame. Default: what the server takes, once it has said so; 12,288 before. */
+  frameSize?: number;
+  /** An upload waits while more bytes than this wait in the socket. Default 4 MiB. */
+  highWaterMark?: number;
+  /** It goes on when there are no more than this. Default 1 MiB. */
+  lowWaterMark?: number;
+}
+
 export interface ConfigureOptions extends Omit<ConnectOptions, "path"> {
   /** The connection is back; not called for the first one. */
   onConnect?: () => void;
@@ -130,6 +139,7 @@ export interface ConfigureOptions extends Omit<ConnectOptions, "path"> {
   resumeGraceMs?: number;
   /** `fireAndForget` drops while more bytes than this wait in the socket. Default 4 MiB. */
   volatileBackpressureBytes?: number;
+  upload?: UploadOptions;
   offline?: OfflineOptions;
 }
 
@@ -247,6 +257,51 @@ export interface Rpc<Args extends unknown[] = any[], R = any> {
 
 /** Send the calls that `fn` makes in one frame, at most 50. */
 export function batch<R = any>(fn: () => unknown, options?: { sequential?: boolean }): Promise<R[]>;
+
+// ---------------------------------------------------------------- binary calls and uploads
+
+/** An exported function of a live module that takes bytes. */
+export type BinaryRpc<Args extends unknown[] = any[], R = any> = (
+  payload: ArrayBuffer | ArrayBufferView | Blob,
+  ...args: Args
+) => Promise<R>;
+
+/** What can be uploaded: a `File` is read a piece at a time. */
+export type UploadSource = Blob | ArrayBuffer | ArrayBufferView | ReadableStream<Uint8Array>;
+
+/** An exported upload of a live module. */
+export type Upload<Args extends unknown[] = any[], R = any> = (source: UploadSource, ...args: Args) => UploadHandle<R>;
+
+export interface UploadProgress {
+  /** Bytes that the socket has taken. */
+  sent: number;
+  /** Bytes of the source; unknown for a stream. */
+  total: number | undefined;
+  /** 0 to 1; unknown for a stream. */
+  percent: number | undefined;
+  chunks: number;
+  /** Over the last second. */
+  bytesPerSec: number;
+}
+
+/** One upload: await its result, watch how far it is, or end it. */
+export interface UploadHandle<R = any> extends Promise<R> {
+  readonly sent: number;
+  readonly total: number | undefined;
+  readonly chunks: number;
+  /** 0 to 1, 1 for an empty source; unknown for a stream. */
+  readonly progress: number | undefined;
+  readonly bytesPerSec: number;
+  readonly streamId: number;
+  readonly streamIdHex: string;
+  on(event: "progress", fn: (progress: UploadProgress) => void): () => void;
+  on(event: "complete", fn: (result: R) => void): () => void;
+  /** Just before `error`. */
+  on(event: "cancel", fn: (reason: string | undefined) => void): () => void;
+  on(event: "error", fn: (error: RpcError) => void): () => void;
+  /** End it: the server is told, and the promise rejects with `CANCELLED`. */
+  cancel(reason?: string): void;
+}
 
 // ---------------------------------------------------------------- streams
 
@@ -403,6 +458,10 @@ export interface StreamOptions {
 }
 /** @internal */
 export function __rpc<Args extends unknown[] = any[], R = any>(path: string): Rpc<Args, R>;
+/** @internal */
+export function __binaryRpc<Args extends unknown[] = any[], R = any>(path: string): BinaryRpc<Args, R>;
+/** @internal */
+export function __upload<Args extends unknown[] = any[], R = any>(path: string): Upload<Args, R>;
 /** @internal */
 export function __stream<T = any>(path: string, options?: StreamOptions, isDynamic?: false): StreamStore<T>;
 /** @internal */

@@ -116,6 +116,15 @@ const MAX_PLUGIN_ENTRIES = 100_000;
 /** A store with a `maxAge` looks this many times in it for what is too old. */
 const AGE_CHECKS = 4;
 
+/** Uploads (live 23.6, wire 4.7): a frame before the server's limit is known, pacing, and how often it is looked at. */
+const UPLOAD_FRAME_SIZE = 12_288;
+const UPLOAD_HIGH_WATER = 4 * 1024 * 1024;
+const UPLOAD_LOW_WATER = 1024 * 1024;
+const UPLOAD_POLL_MS = 50;
+const UPLOAD_RATE_MS = 1000;
+/** Bytes of the JSON that heads a binary call or an upload. */
+const MAX_BINARY_HEADER = 65_535;
+
 /** Longest wait of a timer: the surroundings fire one that is longer at once. */
 const MAX_TIMER_MS = 2_147_483_647;
 
@@ -132,6 +141,7 @@ const MAX_ASSERTION_CATEGORIES = 1000;
 /** Where the session id is kept, followed by the WebSocket path (wire 7.4). */
 const SESSION_KEY_PREFIX = "svelte-adapter-uws.session.";
 const RPC_TOPIC = "__rpc";
+const UPLOAD_TOPIC = "__upload";
 const BATCH_EVENT = "__batch";
 const REALTIME_TOPIC = "__realtime";
 const SIGNAL_PREFIX = "__signal:";
@@ -490,6 +500,13 @@ const DEFAULT_OFFLINE = {
   onReplayError: undefined,
 };
 
+const DEFAULT_UPLOAD = {
+  /** @type {number | undefined} */
+  frameSize: undefined,
+  highWaterMark: UPLOAD_HIGH_WATER,
+  lowWaterMark: UPLOAD_LOW_WATER,
+};
+
 const DEFAULT_CONFIGURATION = {
   /** @type {string | undefined} */
   url: undefined,
@@ -507,6 +524,7 @@ const DEFAULT_CONFIGURATION = {
   onDisconnect: undefined,
   /** @type {(() => unknown) | undefined} */
   beforeReconnect: undefined,
+  upload: DEFAULT_UPLOAD,
   offline: DEFAULT_OFFLINE,
 };
 
@@ -521,13 +539,16 @@ let socketPath = "/ws";
  */
 export function configure(options = {}) {
   checkOptions("configure", options, DEFAULT_CONFIGURATION);
+  checkOptions("configure: upload", options.upload ?? {}, DEFAULT_UPLOAD);
   checkOptions("configure: offline", options.offline ?? {}, DEFAULT_OFFLINE);
   checkValues("configure", options);
+  checkValues("configure: upload", options.upload ?? {});
   checkValues("configure: offline", options.offline ?? {});
   const before = config;
   config = /** @type {typeof config} */ ({
     ...DEFAULT_CONFIGURATION,
     ...withoutUndefined(options),
+    upload: { ...DEFAULT_UPLOAD, ...withoutUndefined(options.upload ?? {}) },
     offline: { ...DEFAULT_OFFLINE, ...withoutUndefined(options.offline ?? {}) },
   });
   offlineQueue.enabled = config.offline.queue;
@@ -573,6 +594,9 @@ const LEAST_VALUES = new Map(
     maxReconnectAttempts: 0,
     maxQueue: 1,
     maxAge: 0,
+    frameSize: 14,
+    highWaterMark: 0,
+    lowWaterMark: 0,
   })
 );
 const REPLAY_MODES = ["sequential", "concurrent", "batch"];
@@ -817,6 +841,11 @@ function closeClass(code) {
 
 let isProxyHintGiven = false;
 
+/** @param {unknown} frame @returns {string | Uint8Array} what the socket sends */
+function encodeFrame(frame) {
+  return typeof frame === "string" || frame instanceof Uint8Array ? frame : JSON.stringify(frame);
+}
+
 /** One WebSocket after the other to one address, until it fails for good. */
 class Connection {
   /** @type {Store<Status>} */
@@ -931,23 +960,23 @@ class Connection {
 
   /**
    * Send a frame now, or drop it when the connection is not open.
-   * @param {unknown} frame an object, or a text that is sent as it is
+   * @param {unknown} frame an object, or a text or bytes that are sent as they are
    * @returns {boolean} whether it was sent
    */
   send(frame) {
     if (!this.#isOpen) return false;
-    this.#write(typeof frame === "string" ? frame : JSON.stringify(frame));
+    this.#write(encodeFrame(frame));
     return true;
   }
 
   /**
    * Send a frame now, or keep it until the connection is open. At most 1000 are kept; the oldest goes first.
-   * @param {unknown} frame an object, or a text that is sent as it is
+   * @param {unknown} frame an object, or a text or bytes that are sent as they are
    * @param {() => void} [onDrop] called if the frame is dropped
    * @returns {() => void} takes the frame out of the queue, if it is still there
    */
   sendQueued(frame, onDrop) {
-    const entry = { text: typeof frame === "string" ? frame : JSON.stringify(frame), onDrop };
+    const entry = { text: encodeFrame(frame), onDrop };
     if (this.#isOpen) {
       this.#write(entry.text);
       return () => {};
@@ -1262,9 +1291,9 @@ class Connection {
 
   // ---------------------------------------------------------------- frames
 
-  /** @param {string} text */
-  #write(text) {
-    this.#socket?.send(text);
+  /** @param {string | Uint8Array} frame */
+  #write(frame) {
+    this.#socket?.send(/** @type {string} */ (frame));
   }
 
   #dropOldest() {
@@ -1532,6 +1561,7 @@ function replaceConnection() {
   const old = currentConnection;
   currentConnection = null;
   calls.rejectAll(connectionLost());
+  uploads.connectionLost(connectionLost());
   old?.close();
   statusStore.set("disconnected");
   tryToConnect();
@@ -1562,6 +1592,7 @@ function connectionChanged(next, previous) {
     offlineQueue.connectionLost();
     streamRegistry.connectionLost();
     calls.rejectAll(connectionLost(why));
+    uploads.connectionLost(connectionLost(why));
     if (wasOpen) callSafely(config.onDisconnect);
   } else if (next === "open" || (next === "suspended" && previous === "connecting")) {
     connectionOpened(previous);
@@ -1572,6 +1603,7 @@ function connectionEnded() {
   const error = connectionClosed();
   offlineQueue.rejectAll(error);
   calls.rejectAll(error);
+  uploads.rejectAll(error);
   streamRegistry.connectionEnded(error);
 }
 
@@ -2169,7 +2201,361 @@ function encodeBatch(entries, sequential = false) {
 }
 
 // ====================================================================================================
-// 12. Merge rules (wire 5.6): how an event changes the value of a stream
+// 12. Binary calls and uploads (live 23.6, wire 4.6 and 4.7)
+// ====================================================================================================
+
+/**
+ * The function behind an exported binary call.
+ * @internal
+ * @param {string} path
+ * @returns {(payload: ArrayBuffer | ArrayBufferView | Blob, ...args: any[]) => Promise<any>}
+ */
+export function __binaryRpc(path) {
+  return async (payload, ...args) => {
+    if (batchCollector) throw new TypeError(`'${path}' is a binary call, which a batch cannot hold`);
+    const bytes = isBlob(payload) ? new Uint8Array(await payload.arrayBuffer()) : bytesOf(path, payload);
+    const encoded = encodeArgs(path, args);
+    const connection = usableConnection();
+    const { id, promise } = calls.open(path, encoded);
+    const header = binaryHeader(path, { rpc: path, id, args: args.length > 0 ? args : undefined });
+    if (header instanceof RpcError) calls.fail(id, header);
+    else {
+      const frame = new Uint8Array(3 + header.length + bytes.length);
+      new DataView(frame.buffer).setUint16(1, header.length);
+      frame.set(header, 3);
+      frame.set(bytes, 3 + header.length);
+      const limit = config.timeout;
+      calls.startTimer([id], limit, `RPC '${path}' timed out after ${limit / 1000}s`, sleepLimit(limit));
+      connection.sendQueued(frame, () => calls.fail(id, queueFull()));
+    }
+    return (await promise).data;
+  };
+}
+
+/**
+ * The function behind an exported upload.
+ * @internal
+ * @param {string} path
+ * @returns {(source: any, ...args: any[]) => import("./realtime.js").UploadHandle<any>}
+ */
+export function __upload(path) {
+  return (source, ...args) => /** @type {any} */ (new UploadHandle(path, source, args));
+}
+
+/** @param {string} path @param {object} header @returns {Uint8Array | RpcError} */
+function binaryHeader(path, header) {
+  const bytes = new TextEncoder().encode(JSON.stringify(header));
+  if (bytes.length <= MAX_BINARY_HEADER) return bytes;
+  return new RpcError("PAYLOAD_TOO_LARGE", `The arguments of '${path}' take more than ${MAX_BINARY_HEADER} bytes`);
+}
+
+/** @param {string} path @param {unknown} source @returns {Uint8Array} */
+function bytesOf(path, source) {
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+  throw new TypeError(`'${path}' takes an ArrayBuffer, a view of one or a Blob, not ${source === null ? "null" : typeof source}`);
+}
+
+/** The uploads of this page that run, by stream id. */
+const uploads = {
+  /** @type {Map<string, UploadHandle>} */
+  running: new Map(),
+  lastId: 0,
+  /** Largest frame of the server, once it has said so. @type {number | null} */
+  cap: null,
+  isClampTold: false,
+
+  /** @param {UploadHandle} upload @returns {number} its stream id: 32 bits, never 0 */
+  add(upload) {
+    do uploads.lastId = (uploads.lastId + 1) >>> 0 || 1;
+    while (uploads.running.has(hex(uploads.lastId)));
+    uploads.running.set(hex(uploads.lastId), upload);
+    return uploads.lastId;
+  },
+
+  /** @returns {number} bytes of one frame */
+  frameSize() {
+    const wanted = config.upload.frameSize;
+    const { cap } = uploads;
+    if (wanted === undefined) return cap ?? UPLOAD_FRAME_SIZE;
+    if (cap === null || wanted <= cap) return wanted;
+    if (!uploads.isClampTold) console.warn(`[realtime] upload.frameSize is above the server's limit; ${cap} is used`);
+    uploads.isClampTold = true;
+    return cap;
+  },
+
+  /** @param {string} id @param {any} reply */
+  settle(id, reply) {
+    if (Number.isSafeInteger(reply?.__cap) && reply.__cap > 0) uploads.cap = reply.__cap;
+    uploads.running.get(id)?.settle(reply);
+  },
+
+  /** Who has begun has lost what the server had; who waits for a connection goes on waiting. @param {RpcError} error */
+  connectionLost(error) {
+    for (const upload of [...uploads.running.values()]) if (upload.chunks > 0) upload.fail(error);
+  },
+
+  /** @param {RpcError} error */
+  rejectAll(error) {
+    for (const upload of [...uploads.running.values()]) upload.fail(error);
+  },
+};
+
+/** @param {number} id @returns {string} */
+function hex(id) {
+  return id.toString(16).padStart(8, "0");
+}
+
+/** One upload: a promise of its result that also tells how far it is. */
+class UploadHandle {
+  sent = 0;
+  chunks = 0;
+  /** @type {number | undefined} */
+  total;
+  streamId;
+  streamIdHex;
+  #path;
+  #args;
+  #source;
+  #promise;
+  /** @type {(value: any) => void} */
+  #resolve = () => {};
+  /** @type {(error: RpcError) => void} */
+  #reject = () => {};
+  #isSettled = false;
+  /** @type {Map<string, Set<(detail: any) => void>>} */
+  #listeners = new Map();
+  /** Time and bytes of what was handed over lately. @type {{at: number, bytes: number}[]} */
+  #recent = [];
+
+  /** @param {string} path @param {any} source @param {unknown[]} args */
+  constructor(path, source, args) {
+    this.#path = path;
+    this.#source = source;
+    this.#args = args;
+    if (isBlob(source)) this.total = source.size;
+    else if (!isByteStream(source)) this.total = bytesOf(path, source).length;
+    this.#promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.#promise.catch(() => {}); // whoever listens by `on` need not catch as well
+    this.streamId = uploads.add(this);
+    this.streamIdHex = hex(this.streamId);
+    queueMicrotask(() => this.#run());
+  }
+
+  /** @returns {number | undefined} 0 to 1; `undefined` for a stream, whose end is not known */
+  get progress() {
+    if (this.total === undefined) return undefined;
+    return this.total === 0 ? 1 : this.sent / this.total;
+  }
+
+  /** @returns {number} bytes per second, over the last second */
+  get bytesPerSec() {
+    const now = __environment.now();
+    while (this.#recent.length > 0 && now - this.#recent[0].at > UPLOAD_RATE_MS) this.#recent.shift();
+    if (this.#recent.length === 0) return 0;
+    const seconds = Math.max(now - this.#recent[0].at, UPLOAD_POLL_MS) / 1000;
+    return Math.round(this.#recent.reduce((sum, { bytes }) => sum + bytes, 0) / seconds);
+  }
+
+  /** @param {any} [onResult] @param {any} [onError] */
+  then(onResult, onError) {
+    return this.#promise.then(onResult, onError);
+  }
+
+  /** @param {any} onError */
+  catch(onError) {
+    return this.#promise.catch(onError);
+  }
+
+  /** @param {any} onEnd */
+  finally(onEnd) {
+    return this.#promise.finally(onEnd);
+  }
+
+  /**
+   * @param {string} event `progress`, `complete`, `cancel` or `error`
+   * @param {(detail: any) => void} fn
+   * @returns {() => void} ends it
+   */
+  on(event, fn) {
+    if (!UPLOAD_EVENTS.includes(event)) throw new TypeError(`upload.on: the events are ${UPLOAD_EVENTS.join(", ")}`);
+    if (typeof fn !== "function") throw new TypeError("upload.on needs a function");
+    const known = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, known.add(fn));
+    return () => {
+      known.delete(fn);
+    };
+  }
+
+  /** End it: the server is told, and the promise rejects with `CANCELLED`. @param {string} [reason] */
+  cancel(reason) {
+    if (this.#isSettled) return;
+    this.#tellServer();
+    this.#emit("cancel", reason);
+    this.fail(new RpcError("CANCELLED", reason ?? `The upload '${this.#path}' was cancelled`));
+  }
+
+  /** @param {any} reply */
+  settle(reply) {
+    if (reply?.ok !== true) {
+      this.fail(errorFromReply(this.#path, reply));
+      return;
+    }
+    if (!this.#end()) return;
+    this.#resolve(reply.data);
+    this.#emit("complete", reply.data);
+  }
+
+  /** @param {RpcError} error */
+  fail(error) {
+    if (!this.#end()) return;
+    this.#reject(error);
+    this.#emit("error", error);
+  }
+
+  /** @returns {boolean} whether it had not ended before */
+  #end() {
+    if (this.#isSettled) return false;
+    this.#isSettled = true;
+    uploads.running.delete(this.streamIdHex);
+    return true;
+  }
+
+  /** @param {string} event @param {unknown} detail */
+  #emit(event, detail) {
+    for (const fn of [...(this.#listeners.get(event) ?? [])]) callSafely(fn, detail);
+  }
+
+  #tellServer() {
+    if (this.chunks === 0) return;
+    const frame = new Uint8Array([2, 0x10, 0, 0, 0, 0]);
+    new DataView(frame.buffer).setUint32(2, this.streamId);
+    currentConnection?.send(frame);
+  }
+
+  async #run() {
+    try {
+      encodeArgs(this.#path, this.#args);
+      const header = binaryHeader(this.#path, { rpc: this.#path, args: this.#args.length > 0 ? this.#args : undefined });
+      if (header instanceof RpcError) throw header;
+      const connection = usableConnection();
+      await connection.ready();
+      const size = Math.max(1, uploads.frameSize() - 12 - header.length);
+      for await (const { piece, isLast } of pieces(this.#source, size)) {
+        if (this.#isSettled) return;
+        if (!connection.send(this.#chunk(this.chunks === 0 ? header : null, piece, isLast))) throw connectionLost();
+        this.#count(piece.length);
+        await this.#pace(connection);
+      }
+    } catch (error) {
+      if (error instanceof RpcError) this.fail(error);
+      else {
+        this.#tellServer();
+        this.fail(new RpcError("SOURCE_ERROR", `The source of the upload '${this.#path}' failed: ${messageOf(error)}`));
+      }
+    }
+  }
+
+  /** @param {Uint8Array | null} header of the first chunk @param {Uint8Array} piece @param {boolean} isLast */
+  #chunk(header, piece, isLast) {
+    const start = header ? 12 + header.length : 10;
+    const frame = new Uint8Array(start + piece.length);
+    const view = new DataView(frame.buffer);
+    frame[0] = 1;
+    frame[1] = (header ? 1 : 0) | (isLast ? 2 : 0);
+    view.setUint32(2, this.streamId);
+    view.setUint32(6, this.chunks);
+    if (header) {
+      view.setUint16(10, header.length);
+      frame.set(header, 12);
+    }
+    frame.set(piece, start);
+    return frame;
+  }
+
+  /** @param {number} bytes */
+  #count(bytes) {
+    this.sent += bytes;
+    this.chunks++;
+    this.#recent.push({ at: __environment.now(), bytes });
+    const { sent, total, chunks, bytesPerSec, progress: percent } = this;
+    this.#emit("progress", { sent, total, percent, chunks, bytesPerSec });
+  }
+
+  /** Let the socket catch up. @param {Connection} connection */
+  async #pace(connection) {
+    if (connection.bufferedAmount <= config.upload.highWaterMark) return;
+    while (!this.#isSettled && connection.bufferedAmount > config.upload.lowWaterMark) {
+      await new Promise((resolve) => void __environment.setTimeout(() => resolve(undefined), UPLOAD_POLL_MS));
+    }
+  }
+}
+
+const UPLOAD_EVENTS = ["progress", "complete", "cancel", "error"];
+
+/** @param {any} source @returns {source is Blob} */
+function isBlob(source) {
+  return typeof Blob === "function" && source instanceof Blob;
+}
+
+/** @param {any} source @returns {boolean} */
+function isByteStream(source) {
+  return typeof source?.getReader === "function";
+}
+
+/**
+ * The source in pieces of `size` bytes, the last one shorter; one empty piece where there is nothing.
+ * @param {any} source
+ * @param {number} size
+ * @returns {AsyncGenerator<{piece: Uint8Array, isLast: boolean}>}
+ */
+async function* pieces(source, size) {
+  if (isByteStream(source)) {
+    yield* streamPieces(source.getReader(), size);
+    return;
+  }
+  const bytes = isBlob(source) ? null : bytesOf("upload", source);
+  const total = bytes ? bytes.length : source.size;
+  for (let start = 0; start === 0 || start < total; start += size) {
+    const end = Math.min(start + size, total);
+    const piece = bytes ? bytes.subarray(start, end) : new Uint8Array(await source.slice(start, end).arrayBuffer());
+    if (piece.length !== end - start) throw new Error("it has changed since it was chosen");
+    yield { piece, isLast: end === total };
+  }
+}
+
+/** @param {any} reader @param {number} size @returns {AsyncGenerator<{piece: Uint8Array, isLast: boolean}>} */
+async function* streamPieces(reader, size) {
+  let kept = new Uint8Array(size);
+  let length = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      if (!(value instanceof Uint8Array)) throw new TypeError("a stream of Uint8Array is needed");
+      for (let start = 0; start < value.length; ) {
+        if (length === size) {
+          yield { piece: kept, isLast: false };
+          kept = new Uint8Array(size);
+          length = 0;
+        }
+        const part = value.subarray(start, start + size - length);
+        kept.set(part, length);
+        length += part.length;
+        start += part.length;
+      }
+    }
+    yield { piece: kept.subarray(0, length), isLast: true };
+  } finally {
+    callSafely(() => void reader.cancel?.().catch(() => {}));
+  }
+}
+
+// ====================================================================================================
+// 13. Merge rules (wire 5.6): how an event changes the value of a stream
 // ====================================================================================================
 
 const UPSERT = "upsert";
@@ -2455,7 +2841,7 @@ function flushFramesWhenHidden() {
 }
 
 // ====================================================================================================
-// 13. Stream requests: those of one microtask travel together (wire 7.3)
+// 14. Stream requests: those of one microtask travel together (wire 7.3)
 // ====================================================================================================
 
 /**
@@ -2516,7 +2902,7 @@ const streamRequests = {
 };
 
 // ====================================================================================================
-// 14. Stream stores (live 24)
+// 15. Stream stores (live 24)
 // ====================================================================================================
 
 /**
@@ -3479,7 +3865,7 @@ export function __stream(path, options = {}, isDynamic = false) {
 }
 
 // ====================================================================================================
-// 15. Derived stores
+// 16. Derived stores
 // ====================================================================================================
 
 /** @param {any} source @param {any} condition @returns {LazyStore<any>} */
@@ -3556,7 +3942,7 @@ export function combine(...parts) {
 }
 
 // ====================================================================================================
-// 16. Stores of the server's plugins: presence, cursors, groups, channels, replays (wire 6, live 25)
+// 17. Stores of the server's plugins: presence, cursors, groups, channels, replays (wire 6, live 25)
 // ====================================================================================================
 
 /** Stores of plugins by what they were made from. @type {Map<string, any>} */
@@ -3949,7 +4335,7 @@ class Replay {
 }
 
 // ====================================================================================================
-// 17. Pushes, signals, system events
+// 18. Pushes, signals, system events
 // ====================================================================================================
 
 /** @type {Map<string, (data: any) => any>} */
@@ -4003,6 +4389,7 @@ function isUserId(id) {
 /** Envelopes that the client itself acts on. @param {string} topic @param {string} event @param {any} data */
 function systemEvent(topic, event, data) {
   if (topic === RPC_TOPIC) handleReply(event, data);
+  else if (topic === UPLOAD_TOPIC) uploads.settle(event, data);
   else if (topic === REALTIME_TOPIC) realtimeEvent(event, data);
 }
 
@@ -4014,7 +4401,7 @@ function realtimeEvent(event, data) {
 }
 
 // ====================================================================================================
-// 18. Assertions and devtools
+// 19. Assertions and devtools
 // ====================================================================================================
 
 /** @type {Map<string, number>} */

@@ -1,6 +1,16 @@
 // An app written against the types of the browser client: what compiles here must, what is marked must not.
 import * as client from "./realtime";
-import type { Change, Failure, ResumeState, Rpc, RpcError, StreamFactory, StreamStore } from "./realtime";
+import type {
+  BinaryRpc,
+  Change,
+  Failure,
+  ResumeState,
+  Rpc,
+  RpcError,
+  StreamFactory,
+  StreamStore,
+  Upload,
+} from "./realtime";
 
 interface Todo {
   id: string;
@@ -13,6 +23,8 @@ declare const add: Rpc<[text: string], Todo>;
 declare const todos: StreamStore<Todo[]>;
 declare const count: StreamStore<number>;
 declare const room: StreamFactory<[id: string], Todo[]>;
+declare const thumbnail: BinaryRpc<[width: number], { url: string }>;
+declare const photo: Upload<[name: string], { id: string }>;
 
 export function configuring(): void {
   client.configure({ url: "wss://app.test/ws", auth: true, timeout: 5000, onConnect: () => {}, beforeReconnect: async () => {} });
@@ -73,6 +85,25 @@ export async function calling(signal: AbortSignal): Promise<string[]> {
     if (error instanceof client.RpcError && error.code === "VALIDATION") return (error.issues ?? []).flatMap((issue) => issue.path);
   }
   return [made, again, ...both].map((todo) => todo.text);
+}
+
+export async function uploading(file: File): Promise<string[]> {
+  client.configure({ upload: { frameSize: 65_536, highWaterMark: 1 } });
+  // @ts-expect-error an unknown option
+  client.configure({ upload: { chunks: 5 } });
+  const small: { url: string } = await thumbnail(await file.arrayBuffer(), 128);
+  // @ts-expect-error text is no payload
+  thumbnail("text", 128);
+  const handle = photo(file, file.name);
+  const off: () => void = handle.on("progress", ({ percent, bytesPerSec }) => percent ?? bytesPerSec);
+  handle.on("error", (error) => error.code);
+  // @ts-expect-error no such event
+  handle.on("done", () => {});
+  // @ts-expect-error an argument is missing
+  photo(file);
+  off();
+  if (handle.progress === 0) handle.cancel("changed my mind");
+  return [small.url, (await handle).id];
 }
 
 export async function streaming(): Promise<void> {

@@ -71,7 +71,7 @@ class FakeSocket {
   }
 
   send(text) {
-    this.sent.push(JSON.parse(text));
+    this.sent.push(typeof text === "string" ? JSON.parse(text) : Uint8Array.from(text));
   }
 
   close(code) {
