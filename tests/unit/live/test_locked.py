@@ -191,6 +191,26 @@ async def test_the_same_key_inside_would_wait_for_itself(make_app: AppFactory) -
         await outer(TestContext())
 
 
+async def test_without_an_app_calls_of_one_test_share_a_lock() -> None:
+    door, log = asyncio.Event(), list[str]()
+
+    @live.lock("k")
+    async def first(ctx: Any) -> None:
+        log.append("in")
+        await door.wait()
+        log.append("out")
+
+    @live.lock("k")
+    async def second(ctx: Any) -> None:
+        log.append("second")
+
+    tasks = [asyncio.create_task(function(TestContext())) for function in (first, second)]
+    await turns()
+    door.set()
+    await asyncio.gather(*tasks)
+    assert log == ["in", "out", "second"]
+
+
 async def test_a_key_that_is_no_text_is_a_mistake(make_app: AppFactory) -> None:
     _, peer, module = await started(make_app)
     assert (await peer.request("a/wrong"))["code"] == "INTERNAL_ERROR"

@@ -249,6 +249,7 @@ async def test_threads_share_the_windows_and_gates_of_the_loop() -> None:
         with pytest.raises(ValueError, match="every"):
             ctx.publish_throttled("a", "moved", 0, 0)
         ctx.publish_throttled("a", "moved", 2, 1)
+        ctx.publish_throttled("b", "moved", "at once", 1)
         ctx.publish_debounced("a", "typed", 3, 1)
         return [ctx.skip("gate", 1), ctx.skip("gate", 1)]
 
@@ -258,9 +259,9 @@ async def test_threads_share_the_windows_and_gates_of_the_loop() -> None:
         assert await call_in_thread(executor, call_in, ctx, body, []) == [False, True]
     await turns(3)
     assert worker.ctx.skip("gate", 1) is True
-    assert worker.heard() == [1]
+    assert worker.heard() == [1, "at once"]
     await worker.clock.advance(1)
-    assert worker.heard() == [1, 2, 3]
+    assert worker.heard() == [1, "at once", 2, 3]
 
 
 @pytest.mark.spec("LIVE-19")

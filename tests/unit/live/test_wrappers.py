@@ -174,6 +174,57 @@ def test_ten_wrappers_learn_the_path_and_deeper_ones_do_not() -> None:
     assert places[0].path.endswith("handler.<locals>.add")
 
 
+@pytest.mark.parametrize("user", [None, {}, 0, ""])
+async def test_scoped_takes_a_user_that_says_nothing_for_nobody(user: Any) -> None:
+    for who, code in ((user, "UNAUTHENTICATED"), ({"id": 1}, "FORBIDDEN")):
+        with pytest.raises(LiveError) as caught:
+            await live.scoped(lambda ctx, *args: None)(handler())(TestContext(who), 1)
+        assert caught.value.code == code
+
+
+PATHS = """
+    from runtime import live
+    from runtime.plugins.protocols import Slot
+
+    keys = []
+
+    class Store:
+        async def acquire(self, idempotency_key, ttl=None):
+            keys.append(idempotency_key)
+            return Slot("result", result=None)
+
+    once = live.idempotent(key_from=lambda ctx, *args: "k", store=Store())
+
+    @live.lock("k")
+    @once
+    @live
+    async def add(ctx): ...
+
+    @once
+    @live.stream("rows")
+    async def rows(ctx): ...
+
+    async def load(ctx, id): ...
+
+    @once
+    async def act(ctx, id): ...
+
+    board = live.room(topic=lambda id: f"b:{id}", init=load, actions={"act": act})
+"""
+
+
+async def test_wrappers_know_the_path_that_they_are_registered_under(make_app: AppFactory) -> None:
+    app = await make_app({"live/deep/a.py": PATHS})
+    peer = await app.connect()
+    for path in ("add", "rows", "board/__action/act"):
+        assert (await peer.request(f"deep/a/{path}", *(["x"] if "act" in path else [])))["ok"]
+    assert app.runtime.live.registry.modules["deep/a"].module.keys == [
+        "rpc:deep/a/add:k",
+        "rpc:deep/a/rows:k",
+        "rpc:deep/a/board/__action/act:k",
+    ]
+
+
 THREADS = """
     import threading
     from runtime import LiveError, guard, live
