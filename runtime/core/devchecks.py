@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.core import capacity
@@ -33,11 +33,13 @@ _RAW = (bytes, bytearray, memoryview)
 class DevChecks:
     """The looks of one worker; `is_foreign_thread` tells whether the caller is outside of the loop's thread."""
 
-    __slots__ = ("_is_foreign_thread", "_warned")
+    __slots__ = ("_is_foreign_thread", "_warned", "is_stream")
 
     def __init__(self, is_foreign_thread: Callable[[], bool]) -> None:
         self._is_foreign_thread = is_foreign_thread
         self._warned: set[str] = set()
+        #: Whether clients have a topic through a stream, so that they merge its events; the live side sets it.
+        self.is_stream: Callable[[str], bool] | None = None
 
     def thread(self, method: str) -> None:
         """Warn of a platform method that runs in another thread than the loop's."""
@@ -48,7 +50,16 @@ class DevChecks:
         )
 
     def payload(self, topic: str, data: Any) -> None:
-        """Warn, once per topic, of what the browser will not read as it was given."""
+        """Warn, once per topic, of what the browser will not read as it was given.
+
+        Raises:
+            ValueError: an event of a stream that clients would take for the end of a replay. Spec: wire 5.6.
+        """
+        if _is_end_marker(data) and self.is_stream is not None and self.is_stream(topic):
+            raise ValueError(
+                f"data: an event on {topic!r} has the key 'reqId'; clients of a stream take it for the end of a replay "
+                "and do not merge it. Give the key another name"
+            )
         if data is None or topic in self._warned or len(self._warned) >= capacity.get("PAYLOAD_WARN_CAP"):
             return
         try:
@@ -108,6 +119,10 @@ class Watched(Coroutine[Any, Any, T]):
                 self._place,
                 self._what,
             )
+
+
+def _is_end_marker(data: Any) -> bool:
+    return "reqId" in data if isinstance(data, Mapping) else hasattr(data, "reqId")
 
 
 def _problems(value: Any) -> Iterator[tuple[str, str]]:

@@ -102,6 +102,8 @@ class StreamRunner:
         self.resyncs = DropResyncs(scope.platform, subs)
         #: What dev says of silent and of busy topics.
         self.warnings = StreamWarnings(scope.platform, subs, scope.shapes)
+        if scope.dev is not None:
+            scope.dev.is_stream = subs.on_topic
         scope.shapes.connect(self._tell, subs.holders, subscriptions, scope.platform.parts.metrics)
 
     async def run(

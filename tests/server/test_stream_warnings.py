@@ -159,3 +159,33 @@ async def test_a_busy_topic_is_named_with_the_place_of_its_stream(
             app.runtime.platform.publish("quiet", "e")
         await clock.advance(1)
     assert "'quiet' of feed/quiet (live/feed.py:4) gets 300 events a second" in caplog.text
+
+
+@pytest.mark.parametrize("env", ["dev", "test"])
+async def test_an_event_that_clients_would_not_merge_is_refused_in_dev(
+    make_app: AppFactory, env: str
+) -> None:
+    source = """
+        import msgspec
+        from runtime import live
+
+        class Row(msgspec.Struct):
+            reqId: str
+
+        @live.stream("rows")
+        async def rows(ctx): return []
+
+        @live
+        async def add(ctx, topic: str, struct: bool, platform: bool):
+            data = Row("a") if struct else {"id": 1, "reqId": "a"}
+            (ctx.platform.publish if platform else ctx.publish)(topic, "created", data)
+    """
+    app = await make_app({"live/r.py": source}, env=env)
+    peer = await app.connect()
+    assert (await peer.request("r/add", "rows", False, False))["ok"] is True  # nobody merges it yet
+    await peer.stream("r/rows")
+    assert (await peer.request("r/add", "elsewhere", False, False))["ok"] is True
+    for struct, platform in ((False, False), (True, False), (False, True), (True, True)):
+        reply = await peer.request("r/add", "rows", struct, platform)
+        assert reply["ok"] is (env == "test")
+        assert env == "test" or "Give the key another name" in str(reply)
