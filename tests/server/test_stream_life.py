@@ -140,3 +140,68 @@ async def test_a_connection_that_ends_while_it_is_asked_about_is_not_subscribed(
     assert app.runtime.platform.subscribers("slow") == 0
     assert app.runtime.metrics.get("stream_subscriptions") == 0
     assert app.runtime.metrics.get("rpc_errors_total", "l/slow", "CONNECTION_CLOSED") == 1
+
+
+@pytest.mark.spec("LIVE-81")
+async def test_a_denied_subscription_shows_nobody_and_loads_nothing(make_app: AppFactory) -> None:
+    source = """
+        from runtime import live
+
+        log = []
+
+        async def cards(ctx, name: str):
+            log.append("loaded")
+            return []
+
+        board = live.room(topic=lambda name: f"board:{name}", init=cards, presence=lambda ctx: ctx.user,
+                          on_join=lambda ctx, name: log.append("joined"))
+    """
+    hooks = """
+        def subscribe(ws, topic):
+            if ws.user["id"] == "eve": return "NOT_INVITED"
+    """
+    app = await make_app({"live/b.py": source, "hooks.py": hooks})
+    ann, eve = await app.connect({"id": "ann"}), await app.connect({"id": "eve"})
+    log = app.runtime.live.registry.modules["b"].module.log
+    await ann.stream("b/board/__presence", "x")
+    for part in ("__data", "__presence"):
+        reply = await eve.stream(f"b/board/{part}", "x")
+        assert (reply["code"], reply["error"]) == ("NOT_INVITED", "Access denied")
+    await turns()
+    assert log == []
+    assert "eve" not in {data["key"] for _, data in ann.events("board:x:presence")}
+    assert eve.connection.all_topics == {"__realtime"}
+
+
+@pytest.mark.spec("LIVE-82")
+async def test_a_load_that_fails_takes_the_watches_of_its_topic_with_it(make_app: AppFactory) -> None:
+    source = """
+        from runtime import live
+
+        log = []
+        fails = [True]
+
+        def topic_of(room):
+            if room == "broken": raise KeyError(room)
+            return f"t:{room}"
+
+        @live.stream(topic_of, transform=lambda data: data, stale_after=60, replay=True,
+                     on_unsubscribe=lambda ctx, topic, remaining: log.append((topic, remaining)))
+        async def room(ctx, room: str):
+            if fails[0]: raise RuntimeError("no database")
+            return []
+    """
+    app = await make_app({"live/f.py": source})
+    peer = await app.connect()
+    module, streams = app.runtime.live.registry.modules["f"].module, app.runtime.live.streams
+    assert (await peer.stream("f/room", "broken"))["code"] == "INTERNAL_ERROR"
+    assert peer.connection.all_topics == {"__realtime"}
+    assert (await peer.stream("f/room", "a"))["code"] == "INTERNAL_ERROR"
+    await turns()
+    assert module.log == [("t:a", 0)]
+    assert "t:a" not in app.runtime.live._scope.shapes.by_topic
+    assert not streams.subs.on_topic("t:a")
+    assert app.runtime.metrics.get("stream_subscriptions") == 0
+    module.fails[0] = False
+    assert (await peer.stream("f/room", "a"))["ok"] is True
+    assert "t:a" in app.runtime.live._scope.shapes.by_topic
