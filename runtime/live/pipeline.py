@@ -118,7 +118,7 @@ class Pipeline:
             await call(before, connection, endpoint.path, frame.args)
         if endpoint.kind != "rpc" and frame.stream:
             return await self._streams.run(endpoint, ctx, connection, frame)
-        if registry.rate_limits is not None and endpoint.kind == "rpc" and not endpoint.limited:
+        if registry.rate_limits is not None and not endpoint.limited:
             rule = registry.rate_limits.rule(endpoint.path)
             if rule is not None:
                 self._buckets.take(endpoint.path, identity_of(ctx.user, connection.id), rule)

@@ -63,8 +63,6 @@ def _parser_of(schema: Any) -> Parse:
     convert = converter(schema)
 
     def parse(value: Any) -> Any:
-        if value.__class__ is schema and schema.__class__ is type and hasattr(schema, "__dataclass_fields__"):
-            return value  # the annotation of the parameter has parsed it already
         try:
             return convert(value)
         except (msgspec.ValidationError, ValueError) as error:

@@ -202,7 +202,9 @@ async def test_streams_are_not_limited(make_app: AppFactory) -> None:
     app = await make_app({"live/a.py": LIMITS})
     peer = await app.connect({"id": 1})
     assert all([(await peer.stream("a/rows"))["ok"] for _ in range(5)])
-    assert await passed(peer, "a/rows", 5) == 5
+    # A loader that is called without subscribing is a call as any other.
+    assert await passed(peer, "a/rows", 5) == 1
+    assert (await peer.stream("a/rows"))["ok"]
 
 
 @pytest.mark.spec("LIVE-53")
