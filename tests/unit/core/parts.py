@@ -160,7 +160,8 @@ class Core:
             user_data=user,
             **fields,
         )
-        connection.caps = frozenset(caps)
+        if caps:  # else it never said hello
+            connection.caps = frozenset(caps)
         self.sinks[connection] = sink
         self.parts.connections[connection.id] = connection
         for topic in topics:

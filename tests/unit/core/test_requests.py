@@ -238,6 +238,7 @@ async def test_an_event_has_a_name(event: Any) -> None:
         await core.platform.request(core.connect(), event)
 
 
+@pytest.mark.spec("WIRE-22")
 async def test_data_has_to_be_sendable() -> None:
     core = Core(max_frame=100)
     peer = core.connect()

@@ -278,6 +278,32 @@ async def test_close_hooks_are_awaited_and_ended_at_the_timeout(
     assert runtime.subscriptions.total == 0
 
 
+@pytest.mark.spec("PLAT-40")
+async def test_what_runs_may_end_within_the_shutdown_timeout_and_is_cancelled_then(make: Make) -> None:
+    log: list[str] = []
+
+    async def message(data: str) -> None:
+        try:
+            for _ in range(50):
+                await asyncio.sleep(0)
+            while data == "stuck":
+                await asyncio.Event().wait()
+            log.append(f"{data} ended")
+        except asyncio.CancelledError:
+            log.append(f"{data} cancelled")
+            raise
+
+    runtime = make({"message": message}, shutdown_timeout=0.1)
+    await runtime.start()
+    peer = connect(runtime)
+    peer.send("quick")
+    peer.send("stuck")
+    await turns()
+    async with asyncio.timeout(3):
+        await runtime.stop()
+    assert log == ["quick ended", "stuck cancelled"]
+
+
 async def test_calls_and_close_hooks_are_counted_in_one_warning(
     make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
