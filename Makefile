@@ -8,7 +8,7 @@ CHROMIUM = $(shell $(PY) -m tools.system_tools --path chromium)
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint types layers tests system docs spec-coverage coverage bench bench-full bench-plugins format clean
+.PHONY: help dev test lint types layers tests system docs spec-coverage coverage client bench bench-full bench-plugins format clean
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -31,6 +31,7 @@ lint: ready ## Check style, spelling and the rules of the house
 	$(PY) -m ruff format --check .
 	$(PY) -m codespell_lib
 	$(PY) -m tools.house_rules
+	$(PY) -m tools.pack_client --check
 
 types: ready ## Check types with mypy and pyright
 	$(PY) -m mypy
@@ -59,6 +60,9 @@ coverage: ready ## Run the tests with branch coverage; wire, core and live have 
 
 docs: ready ## Run every example of the documents and check their links
 	$(PY) -m pytest tests/docs
+
+client: ready ## Make the small form of the browser client again, with node's npx
+	$(PY) -m tools.pack_client
 
 bench: ready ## Measure beside the usual servers, below ten minutes
 	$(PY) -m bench.peersetup

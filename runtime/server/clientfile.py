@@ -1,4 +1,4 @@
-"""`/live/client.js`: the browser client, as it lies in the package. Spec: platform 3.1, live-api 25.6."""
+"""`/live/client.js`: the browser client, readable in dev, small elsewhere. Spec: platform 3.1, live-api 25.6."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-__all__ = ["CLIENT_FILE", "ClientFile", "script"]
+__all__ = ["CLIENT_FILE", "PACKED_CLIENT_FILE", "ClientFile", "script"]
 
 # By its place and not by import: the client packages stand to the right of this one in the order of layers.
 CLIENT_FILE: Final = Path(__file__).parents[1] / "client" / "browser" / "realtime.js"
+#: The same without comments and with short names.
+PACKED_CLIENT_FILE: Final = CLIENT_FILE.with_name("realtime.min.js")
 
 
 def script(source: str | bytes) -> Representation:
@@ -44,7 +46,7 @@ def packed_script(source: bytes) -> Representation:
 class ClientFile:
     """The client script, read when it is first asked for; with `fresh` also whenever the file has changed."""
 
-    file: Path = CLIENT_FILE
+    file: Path
     fresh: bool = False
     _version: int = -1
     _item: Representation | None = field(default=None)

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 
-from runtime.server.clientfile import ClientFile
+from runtime.server.clientfile import CLIENT_FILE, PACKED_CLIENT_FILE, ClientFile
 from runtime.server.health import Readiness, health_routes
 from runtime.server.requestcontext import route_path
 from runtime.server.static import StaticIndex
@@ -67,7 +67,7 @@ def http_routes(
     The index of static files becomes `runtime.static`; it reads the folder here, and again at its `refresh`.
     """
     settings = runtime.settings
-    client = ClientFile(fresh=settings.is_dev)
+    client = ClientFile(CLIENT_FILE, fresh=True) if settings.is_dev else ClientFile(PACKED_CLIENT_FILE)
     stubs = StubSource(settings, runtime.project)
 
     async def live_module(request: Request) -> Response:

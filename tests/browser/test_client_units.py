@@ -46,10 +46,14 @@ def test_every_unit_file_is_run() -> None:
     assert sorted(path.name for path in UNIT.glob("*.test.mjs")) == sorted(ITEMS)
 
 
+@pytest.mark.parametrize("client", ["realtime.js", "realtime.min.js"], ids=["readable", "packed"])
 @pytest.mark.parametrize("name", FILES)
-def test_unit_file(node: str, name: str) -> None:
+def test_unit_file(node: str, name: str, client: str) -> None:
     command = [node, "--test", "--test-reporter=tap", str(UNIT / name)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    environment = {**os.environ, "REALTIME_CLIENT": client}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=environment
+    )
     passed = re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)
     assert done.returncode == 0, f"{name} failed:\n{done.stdout}\n{done.stderr}"
     assert passed is not None, done.stdout

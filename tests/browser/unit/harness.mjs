@@ -3,7 +3,8 @@
  * sent, and just enough of a page. Every `start()` loads the client anew, so that tests share nothing.
  */
 
-const CLIENT = new URL("../../../runtime/client/browser/realtime.js", import.meta.url);
+// `REALTIME_CLIENT` is the other form of the client that servers send.
+const CLIENT = new URL(`../../../runtime/client/browser/${process.env.REALTIME_CLIENT ?? "realtime.js"}`, import.meta.url);
 export const ADDRESS = "ws://app.test/ws";
 export const HELLO = { type: "hello", caps: ["batch"] };
 

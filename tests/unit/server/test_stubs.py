@@ -215,11 +215,16 @@ def test_module_that_does_not_import_is_404_outside_dev(make_live):
     assert make_live({"todos.py": BROKEN["syntax"]}).get("/live/todos.js").text == "Not Found"
 
 
-def test_client_is_the_file_of_the_package(make_live):
-    site = make_live({})
-    answer = site.get("/live/client.js")
+def test_client_is_the_readable_file_in_dev(make_live):
+    answer = make_live({}, DEV).get("/live/client.js")
     assert answer.content == clientfile.CLIENT_FILE.read_bytes()
     assert b"export function __stream(" in answer.content
+
+
+def test_client_is_the_small_file_of_the_package_elsewhere(make_live):
+    site = make_live({})
+    answer = site.get("/live/client.js")
+    assert answer.content == clientfile.PACKED_CLIENT_FILE.read_bytes()
     assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
     assert site.get("/live/client.js", {"if-none-match": answer.headers["etag"]}).status_code == 304
     assert site.mounted("/rt").get("/rt/live/client.js").content == answer.content
