@@ -399,6 +399,12 @@ class SecuritySettings(Section, frozen=True, kw_only=True):
     replay_authorize: Annotated[
         bool, _flag("Ask the subscribe hook before a topic's history is given to a client.")
     ] = True
+    idempotency_namespace: Annotated[
+        bool, _flag("Keep the idempotency keys of each live function apart from those of the others.")
+    ] = True
+    allow_system_topic_publish: Annotated[
+        bool, _flag("Let `ctx.publish` and its siblings publish to topics that begin with `__`.")
+    ] = False
     max_envelope_depth: Annotated[
         int,
         Key(

@@ -205,7 +205,9 @@ class Ctx:
         return self._scope.sheds(class_name)
 
     def _event(self, topic: str, event: str, data: Any, seq: bool, relay: bool) -> Event | None:
-        if isinstance(topic, str) and names.is_system_topic(topic):
+        if topic.__class__ is not str:
+            topic = _exact(topic)
+        if topic.startswith(names.SYSTEM_PREFIX) and not self._scope.system_topics:
             raise LiveError(
                 "INVALID_TOPIC", f"{topic!r} is a system topic; use ctx.platform.publish if you mean it"
             )
@@ -262,6 +264,17 @@ def call_in(ctx: Ctx, function: Callable[..., Any], args: list[Any]) -> Any:
     """Call `function(ctx, *args)` with `current_ctx()` set to `ctx`; in a task of its own this needs no reset."""
     _current.set(ctx)
     return function(ctx, *args)
+
+
+def _exact(topic: object) -> str:
+    """Return the text of a subclass of `str`, whose own methods are not asked.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(topic, str):
+        raise TypeError(f"topic: must be a string, not {type(topic).__name__}")
+    return str.__str__(topic)
 
 
 def _pace_key(topic: str, event: str, data: Any) -> Key:

@@ -63,7 +63,7 @@ def idempotent(
                 given = await given
             if not given:
                 return await body(ctx, *args)
-            key = f"rpc:{place.path}:{_checked(given)}"
+            key = _stored(ctx, place, _checked(given))
             keeper = store if store is not None else store_of(ctx.platform)
             slot = await _acquire(keeper, key, kept_for)
             if slot.state == "result":
@@ -106,6 +106,12 @@ async def _commit(slot: Slot, result: Any, path: str) -> None:
 def _sent_key(ctx: Any) -> Any:
     """Return the key of the envelope as the client sent it, whatever its type is."""
     return getattr(ctx, "_sent_key", None) or ctx.idempotency_key
+
+
+def _stored(ctx: Any, place: Place, key: str) -> str:
+    """Return the key in the store; `[security] idempotency_namespace = false` takes the path out of it."""
+    scope = getattr(ctx, "_scope", None)
+    return f"rpc:{place.path}:{key}" if scope is None or scope.own_keys else f"rpc:{key}"
 
 
 def _checked(key: Any) -> str:

@@ -32,9 +32,11 @@ class LiveScope:
         "dev",
         "max_frame",
         "outlet",
+        "own_keys",
         "pacing",
         "platform",
         "shapes",
+        "system_topics",
         "wrap",
     )
 
@@ -48,6 +50,11 @@ class LiveScope:
         #: What `message_options(platform=...)` makes of the platform, and where publishes leave then.
         self.wrap: Callable[[Any], Any] | None = None
         self.outlet: Outlet | None = None
+        security = platform.settings.security
+        #: Whether `ctx.publish` takes topics that begin with `__`.
+        self.system_topics = security.allow_system_topic_publish
+        #: Whether each live function has idempotency keys of its own.
+        self.own_keys = security.idempotency_namespace
         self._turn = turn
         #: The cursors in rooms; set when the rooms of the worker are made.
         self.cursors: RoomCursors

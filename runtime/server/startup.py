@@ -26,9 +26,11 @@ OWN_ENVIRONMENTS: Final = ("dev", "test")
 # Opt-outs that re-open a known hole; production starts with one only if it is acknowledged.
 DANGEROUS: Final = frozenset(
     {
+        "allow_system_topic_publish",
         "async_predicates",
         "cookie_attribute_check",
         "dedup_include_origin",
+        "idempotency_namespace",
         "redact_logs",
         "redact_urls",
         "replay_authorize",

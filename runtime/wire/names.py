@@ -8,6 +8,7 @@ from runtime.wire.limits import MAX_TOPIC_LENGTH, MAX_USER_ID_LENGTH
 
 __all__ = [
     "SIGNAL_PREFIX",
+    "SYSTEM_PREFIX",
     "are_plain",
     "check_name",
     "is_reply_id",

@@ -10,6 +10,7 @@ import pytest
 
 from runtime.core import capacity
 from runtime.core.errors import LiveError
+from runtime.core.settings import SecuritySettings
 from runtime.live.declare import Live
 from runtime.plugins import MemoryIdempotencyStore
 from runtime.plugins.protocols import Slot
@@ -97,7 +98,7 @@ async def test_what_failed_runs_again(make_app: AppFactory) -> None:
     assert module.ran == ["bad", "bad", "odd", "odd"]
 
 
-@pytest.mark.spec("LIVE-56", "WIRE-74")
+@pytest.mark.spec("LIVE-56", "WIRE-74", "PLAT-104")
 async def test_the_same_key_on_two_handlers_runs_both(make_app: AppFactory) -> None:
     _, peer, _ = await started(make_app)
     assert (await peer.request("a/pay", "x", idempotencyKey="k"))["data"]["run"] == 1
@@ -145,6 +146,14 @@ async def test_one_slot_whether_the_call_comes_alone_or_in_a_batch(make_app: App
     assert module.ran == ["x"]
 
 
+@pytest.mark.spec("PLAT-104")
+async def test_a_setting_lets_functions_share_their_keys(make_app: AppFactory) -> None:
+    _, peer, module = await started(make_app, security=SecuritySettings(idempotency_namespace=False))
+    assert (await peer.request("a/pay", "x", idempotencyKey="k"))["data"]["run"] == 1
+    assert (await peer.request("a/other", "x", idempotencyKey="k"))["data"]["run"] == 1
+    assert module.ran == ["x"]
+
+
 class Shared:
     """A store of several processes: somebody elsewhere is at it."""
 
@@ -183,7 +192,7 @@ async def test_somebody_elsewhere_who_is_at_it_is_a_conflict() -> None:
     assert await pay(ctx) == "done elsewhere"
 
 
-@pytest.mark.spec("LIVE-58", "WIRE-74")
+@pytest.mark.spec("LIVE-58", "WIRE-74", "PLAT-104")
 @pytest.mark.parametrize("key", ["x" * 257, 7, 1.5, True, ["k"], {"k": 1}])
 async def test_a_key_that_cannot_be_is_refused(make_app: AppFactory, key: Any) -> None:
     _, peer, module = await started(make_app)
