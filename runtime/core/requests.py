@@ -25,10 +25,10 @@ from runtime.wire import control, envelope, jsoncodec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.core.clock import Clock
+    from runtime.core.clock import Clock, TimerHandle
     from runtime.core.connection import Connection
 
-__all__ = ["DEFAULT_TIMEOUT", "Requests", "answer", "fail_all"]
+__all__ = ["DEFAULT_TIMEOUT", "Question", "Requests", "answer", "fail_all"]
 
 DEFAULT_TIMEOUT = 5.0  # seconds
 CLOSED = "connection closed"
@@ -57,6 +57,14 @@ class Requests:
             ConnectionClosed, ConnectionBusy, CapacityExceeded: it could not be sent.
             ConnectionClosed: the peer went away. RequestTimeout: it did not answer. RequestFailed: with its error.
         """
+        return await self.send(connection, event, data, timeout).answer()
+
+    def send(self, connection: Connection, event: str, data: Any, timeout: float) -> Question:
+        """Send a question now; await the `answer()` of what is returned, or `end` it.
+
+        Raises:
+            ValueError, TypeError, PayloadTooLarge, ConnectionClosed, ConnectionBusy, CapacityExceeded: as `ask`.
+        """
         _check(event, timeout)
         payload = jsoncodec.encode(data)
         if connection.closed:
@@ -70,6 +78,7 @@ class Requests:
         waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         timer = self._clock.call_later(timeout, _expire, waiter)
         pending[ref] = waiter
+        question = Question(connection, ref, waiter, timer)
         try:
             self._flush()
             if connection.write(frame) is SendResult.DROPPED:
@@ -77,10 +86,11 @@ class Requests:
                     raise ConnectionClosed(CLOSED)
                 waiting = connection.buffered_amount
                 raise ConnectionBusy(f"the request {event!r} was not sent: {waiting} bytes wait for the peer")
-            return await waiter
-        finally:
-            timer.cancel()
-            _forget(connection, ref)
+        except BaseException:
+            waiter.cancel()
+            question.end()
+            raise
+        return question
 
     def _frame(self, ref: int, event: str, payload: bytes) -> Frame:
         frame = Frame(control.encode_request(ref, event, payload))
@@ -89,6 +99,32 @@ class Requests:
                 f"the request {event!r} has {frame.size} bytes and clients drop frames above {self._max_frame}"
             )
         return frame
+
+
+class Question:
+    """One open question to one client."""
+
+    __slots__ = ("_connection", "_ref", "_timer", "_waiter")
+
+    def __init__(
+        self, connection: Connection, ref: int, waiter: asyncio.Future[Any], timer: TimerHandle
+    ) -> None:
+        self._connection = connection
+        self._ref = ref
+        self._waiter = waiter
+        self._timer = timer
+
+    async def answer(self) -> Any:
+        """Return the answer, or raise what came instead; see `Requests.ask`."""
+        try:
+            return await self._waiter
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Wait for the answer no longer; one that still comes is ignored."""
+        self._timer.cancel()
+        _forget(self._connection, self._ref)
 
 
 def answer(connection: Connection, reply: control.Reply) -> None:

@@ -6,6 +6,7 @@ asked again only when it registers anew.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from runtime.core.tasks import TaskOwner
 from runtime.live.callables import call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from runtime.core.connection import Connection
     from runtime.core.platform import Platform
@@ -105,25 +106,39 @@ class Pushes:
         return answer
 
     def notify(self, user_id: str, event: str, data: Any) -> None:
-        """Tell a user and wait for nothing; what goes wrong is counted only."""
+        """Tell a user and wait for nothing; what goes wrong is counted only.
+
+        Without a remote registry it is sent before this returns, so in order with what else is sent.
+        """
         if self._tasks.closed or self._tasks.running >= capacity.get("MAX_NOTIFIES"):
             if not self._tasks.closed:
                 capacity.record("MAX_NOTIFIES", "skip", hint="clients are told faster than they answer")
             self._platform.metrics.add("notify_total", ERROR)
             return
-        self._tasks.start(self._tell(user_id, event, data), name=f"notify {event[:32]}")
+        ws = self._users.get(user_id)
+        told: Callable[[], Awaitable[Any]]
+        if self.remote is not None or ws is None:
+            told = functools.partial(self._ask, user_id, event, data, NOTIFY_TIMEOUT)
+        else:
+            try:
+                told = self._platform.parts.requests.send(ws, event, data, NOTIFY_TIMEOUT).answer
+            except Exception as error:
+                self._not_told(event, error)
+                return
+        self._tasks.start(self._tell(event, told), name=f"notify {event[:32]}")
 
-    async def _tell(self, user_id: str, event: str, data: Any) -> None:
-        result = OK
+    async def _tell(self, event: str, told: Callable[[], Awaitable[Any]]) -> None:
         try:
-            await self._ask(user_id, event, data, NOTIFY_TIMEOUT)
+            await told()
         except Exception as error:
-            result = _result_of(_known(error))
-            if isinstance(
-                error, TypeError | ValueError
-            ):  # a mistake of the caller's, which nobody else tells
-                logger.warning("live.notify(%r): %s", event, error)
-        self._platform.metrics.add("notify_total", result)
+            self._not_told(event, error)
+        else:
+            self._platform.metrics.add("notify_total", OK)
+
+    def _not_told(self, event: str, error: Exception) -> None:
+        if isinstance(error, TypeError | ValueError):  # a mistake of the caller's, which nobody else tells
+            logger.warning("live.notify(%r): %s", event, error)
+        self._platform.metrics.add("notify_total", _result_of(_known(error)))
 
     async def _ask(self, user_id: str, event: str, data: Any, timeout: float) -> Any:
         if self.remote is not None:

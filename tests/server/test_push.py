@@ -224,6 +224,17 @@ async def test_a_client_that_does_not_answer_a_notification_is_waited_for_one_se
         assert json.loads(await raw.recv())["event"] == "1"
 
 
+async def test_a_notification_is_sent_before_the_reply_of_the_call_that_made_it(
+    server: RunningServer,
+) -> None:
+    headers = {"x-name": "raw"}
+    async with connect(server.ws_url, compression=None, additional_headers=headers) as raw:
+        await raw.recv()
+        await raw.send('{"rpc":"people/tell","id":"q","args":["raw","rain"]}')
+        frames = [json.loads(await raw.recv()) for _ in range(2)]
+        assert [frame.get("type") for frame in frames] == ["request", None]
+
+
 @pytest.mark.spec("LIVE-140")
 async def test_what_travels_is_a_request_and_its_reply(server: RunningServer) -> None:
     headers = {"x-name": "raw"}
