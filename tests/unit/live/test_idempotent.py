@@ -295,6 +295,20 @@ async def test_ten_thousand_results_of_a_store() -> None:
     assert ran == ["k999"]
 
 
+async def test_without_an_app_calls_of_one_test_share_a_store() -> None:
+    ran: list[str] = []
+
+    @live.idempotent()
+    async def pay(ctx: Any) -> int:
+        ran.append("pay")
+        return len(ran)
+
+    ctx = TestContext()
+    assert [await pay(ctx), await pay(ctx)] == [1, 2]
+    ctx.idempotency_key = "k"
+    assert [await pay(ctx), await pay(ctx)] == [3, 3]
+
+
 async def test_too_many_keys_at_work_are_overload(make_app: AppFactory) -> None:
     _, peer, module = await started(make_app)
     module.doors["slow"] = asyncio.Event()

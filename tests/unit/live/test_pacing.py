@@ -254,6 +254,7 @@ async def test_threads_share_the_windows_and_gates_of_the_loop() -> None:
         return [ctx.skip("gate", 1), ctx.skip("gate", 1)]
 
     worker.ctx.publish_throttled("a", "moved", 1, 1)
+    await turns(2)  # what the thread publishes has to wake the loop anew
     with ThreadPoolExecutor(1) as executor:
         ctx.bind(asyncio.get_running_loop(), executor)
         assert await call_in_thread(executor, call_in, ctx, body, []) == [False, True]
