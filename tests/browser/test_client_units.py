@@ -27,7 +27,7 @@ ITEMS = {
     "status.test.mjs": ("WIRE-115",),
     "stores.test.mjs": ("LIVE-175", "LIVE-188"),
     "streams.test.mjs": ("LIVE-183", "LIVE-184", "LIVE-189"),
-    "uploads.test.mjs": ("LIVE-205", "WIRE-72", "WIRE-78"),
+    "uploads.test.mjs": ("LIVE-182",),
 }
 FILES = [pytest.param(name, marks=pytest.mark.spec(*items), id=name) for name, items in ITEMS.items()]
 
