@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from runtime.core import addresskinds, filekinds
+from runtime.core import addresskinds, devkinds, filekinds
 from runtime.core import settingkinds as kinds
+from runtime.core.devkinds import PublishRateWarning, SilentTopicWarning
 from runtime.core.metricsettings import MetricsSettings
 from runtime.core.pressuresettings import PressureSettings
 from runtime.core.settingkinds import RateRule
@@ -433,6 +434,14 @@ class DevSettings(Section, frozen=True, kw_only=True):
     reload: Annotated[bool, _flag("Take changed code without a restart.")] = True
     types: Annotated[bool, _flag("Keep the `.d.ts` and `.pyi` files of the live modules fresh.")] = True
     skip_origin_check: Annotated[bool, _flag("Accept WebSocket connections from any page.")] = False
+    silent_topic_warning: Annotated[
+        SilentTopicWarning | None,
+        Key(devkinds.silent_topic_warning(), "Name stream topics on which nothing is published, once each."),
+    ] = SilentTopicWarning()
+    publish_rate_warning: Annotated[
+        PublishRateWarning | None,
+        Key(devkinds.publish_rate_warning(), "Name topics with more events than a page shows, once each."),
+    ] = PublishRateWarning()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

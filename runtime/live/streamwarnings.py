@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from runtime.core.clock import Clock, TimerHandle
     from runtime.core.platform import Platform
+    from runtime.core.settings import DevSettings
     from runtime.live.streamsubs import StreamSubs
     from runtime.live.topicshapes import TopicShapes
 
@@ -94,6 +95,7 @@ class StreamWarnings:
         "_silent",
         "_subs",
         "_timer",
+        "_usual",
         "_waiting",
         "_warned",
     )
@@ -104,8 +106,10 @@ class StreamWarnings:
         self._is_dev = platform.settings.is_dev
         self._subs = subs
         self._shapes = shapes
-        self._silent: SilentTopicRule | None = SilentTopicRule()
-        self._rate: PublishRateRule | None = PublishRateRule()
+        #: What the settings say; the app's own calls come before them.
+        self._usual = _rules_of(platform.settings.dev)
+        self._silent: SilentTopicRule | None = self._usual[0]
+        self._rate: PublishRateRule | None = self._usual[1]
         #: Topics with subscribers on which nothing has come yet, with the timer of each.
         self._waiting: dict[str, TimerHandle] = {}
         self._warned: OrderedDict[str, None] = OrderedDict()
@@ -114,8 +118,8 @@ class StreamWarnings:
         self._heard = False
 
     def configure(self, rules: Mapping[str, Any]) -> None:
-        """Take the rules of the registry in force: `silent` and `rate`; the usual ones where it says nothing."""
-        silent, rate = rules.get("silent", SilentTopicRule()), rules.get("rate", PublishRateRule())
+        """Take the rules of the registry in force: `silent` and `rate`; those of the settings where it says nothing."""
+        silent, rate = rules.get("silent", self._usual[0]), rules.get("rate", self._usual[1])
         if (silent, rate) == (self._silent, self._rate):
             return
         self._silent, self._rate = silent, rate
@@ -204,6 +208,14 @@ class StreamWarnings:
                 rate.messages_per_sec,
                 rule.threshold,
             )
+
+
+def _rules_of(dev: DevSettings) -> tuple[SilentTopicRule | None, PublishRateRule | None]:
+    silent, rate = dev.silent_topic_warning, dev.publish_rate_warning
+    return (
+        None if silent is None else SilentTopicRule(silent.after, frozenset(silent.suppress)),
+        None if rate is None else PublishRateRule(rate.threshold, rate.interval),
+    )
 
 
 def _remember(known: OrderedDict[str, None], topic: str, bound: str) -> None:

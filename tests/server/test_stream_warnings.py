@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from runtime.core.settings import DevSettings
 from runtime.live.declare import live
 from runtime.testing import FakeClock
 from tests.server.conftest import AppFactory
@@ -25,9 +26,11 @@ STREAMS = """
 """
 
 
-async def started(make_app: AppFactory, env: str = "dev", more: str = "") -> tuple[App, Peer, FakeClock]:
+async def started(
+    make_app: AppFactory, env: str = "dev", more: str = "", **options: Any
+) -> tuple[App, Peer, FakeClock]:
     clock = FakeClock()
-    app = await make_app({"live/feed.py": STREAMS + more}, clock=clock, env=env)
+    app = await make_app({"live/feed.py": STREAMS + more}, clock=clock, env=env, **options)
     return app, await app.connect(), clock
 
 
@@ -189,3 +192,30 @@ async def test_an_event_that_clients_would_not_merge_is_refused_in_dev(
         reply = await peer.request("r/add", "rows", struct, platform)
         assert reply["ok"] is (env == "test")
         assert env == "test" or "Give the key another name" in str(reply)
+
+
+@pytest.mark.spec("LIVE-103")
+@pytest.mark.parametrize(
+    ("dev", "more", "named"),
+    [
+        ({}, "", {"quiet", "busy"}),
+        ({"silent_topic_warning": False, "publish_rate_warning": False}, "", set()),
+        ({"silent_topic_warning": {"after": 100}, "publish_rate_warning": {"threshold": 400}}, "", set()),
+        ({"silent_topic_warning": {"suppress": ["quiet"]}, "publish_rate_warning": True}, "", {"busy"}),
+        (
+            {"silent_topic_warning": False},
+            "\n    live.silent_topic_warning(threshold=5)\n    live.publish_rate_warning(False)\n",
+            {"quiet"},
+        ),
+    ],
+)
+async def test_the_settings_say_it_where_the_app_does_not(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture, dev: dict[str, Any], more: str, named: set[str]
+) -> None:
+    app, peer, clock = await started(make_app, more=more, dev=DevSettings(**dev))
+    await peer.stream("feed/quiet")
+    for _ in range(32):
+        for _ in range(300):
+            app.runtime.platform.publish("busy", "e")
+        await clock.advance(1)
+    assert set(said(caplog)) == named

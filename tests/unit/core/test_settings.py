@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.core.devkinds import PublishRateWarning, SilentTopicWarning
 from runtime.core.settings import (
     SECTIONS,
     DevSettings,
@@ -81,6 +82,15 @@ def test_every_section_of_the_settings_has_a_struct():
         (PressureSettings, {"topic_publish_bytes": False}, None),
         (PressureSettings, {"release_ratio": 0.1}, 0.1),
         (RateLimitSettings, {"default": {"points": 5, "window": "1m"}}, RateRule(5, 60.0)),
+        (DevSettings, {"silent_topic_warning": True}, SilentTopicWarning(30.0, ())),
+        (DevSettings, {"silent_topic_warning": False}, None),
+        (
+            DevSettings,
+            {"silent_topic_warning": {"after": "1m", "suppress": ["a"]}},
+            SilentTopicWarning(60.0, ("a",)),
+        ),
+        (DevSettings, {"publish_rate_warning": {"interval": 1}}, PublishRateWarning(200.0, 1.0)),
+        (DevSettings, {"publish_rate_warning": PublishRateWarning(5, 1)}, PublishRateWarning(5.0, 1.0)),
         (RateLimitSettings, {"overrides": {"a/b": RateRule(1, 2)}}, {"a/b": RateRule(1, 2.0)}),
     ],
 )
@@ -155,6 +165,11 @@ def test_values_given_in_code_are_converted(struct, values, expected):
         (RateLimitSettings, {"default": RateRule(-1, 1)}),
         (RateLimitSettings, {"overrides": {"a/b": None}}),
         (RateLimitSettings, {"exempt": "a/b"}),
+        (DevSettings, {"silent_topic_warning": {"after": 0}}),
+        (DevSettings, {"silent_topic_warning": {"threshold": 3}}),
+        (DevSettings, {"silent_topic_warning": {"suppress": "a"}}),
+        (DevSettings, {"publish_rate_warning": {"threshold": -1}}),
+        (DevSettings, {"publish_rate_warning": 200}),
     ],
 )
 def test_values_that_do_not_fit_are_refused_by_name(struct, values):
@@ -175,6 +190,10 @@ def test_values_that_do_not_fit_are_refused_by_name(struct, values):
         (PressureSettings, "publish_rate", "FALSE", None),
         (PressureSettings, "topic_publish_bytes", "2M", 2 * 1024**2),
         (PressureSettings, "topic_publish_bytes", "no", None),
+        (DevSettings, "silent_topic_warning", "off", None),
+        (DevSettings, "silent_topic_warning", "yes", SilentTopicWarning()),
+        (DevSettings, "silent_topic_warning", '{"suppress": ["a"]}', SilentTopicWarning(30.0, ("a",))),
+        (DevSettings, "publish_rate_warning", '{"threshold": 9.5}', PublishRateWarning(9.5, 5.0)),
         (PressureSettings, "release_ratio", "1", 1.0),
         (ServerSettings, "memory_limit", "auto", None),
         (ServerSettings, "memory_limit", "1G", 1024**3),
