@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from runtime.core.messages import collapsed
 from runtime.wire import jsoncodec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runtime.core.messages import BatchMessage
+    from runtime.core.messages import BatchMessage, Messages
     from runtime.core.platform import Platform
     from runtime.core.publisher import Event
 
@@ -52,13 +53,13 @@ class Outlet:
             return list(batch(messages))
         return [self._publish(message) for message in messages]
 
-    def publish_batched(self, messages: Sequence[BatchMessage]) -> None:
+    def publish_batched(self, messages: Messages) -> None:
         """Publish messages together, or each at once where the wrapped platform cannot do that."""
         together = getattr(self.wrapped, "publish_batched", None)
         if together is not None:
             together(messages)
         else:
-            for message in messages:
+            for _, message in collapsed(messages):
                 self._publish(message)
 
     def each(self, events: Sequence[Event]) -> list[bool]:
@@ -76,8 +77,12 @@ class Outlet:
             logger.exception("the bus failed; %d publishes may not have reached everybody", len(events))
 
     def _publish(self, message: BatchMessage) -> bool:
-        options = {key: value for key, value in message.items() if key in ("relay", "seq", "volatile")}
-        return self.publish(message["topic"], message["event"], message.get("data"), **options)
+        fields: dict[str, Any] = {**message}
+        for name in ("topic", "event"):
+            if name not in fields:
+                raise ValueError(f"{name!r} is missing in the message {fields!r}")
+        fields.pop("coalesce_key", None)
+        return self.publish(fields.pop("topic"), fields.pop("event"), fields.pop("data", None), **fields)
 
 
 def check_bus(bus: object) -> None:

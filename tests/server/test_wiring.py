@@ -252,6 +252,18 @@ async def test_a_bus_that_only_publishes_gets_each_message(make_app: AppFactory)
     await ann.request("m/together", "t")
     await ann.request("m/unnumbered", "t")
     await turns()
+    platform = app.runtime.platform
+    platform.publish_batched(
+        [
+            {"topic": "t", "event": "old", "coalesce_key": "k"},
+            {"topic": "t", "event": "new", "coalesce_key": "k", "volatile": True},
+        ]
+    )
+    await turns()
+    with pytest.raises(TypeError, match="list or tuple"):
+        platform.publish_batched("x")  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(ValueError, match="'event' is missing"):
+        platform.batch([{"topic": "t"}])
     assert reply["data"] == [True, True]
     assert sent == [
         ("t", "created", 1, {}),
@@ -262,8 +274,19 @@ async def test_a_bus_that_only_publishes_gets_each_message(make_app: AppFactory)
         ("t", "b", None, {"seq": False}),
         ("t", "x", 1, {"seq": False}),
         ("t", "y", 2, {"seq": 9, "relay": False}),
+        ("t", "new", None, {"volatile": True}),
     ]
-    assert [event for event, _ in ann.events("t")] == ["created", "updated", "a", "b", "a", "b", "x", "y"]
+    assert [event for event, _ in ann.events("t")] == [
+        "created",
+        "updated",
+        "a",
+        "b",
+        "a",
+        "b",
+        "x",
+        "y",
+        "new",
+    ]
 
 
 def test_what_is_no_bus_is_refused() -> None:
