@@ -35,6 +35,7 @@ __all__ = [
     "REQUEST_ENTRY_REJECT_SHAPE",
     "REQUEST_ENTRY_RESOLVE_SHAPE",
     "REQUEST_PENDING_TYPE",
+    "SUBSCRIPTION_WS_TRACKED",
     "SUBS_SHAPE",
     "SUBS_TOTAL_NEGATIVE",
     "TOPICS_INDEX_MISMATCH",
@@ -63,6 +64,7 @@ REQUEST_ENTRY_REJECT_SHAPE: Final = "request.entry-reject-shape"
 REQUEST_ENTRY_RESOLVE_SHAPE: Final = "request.entry-resolve-shape"
 REQUEST_PENDING_TYPE: Final = "request.pending-type"
 SUBS_SHAPE: Final = "subs.shape"
+SUBSCRIPTION_WS_TRACKED: Final = "realtime/subscription.bookkeeping.ws-was-tracked"
 SUBS_TOTAL_NEGATIVE: Final = "subs.total-negative"
 TOPIC_STATS_SHAPE: Final = "topic.stats-shape"
 TOPICS_INDEX_MISMATCH: Final = "topics.index-mismatch"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runtime.core import capacity
+from runtime.core import assertions, capacity
+from runtime.core.assertions import assert_invariant
 from runtime.core.connection import Connection
 from runtime.core.errors import LiveError
 from runtime.live.registry import Endpoint
@@ -179,7 +180,11 @@ class StreamSubs:
 
     def _uncount(self, connection: Connection, topic: str, amount: int) -> None:
         self._metrics.add("stream_subscriptions", amount=-amount)
-        members = self._by_topic[topic]
+        members = self._by_topic.get(topic)
+        is_tracked = members is not None and connection in members
+        assert_invariant(is_tracked, assertions.SUBSCRIPTION_WS_TRACKED, topic=topic)
+        if members is None or not is_tracked:
+            return
         members[connection] -= amount
         if members[connection] <= 0:
             del members[connection]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runtime.live import sharedloads
+from runtime.testing import eventually, running_server
 from tests.server.conftest import AppFactory
-from tests.server.peers import App, Peer, turns
+from tests.server.peers import App, Peer, turns, write_file
 
 STREAMS = """
     import asyncio
@@ -163,3 +165,46 @@ async def test_nobody_waits_for_ever_for_a_load_that_hangs(
     assert storm.module.loads == [("shared", 0), ("shared", 1)]
     storm.module.gate.set()
     assert [reply["ok"] for reply in await storm.replies()] == [True, True]
+
+
+@pytest.mark.spec("LIVE-83", "WIRE-92")
+@pytest.mark.parametrize("strategy", ["own", "shared", "replay"])
+async def test_a_client_sees_each_change_around_its_load_once(tmp_path: Path, strategy: str) -> None:
+    option = {"own": "", "shared": ", invalidate_on='never'", "replay": ", replay=True"}[strategy]
+    write_file(tmp_path, "realtime.toml", "")
+    write_file(
+        tmp_path,
+        "live/n.py",
+        f"""
+        import asyncio
+        from runtime import live
+
+        rows = []
+        loading, go_on = asyncio.Event(), asyncio.Event()
+
+        # `latest` shows an event that comes twice twice.
+        @live.stream("numbers", merge="latest"{option})
+        async def numbers(ctx):
+            found = list(rows)
+            loading.set()
+            await go_on.wait()
+            return found
+
+        @live
+        async def add(ctx, n: int):
+            rows.append(n)
+            ctx.publish("numbers", "created", n)
+        """,
+    )
+    async with running_server(tmp_path) as server, server.connect() as reader, server.connect() as writer:
+        module = server.runtime.live.registry.modules["n"].module
+        await writer.call("n/add", 1)
+        async with reader.stream("n/numbers") as numbers:
+            await module.loading.wait()
+            await writer.call("n/add", 2)
+            await writer.call("n/add", 3)
+            module.go_on.set()
+            await eventually(lambda: numbers.value == [1, 2, 3])
+            await writer.call("n/add", 4)
+            await eventually(lambda: numbers.value is not None and numbers.value[-1] == 4)
+            assert numbers.value == [1, 2, 3, 4]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from runtime.core import capacity
+from runtime.core.assertions import InvariantViolation
 from runtime.core.errors import LiveError
 from runtime.core.metrics import Metrics
 from runtime.live.streamsubs import StreamSubs
@@ -124,3 +125,13 @@ def test_topics_with_subscribers_are_bounded_and_said_to_be_many() -> None:
             subs.add(other, A, "t4", [])
         subs.leave(other, "t3")
         subs.add(other, A, "t4", [])
+
+
+def test_a_subscription_that_no_topic_knows_is_a_broken_invariant_and_ends_all_the_same() -> None:
+    subs, core = Subs(), Core()
+    peer = core.connect()
+    sub = subs.add(peer, A, "t", [])
+    subs._by_topic.clear()  # as a mistake of ours would leave it
+    with pytest.raises(InvariantViolation, match=r"realtime/subscription\.bookkeeping\.ws-was-tracked"):
+        subs.drop_one(sub)
+    assert not subs.is_held(sub)
