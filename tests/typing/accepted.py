@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Literal, TypedDict, assert_type
 
 from runtime import (
@@ -14,6 +15,7 @@ from runtime import (
     LiveError,
     Platform,
     PressureSnapshot,
+    RealtimeHooks,
     SendResult,
     TopicRate,
     UpgradeResponse,
@@ -21,7 +23,10 @@ from runtime import (
     get_platform,
     guard,
     live,
+    pipe,
     publish,
+    publish_threadsafe,
+    realtime,
 )
 from runtime.client import Realtime, RpcError, connect
 from runtime.plugins import (
@@ -223,3 +228,25 @@ async def wrapped(ctx: Ctx, n: int) -> str:
 async def call_wrapped(ctx: Ctx) -> None:
     """Call it as it was declared."""
     assert_type(await wrapped(ctx, 7), str)
+
+
+@live.stream("numbers")
+async def numbers(ctx: Ctx) -> list[int]:
+    """Load something for a pipe."""
+    return [2, 1]
+
+
+few = pipe(numbers, pipe.filter(lambda ctx, item: item > 1), pipe.sort("id", "desc"), pipe.limit(2))
+
+
+async def reach_one_user(ctx: Ctx) -> None:
+    """Push, notify and wire."""
+    assert_type(await few(ctx), list[int])
+    await live.push("ann", "ask", {"n": 1}, timeout=timedelta(seconds=3))
+    await live.push(to={"user_id": "ann"}, event="ask")
+    await live.notify("ann", "news")
+    live.configure_push(identify=lambda ws: ws.user_data["account"])
+    live.configure_push(None)
+    hooks = realtime(bus=None, on_error=None, upgrade=lambda headers: {"id": headers["x"]})
+    assert_type(hooks, RealtimeHooks)
+    publish_threadsafe("t", "e", volatile=True)
