@@ -52,6 +52,12 @@ class Admission:
         #: Classes whose predicate has failed, which is said once of each.
         self._failed: set[str] = set()
 
+    def unknown(self, name: str) -> str | None:
+        """Return what to say of a class that there is not, `None` for one that there is."""
+        if name in self._rules:
+            return None
+        return f"unknown class of service {name!r}; known: {', '.join(self._rules) or 'none'}"
+
     def sheds(self, name: str, snapshot: PressureSnapshot) -> bool:
         """Return whether work of class `name` is refused now. A predicate that fails refuses nothing.
 
@@ -60,7 +66,7 @@ class Admission:
         """
         rule = self._rules.get(name)
         if rule is None:
-            raise ValueError(f"unknown class of service {name!r}; known: {', '.join(self._rules) or 'none'}")
+            raise ValueError(self.unknown(name))
         return self._asked(name, rule, snapshot) if callable(rule) else snapshot.reason in rule
 
     def _asked(self, name: str, rule: Callable[[PressureSnapshot], Any], snapshot: PressureSnapshot) -> bool:

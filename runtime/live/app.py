@@ -22,7 +22,7 @@ from runtime.live.pipeline import Pipeline
 from runtime.live.problems import user_traceback
 from runtime.live.pushes import Pushes
 from runtime.live.ratelimit import identity_of
-from runtime.live.registry import LiveModule, Registry, build_registry
+from runtime.live.registry import Endpoint, LiveModule, Registry, build_registry
 from runtime.live.reload import Refresher, ReloadResult, compare
 from runtime.live.roompresence import RoomPresence
 from runtime.live.runner import FunctionRunner
@@ -270,3 +270,18 @@ class LiveApp:
             for warning in module.warnings:
                 if before is None or warning not in before.warnings:
                     logger.warning("%s", warning)
+            for endpoint in module.endpoints:
+                self._warn_of_class(endpoint)
+
+    def _warn_of_class(self, endpoint: Endpoint) -> None:
+        admission = self.registry.admission
+        name = endpoint.options.class_of_service if endpoint.options is not None else None
+        problem = admission.unknown(name) if admission is not None and name is not None else None
+        if problem is not None:
+            logger.warning(
+                "%s:%d: class_of_service: %s; whoever subscribes to %s is refused",
+                endpoint.file,
+                endpoint.line,
+                problem,
+                endpoint.path,
+            )

@@ -231,3 +231,29 @@ async def test_a_wrong_declaration_is_reported_with_option_module_and_line(
     assert str(problem).startswith(f"live/board/wrong.py:4: {problem.kind}: ")
     assert message in problem.message
     assert app.runtime.live.registry.find("right/pair") is not None
+
+
+@pytest.mark.parametrize("env", ["dev", "test"])
+async def test_a_class_that_there_is_not_is_named_at_load_and_refused(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture, env: str
+) -> None:
+    source = """
+        # realtime-allow-public
+        from runtime import live
+
+        live.admission({"background": []})
+
+        @live.stream("odd", class_of_service="backgruond")
+        async def odd(ctx): return []
+
+        @live.stream("even", class_of_service="background")
+        async def even(ctx): return []
+    """
+    app = await make_app({"live/a.py": source}, env=env)
+    text = "unknown class of service 'backgruond'; known: background"
+    place = f"live/a.py:7: class_of_service: {text}; whoever subscribes to a/odd is refused"
+    assert [m for m in caplog.messages if "class_of_service" in m] == ([place] if env == "dev" else [])
+    peer = await app.connect()
+    reply = await peer.stream("a/odd")
+    assert (reply["code"], reply["error"]) == ("INVALID_REQUEST", text)
+    assert (await peer.stream("a/even"))["ok"] is True
