@@ -187,14 +187,13 @@ async def test_the_plugins_end_with_the_app(tmp_path: Path) -> None:
     async with running_server(tmp_path) as server:
         crowd = Crowd(server)
         ann = await crowd.subscribed("u1", "Ann", "canvas")
-        plugins = [
-            thing.plugin  # type: ignore[attr-defined]  # the state of a plugin
-            for thing in server.runtime.platform.parts.closing._things
-        ]
+        closing = server.runtime.platform.parts.closing
+        plugins = [getattr(thing, "plugin", None) for thing in closing._things]
         (presence,) = [one for one in plugins if isinstance(one, Presence)]
         assert await presence.count("canvas") == 1
         assert [one for one in plugins if isinstance(one, Cursor)] == []
+        before = len(closing)
         await ann.send(type="cursor", topic="canvas", data=1)
-        await eventually(lambda: len(server.runtime.platform.parts.closing) > 1)
+        await eventually(lambda: len(closing) == before + 1)
     assert await presence.count("canvas") == 0
     await ann.socket.close()
