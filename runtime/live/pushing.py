@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from runtime.core.currentplatform import get_platform
-from runtime.core.errors import LiveError, PlatformNotReady
+from runtime.core.errors import LiveError, PlatformError, PlatformNotReady
 from runtime.core.requests import DEFAULT_TIMEOUT
 from runtime.live.context import current_ctx
 from runtime.live.wiring import record, wiring_of
@@ -79,7 +79,10 @@ def notify(
     pushes = wiring_of(platform).pushes
     threads = platform.parts.threads
     if threads.is_foreign():
-        threads.put(lambda: pushes.notify(target, event, data))
+        try:
+            threads.put(lambda: pushes.notify(target, event, data))
+        except PlatformError:  # too much waits for the loop, or the app has just ended
+            platform.metrics.add("notify_total", "error")
     else:
         pushes.notify(target, event, data)
     return _DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -240,6 +241,25 @@ async def test_notifications_that_are_awaited_have_a_bound(make_app: AppFactory)
             await live.notify("ann", "news")
     await turns()
     assert len([frame for frame in peer.parsed() if frame.get("type") == "request"]) == 2
+    assert app.runtime.metrics.get("notify_total", "error") == 1
+
+
+@pytest.mark.spec("LIVE-143")
+async def test_a_notification_of_a_thread_that_finds_no_room_is_counted(make_app: AppFactory) -> None:
+    app = await make_app({})
+    peer = await app.connect({"user_id": "ann"})
+
+    def tell() -> None:
+        for _ in range(2):
+            _ = live.notify("ann", "news")
+
+    with capacity_override(MAX_THREADSAFE_QUEUE=1):
+        thread = threading.Thread(target=tell)
+        thread.start()
+        thread.join()
+    await peer.wait(lambda frame: frame.get("type") == "request")
+    await turns()
+    assert len([frame for frame in peer.parsed() if frame.get("type") == "request"]) == 1
     assert app.runtime.metrics.get("notify_total", "error") == 1
 
 
