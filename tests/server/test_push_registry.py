@@ -150,6 +150,44 @@ async def test_clearing_brings_the_usual_fields_back(make_app: AppFactory) -> No
     assert app.runtime.live.pushes.connection_of("ann") is not None
 
 
+CONFIGURED = """
+    # realtime-allow-public
+    from runtime import live
+    live.configure_push(identify=lambda ws: ws.user_data["account"])
+"""
+
+
+async def test_what_a_live_module_configures_ends_when_it_says_so_no_more(make_app: AppFactory) -> None:
+    app = await make_app({"live/m.py": CONFIGURED})
+    user = {"account": "acme", "user_id": "ann"}
+    assert await pushed(app, await app.connect(user), "acme") == "mine"
+    await app.runtime.live.reload([app.write("live/m.py", CONFIGURED.replace('"account"', '"user_id"'))])
+    assert await pushed(app, await app.connect(user), "ann") == "mine"
+    await app.runtime.live.reload([app.write("live/m.py", "# realtime-allow-public\n")])
+    assert app.runtime.live.pushes.identify is None
+
+
+ASKING = """
+    # realtime-allow-public
+    from runtime import live
+
+    @live
+    async def ask(ctx, user: str):
+        return await live.push(user, "ask")
+"""
+
+
+async def test_a_live_function_pushes_to_the_users_of_its_own_app(make_app: AppFactory) -> None:
+    one, two = await make_app({"live/m.py": ASKING}), await make_app({"live/m.py": ASKING})
+    mine, other = await one.connect({"user_id": "ann"}), await two.connect({"user_id": "ann"})
+    for app, peer in ((one, mine), (two, other)):
+        caller = await app.connect({"user_id": "bob"})
+        caller.send({"rpc": "m/ask", "id": "q", "args": ["ann"]})
+        await answer(peer, "mine")
+        assert (await caller.reply("q"))["data"] == "mine"
+    assert await pushed(two, other, "ann") == "mine", "outside of live functions it is the latest app"
+
+
 class Registry:
     """A remote registry that answers, or raises."""
 
