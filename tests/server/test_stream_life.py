@@ -65,11 +65,12 @@ async def life(make_app: AppFactory) -> tuple[App, list[object]]:
 @pytest.mark.spec("LIVE-86")
 async def test_a_close_is_told_for_topics_that_were_held_without_the_stream(make_app: AppFactory) -> None:
     app, log = await life(make_app)
-    ann, bob, eve = [await app.connect({"id": name}) for name in ("ann", "bob", "eve")]
+    ann, bob, eve, kim = [await app.connect({"id": name}) for name in ("ann", "bob", "eve", "kim")]
     await ann.stream("l/fixed")
     bob.send({"type": "subscribe", "topic": "fixed", "ref": 1})
     bob.send({"type": "subscribe", "topic": "room:a", "ref": 2})
-    assert (await eve.request("l/join", "fixed"))["data"] is True
+    for one in (eve, kim):
+        assert (await one.request("l/join", "fixed"))["data"] is True
     eve.send({"type": "unsubscribe", "topic": "fixed"})
     await turns()
     assert log == []
@@ -77,9 +78,10 @@ async def test_a_close_is_told_for_topics_that_were_held_without_the_stream(make
     await turns()
     assert log == [("left", "fixed", "bob", 1)]
     await eve.leave()
+    await kim.leave()
     await ann.leave()
     await turns()
-    assert log[1:] == [("left", "fixed", "ann", 0)]
+    assert log[1:] == [("left", "fixed", "kim", 1), ("left", "fixed", "ann", 0)]
 
 
 @pytest.mark.spec("LIVE-86")

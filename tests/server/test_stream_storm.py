@@ -165,6 +165,8 @@ async def test_nobody_waits_for_ever_for_a_load_that_hangs(
     assert storm.module.loads == [("shared", 0), ("shared", 1)]
     storm.module.gate.set()
     assert [reply["ok"] for reply in await storm.replies()] == [True, True]
+    await turns()
+    assert len(storm.module.loads) == 2  # nobody waits any more
 
 
 @pytest.mark.spec("LIVE-83", "WIRE-92")
