@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = [
+    "BINARY_MAX_SIZE",
     "DEFAULTS",
     "MAX_BATCH_CALLS",
     "MAX_BATCH_EVENTS",
@@ -94,6 +95,7 @@ __all__ = [
 
 logger = logging.getLogger("realtime.capacity")
 
+BINARY_MAX_SIZE = 10 * 1024 * 1024  # bytes of the payload of a binary call; REJECT
 MAX_SUBSCRIPTIONS_PER_CONNECTION = 1_000_000  # topics of one connection; REJECT
 MAX_CONTROL_QUEUE = 1024  # control frames waiting on one connection; REJECT
 MAX_CONTROL_BYTES = 4 * 1024 * 1024  # bytes of the frames waiting on one connection; REJECT
@@ -162,6 +164,7 @@ MAX_BATCH_CALLS = limits.MAX_BATCH_CALLS  # calls per RPC batch; REJECT
 
 DEFAULTS: Mapping[str, int] = MappingProxyType(
     {
+        "BINARY_MAX_SIZE": BINARY_MAX_SIZE,
         "MAX_BATCH_CALLS": MAX_BATCH_CALLS,
         "MAX_BATCH_EVENTS": MAX_BATCH_EVENTS,
         "MAX_BREAKER_LISTENERS": MAX_BREAKER_LISTENERS,

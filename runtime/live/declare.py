@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from runtime.live import collector
 from runtime.live.access import Access
 from runtime.live.admission import Admission
+from runtime.live.binarycalls import binary
 from runtime.live.breakers import breaker
 from runtime.live.idempotent import idempotent
 from runtime.live.locked import lock
@@ -75,6 +76,9 @@ class Live:
     idempotent = staticmethod(idempotent)
     lock = staticmethod(lock)
     breaker = staticmethod(breaker)
+
+    # What takes bytes. Spec: live-api 6.
+    binary = staticmethod(binary)
 
     def __init__(self) -> None:
         #: Ready-made access predicates.

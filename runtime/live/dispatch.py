@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from runtime.live.generation import Generation
     from runtime.live.registry import Endpoint
     from runtime.live.runner import FunctionRunner
+    from runtime.wire.binary import BinaryCall
 
 __all__ = ["CallSlots", "Dispatcher"]
 
@@ -117,6 +118,11 @@ class Dispatcher:
             return
         tasks.start(self._run_call(connection, frame, slots), name=frame.path[:64])
 
+    def binary(self, connection: Connection, frame: BinaryCall, slots: CallSlots, tasks: TaskOwner) -> None:
+        """Start a call with bytes, which are its first argument; it is answered as any call. Spec: wire 4.6."""
+        args = [frame.payload, *frame.args] if isinstance(frame.args, list) else frame.args
+        self.call(connection, CallFrame(frame.path, frame.id, args, is_binary=True), slots, tasks)
+
     def batch(self, connection: Connection, frame: BatchFrame, slots: CallSlots, tasks: TaskOwner) -> None:
         """Start a batch; it is answered in one frame, in the order of its entries."""
         limit = capacity.get("MAX_BATCH_CALLS")
@@ -143,7 +149,8 @@ class Dispatcher:
         if self._turn.has_events:
             await self._turn.flush_stored()
         if frame.id is not None:
-            self._reply(connection, frame.id, answer.inner)
+            inner = rpc.without_id(frame.id, answer.inner) if frame.is_binary else answer.inner
+            self._reply(connection, frame.id, inner)
         if answer.stream is not None:
             self._streams.written(answer.stream, connection)
 

@@ -50,6 +50,8 @@ class Mark:
     thread: bool = False
     #: Whether a `live.rate_limit` stands over it: the limits of the whole app do not count it then.
     limited: bool = False
+    #: Of a binary call or an upload: its largest size in bytes, `None` for the usual one.
+    max_size: int | None = None
 
 
 def mark_of(value: Any) -> Mark | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runtime.core.errors import LiveError
+from runtime.live.binarycalls import check_payload
 from runtime.live.callables import call
 from runtime.live.guards import run_guard
 from runtime.live.ratelimit import identity_of
@@ -41,7 +42,11 @@ def resolve(registry: Registry, frame: CallFrame) -> Endpoint:
         raise LiveError("INVALID_REQUEST", "args must be an array")
     if endpoint is None:
         raise LiveError("NOT_FOUND", "Not found")
-    if endpoint.kind == "binary" or endpoint.kind == "upload":
+    if frame.is_binary:
+        if endpoint.kind != "binary":
+            raise LiveError("INVALID_REQUEST", "Not a binary endpoint")
+        check_payload(endpoint, frame.args[0])
+    elif endpoint.kind == "binary" or endpoint.kind == "upload":
         raise LiveError("INVALID_REQUEST", "Not an RPC endpoint")
     return endpoint
 
@@ -118,14 +123,14 @@ class Pipeline:
             await call(before, connection, endpoint.path, frame.args)
         if endpoint.kind != "rpc" and frame.stream:
             return await self._streams.run(endpoint, ctx, connection, frame)
-        if registry.rate_limits is not None and not endpoint.limited:
+        if registry.rate_limits is not None and not endpoint.limited and not frame.is_binary:
             rule = registry.rate_limits.rule(endpoint.path)
             if rule is not None:
                 self._buckets.take(endpoint.path, identity_of(ctx.user, connection.id), rule)
         args = endpoint.decode(frame.args)
         if endpoint.room is not None:
             ctx = await endpoint.room.admit(ctx, args)
-        if endpoint.kind == "rpc":
+        if endpoint.kind == "rpc" or frame.is_binary:
             return await self._functions.run(endpoint, ctx, args)
         return await self._streams.load_once(endpoint, ctx, args)
 

@@ -51,6 +51,8 @@ class Endpoint:
     #: Whether it has a rate limit of its own.
     limited: bool
     doc: str
+    #: Of a binary call or an upload: its largest size in bytes, `None` for the usual one.
+    max_size: int | None = None
     #: Of a part of a room: which. `name` is the room's then, and `path` goes on behind it.
     room: RoomPart | None = None
 
@@ -325,6 +327,7 @@ def _endpoint(
         volatile=mark.volatile,
         thread=mark.thread,
         limited=mark.limited,
+        max_size=mark.max_size,
         doc=inspect.getdoc(value) or "" if function is not None else "",
     )
 

@@ -162,6 +162,8 @@ class Inbound:
             dispatcher.call(self.connection, found.payload, slots, calls)
         elif kind is Kind.BATCH:
             dispatcher.batch(self.connection, found.payload, slots, calls)
+        elif kind is Kind.BINARY_CALL:
+            dispatcher.binary(self.connection, found.payload, slots, calls)
         elif kind is Kind.BAD_ID:
             runtime.metrics.add("rpc_calls_dropped_total", "bad_id")
         elif kind is Kind.TOO_DEEP and found.payload:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from runtime.wire.binary import BinaryCall, parse_binary
 from runtime.wire.control import Reply, Resume, parse_control
 from runtime.wire.jsoncodec import DecodeError, NestingError, decode, nesting_exceeds
 from runtime.wire.limits import CONTROL_FRAME_CEILING, MAX_ENVELOPE_DEPTH, MAX_ID_SCAN, MIN_RPC_BYTES
@@ -39,7 +40,7 @@ class Kind(enum.Enum):
     BATCH = "batch"  # BatchFrame
     TOO_DEEP = "too_deep"  # list[str]: the ids that could be read
     BAD_ID = "bad_id"  # None: dropped and counted, since no answer could name it
-    BINARY = "binary"  # bytes that start with 0x00, 0x01 or 0x02
+    BINARY_CALL = "binary_call"  # BinaryCall
     UNHANDLED = "unhandled"  # the decoded dict of a text frame, or None
 
 
@@ -63,7 +64,7 @@ def classify(data: str | bytes, max_depth: int = MAX_ENVELOPE_DEPTH) -> Classifi
     """
     is_text = isinstance(data, str)
     if not is_text and data[:1] in _BINARY_MARKERS:
-        return Classified(Kind.BINARY, data)
+        return _binary(data)
     start = _first_key(data)
     if start is None:
         return _NOTHING
@@ -86,6 +87,13 @@ def classify(data: str | bytes, max_depth: int = MAX_ENVELOPE_DEPTH) -> Classifi
         if live is not None:
             return live
     return Classified(Kind.UNHANDLED, value) if is_text and not is_deep else _NOTHING
+
+
+def _binary(data: bytes) -> Classified:
+    found = parse_binary(data)
+    if isinstance(found, BinaryCall):
+        return Classified(Kind.BINARY_CALL, found) if is_reply_id(found.id) else _BAD_ID
+    return _NOTHING
 
 
 def _first_key(data: str | bytes) -> str | None:

@@ -23,6 +23,7 @@ __all__ = [
     "encode_reply",
     "parse_batch",
     "parse_call",
+    "without_id",
 ]
 
 #: Code and text of the reply that stands in for one the client would drop for its size. Spec: wire 1.10.
@@ -49,6 +50,8 @@ class CallFrame(msgspec.Struct):
     schema_version: Any = None
     cursor: Any = None
     idempotency_key: Any = None
+    #: The first argument is bytes that came beside the others (wire 4.6).
+    is_binary: bool = False
 
 
 class BadEntry(msgspec.Struct, frozen=True):
@@ -109,6 +112,11 @@ def parse_batch(obj: dict[str, Any]) -> BatchFrame | None:
 def encode_ok(id: str, data: bytes) -> bytes:
     """Return the inner object of a reply, `{"id":...,"ok":true,"data":...}`; `data` is encoded JSON."""
     return b'{"id":' + encode(id) + b',"ok":true,"data":' + data + b"}"
+
+
+def without_id(id: str, inner: bytes) -> bytes:
+    """Return the inner object of a reply without its `id`, as a binary call is answered. Spec: wire 4.6."""
+    return b"{" + inner[len(b'{"id":,') + len(encode(id)) :]
 
 
 def encode_error(

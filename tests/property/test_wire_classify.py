@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.wire.binary import BinaryCall
 from runtime.wire.classify import Kind, classify
 from runtime.wire.control import Hello, Reply, Resume, Subscribe, SubscribeBatch, Unsubscribe
 from runtime.wire.rpc import BadEntry, BatchFrame, CallFrame
@@ -28,7 +29,7 @@ PAYLOADS = {
     Kind.BATCH: BatchFrame,
     Kind.TOO_DEEP: list,
     Kind.BAD_ID: type(None),
-    Kind.BINARY: bytes,
+    Kind.BINARY_CALL: BinaryCall,
     Kind.UNHANDLED: (dict, type(None)),
 }
 
@@ -46,7 +47,7 @@ def check(data: str | bytes) -> None:
     if result.kind is Kind.TOO_DEEP:
         assert all(isinstance(id, str) for id in result.payload)
     if isinstance(data, str):
-        assert result.kind is not Kind.BINARY
+        assert result.kind is not Kind.BINARY_CALL
 
 
 @given(st.binary(max_size=80) | st.text(st.characters(codec=None), max_size=80) | pieces)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from runtime.wire.binary import BinaryCall
 from runtime.wire.classify import Classified, Kind, classify
 from runtime.wire.control import Hello, Reply, Resume, Subscribe, SubscribeBatch, Unsubscribe
 from runtime.wire.limits import CONTROL_FRAME_CEILING, MAX_ENVELOPE_DEPTH
@@ -131,9 +132,14 @@ def nested(levels: int) -> str:
         ('{"rpc":5,"id":"a"}', unhandled({"rpc": 5, "id": "a"})),
         ('{"rpc":1}', unhandled({"rpc": 1})),
         # Binary frames.
-        (b"\x00\x00\x00", Classified(Kind.BINARY, b"\x00\x00\x00")),
-        (b"\x01", Classified(Kind.BINARY, b"\x01")),
-        (b"\x02\x10", Classified(Kind.BINARY, b"\x02\x10")),
+        (b"\x00\x00\x00", NOTHING),
+        (b"\x01", NOTHING),
+        (b"\x02\x10", NOTHING),
+        (
+            b'\x00\x00\x16{"rpc":"a/b","id":"1"}rest',
+            Classified(Kind.BINARY_CALL, BinaryCall("a/b", "1", [], b"rest")),
+        ),
+        (b'\x00\x00\x15{"rpc":"a/b","id":""}', Classified(Kind.BAD_ID, None)),
         (b"\x03abc", NOTHING),
         (b"\xff", NOTHING),
         (b'{"rpc":"a/b","id":"1"}', call("a/b", "1", [])),
