@@ -310,7 +310,7 @@ class Resume(RuleBasedStateMachine):
     def nothing_is_left_of_connections_that_are_gone(self) -> None:
         if self.inbound is None:
             parts = self.runtime.platform.parts
-            assert not parts.subscriptions._held
+            assert not parts.subscriptions.holds
             assert not parts.resumes._gaps
 
 
