@@ -95,6 +95,8 @@ def stub_source(modules: Iterable[LiveModule]) -> str:
                 branch.branches[part] = _Branch(writer.claim(parts[:depth], above + _title(part)))
             branch = branch.branches[part]
         for endpoint in module.endpoints:
+            if endpoint.kind in ("binary", "upload"):
+                continue  # the Python client calls them by their path
             if endpoint.kind != "rpc":
                 title = f"{branch.title}{_title(endpoint.name)}{_title(endpoint.member or '')}"
                 values.append((title, endpoint))

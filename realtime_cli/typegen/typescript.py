@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["CLIENT_TYPES", "declaration_source"]
 
-CLIENT_TYPES = ("Rpc", "StreamFactory", "StreamStore")
+CLIENT_TYPES = ("BinaryRpc", "Rpc", "StreamFactory", "StreamStore", "Upload")
 """What a declaration file imports from the types of the browser client, so no app type may have these names."""
+
+# The type of an export that is called.
+_CALLS = {"rpc": "Rpc", "binary": "BinaryRpc", "upload": "Upload"}
 
 ERROR_CODES = "ErrorCode"
 
@@ -105,9 +108,13 @@ def _export(name: str, endpoints: list[Endpoint], model: TypeModel) -> str:
 
 
 def _kind(endpoint: Endpoint, model: TypeModel) -> str:
-    parameters = ", ".join(_parameters(endpoint, model))
-    if endpoint.kind == "rpc":
-        return f"Rpc<[{parameters}], {_type(model.convert(endpoint.signature.returns, 'out'))}>"
+    listed = list(_parameters(endpoint, model))
+    if endpoint.kind == "binary":
+        del listed[:1]  # the payload, which is bytes whatever the annotation says
+    parameters = ", ".join(listed)
+    if endpoint.kind in _CALLS:
+        result = _type(model.convert(endpoint.signature.returns, "out"))
+        return f"{_CALLS[endpoint.kind]}<[{parameters}], {result}>"
     value = _type(stream_value(endpoint, model))
     return f"StreamFactory<[{parameters}], {value}>" if endpoint.dynamic else f"StreamStore<{value}>"
 

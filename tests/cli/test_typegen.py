@@ -344,6 +344,29 @@ def test_other_modules(project: Path, registry: Registry) -> None:
     assert "export interface Rpc<" in files["live/client.d.ts"]
 
 
+def test_calls_with_bytes_are_declared_without_the_payload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+        from runtime import live
+
+        @live.binary(max_size=100)
+        async def thumbnail(ctx, data: bytes, width: int = 80) -> str: ...
+    """
+    project = write_project(tmp_path / "bytes", {"live/images.py": source})
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    loader = LiveLoader(project, project / "live")
+    loader.package.install()
+    registry = loader.load().registry
+    files = typegen.render(project, registry)
+    assert 'import type { BinaryRpc } from "./client.js";' in files["live/images.d.ts"]
+    assert "export const thumbnail: BinaryRpc<[width?: number], string>;" in files["live/images.d.ts"]
+    assert "thumbnail" not in files["python/realtime_live.pyi"]
+    script = stub_source(registry.modules["images"], Settings())
+    assert 'export const thumbnail = __binaryRpc("images/thumbnail");' in script
+    loader.close()
+
+
 @pytest.mark.spec("LIVE-174")
 def test_declarations_and_stubs_have_exactly_the_exports_and_no_ctx(
     project: Path, registry: Registry
