@@ -63,7 +63,7 @@ def classify(data: str | bytes, max_depth: int = MAX_ENVELOPE_DEPTH) -> Classifi
     (text only); first one `r` or `b`, a call or a batch. Spec: wire 2.2.
     """
     is_text = isinstance(data, str)
-    if not is_text and data[:1] in _BINARY_MARKERS:
+    if not isinstance(data, str) and data[:1] in _BINARY_MARKERS:
         return _binary(data)
     start = _first_key(data)
     if start is None:

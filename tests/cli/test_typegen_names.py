@@ -14,7 +14,7 @@ import pytest
 from realtime_cli import typegen
 from realtime_cli.typegen.nodes import NULL, UNKNOWN, Array, Basic, Literals, Node, Record, Tuple, Union
 from realtime_cli.typegen.stubs import _TAKEN, _Writer
-from realtime_cli.typegen.typescript import _RESERVED_TYPES
+from realtime_cli.typegen.typescript import _RESERVED_TYPES, CLIENT_TYPES
 from realtime_cli.typegen.typescript import _type as typescript_text
 from runtime.live.loader import LiveLoader
 from tests.cli.apps import write_project
@@ -146,7 +146,7 @@ def test_no_name_of_an_app_breaks_the_declarations_for_pages(clashing: dict[str,
     assert "export { $StreamFactory as StreamFactory };" in text
     for file, source in clashing.items():
         taken = set(re.findall(r"export (?:interface|type) (\w+)", source)) & _RESERVED_TYPES
-        assert taken == ({"Rpc", "StreamFactory", "StreamStore"} if file == "live/client.d.ts" else set())
+        assert taken == (set(CLIENT_TYPES) if file == "live/client.d.ts" else set())
 
 
 NODES: list[Node] = [
