@@ -243,14 +243,14 @@ async def test_a_class_that_there_is_not_is_named_at_load_and_refused(
 
         live.admission({"background": []})
 
-        @live.stream("odd", class_of_service="backgruond")
+        @live.stream("odd", class_of_service="back-ground")
         async def odd(ctx): return []
 
         @live.stream("even", class_of_service="background")
         async def even(ctx): return []
     """
     app = await make_app({"live/a.py": source}, env=env)
-    text = "unknown class of service 'backgruond'; known: background"
+    text = "unknown class of service 'back-ground'; known: background"
     place = f"live/a.py:7: class_of_service: {text}; whoever subscribes to a/odd is refused"
     assert [m for m in caplog.messages if "class_of_service" in m] == ([place] if env == "dev" else [])
     peer = await app.connect()
