@@ -17,7 +17,7 @@ from runtime.core.sink import Frame, Sink
 from runtime.wire import closing, envelope, jsoncodec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Set
+    from collections.abc import Callable, Iterator, Sequence, Set
 
     from runtime.core.clock import TimerHandle
     from runtime.core.metrics import Metrics
@@ -293,8 +293,16 @@ class Connection:
         own.append((self._outbox.position, frame, 0))
         size = frame.size
         self._own_bytes += size
-        self.messages_out += 1
-        self.bytes_out += size
+        if frame.topic is None:  # what a topic's subscribers get is not the connection's own (platform 1.7)
+            self.messages_out += 1
+            self.bytes_out += size
+
+    def write_held(self, frames: Sequence[Frame]) -> None:
+        """Queue published frames that were kept back; they count as deliveries now."""
+        sent = [frame.size for frame in frames if self.write(frame) is not SendResult.DROPPED]
+        if sent:
+            self.metrics.add("ws_deliveries_total", amount=len(sent))
+            self.metrics.add("ws_bytes_out_total", amount=sum(sent))
 
     def send(self, data: str | bytes) -> SendResult:
         """Queue one raw text frame; `bytes` are UTF-8 text that is encoded already.

@@ -230,8 +230,7 @@ class Subscriptions:
             return
         self._drop(self.holds, topic, connection)
         self.members.setdefault(topic, {})[connection] = None
-        for frame in hold.frames:
-            connection.write(frame)
+        connection.write_held(hold.frames)
 
     def reserve(self, connection: Connection, topic: str) -> Hold | None:
         """Keep frames of `topic` back from `connection`, on it or not, until `unreserve`: a replay is written.

@@ -228,6 +228,22 @@ async def test_fan_out_is_not_counted_as_sent_to_one_peer() -> None:
     assert core.metrics.get("ws_deliveries_total") == 2
 
 
+@pytest.mark.spec("PLAT-36")
+async def test_held_fan_out_is_counted_as_fan_out_once_it_is_written() -> None:
+    core = Core()
+    peer = core.connect("a", joins=True)
+    hold = core.subscriptions.hold(peer, "a")
+    for number in range(3):
+        core.platform.publish("a", "e", number)
+    assert core.metrics.get("ws_deliveries_total") == 0
+    core.subscriptions.release(peer, "a", hold)
+    core.outbox.flush()
+    frames = core.texts(peer)
+    assert (peer.messages_out, peer.bytes_out) == (0, 0)
+    assert core.metrics.get("ws_deliveries_total") == len(frames) == 3
+    assert core.metrics.get("ws_bytes_out_total") == sum(map(len, frames))
+
+
 async def test_buffered_amount_knows_of_publishes_that_have_not_left() -> None:
     core = Core()
     peer = core.connect("a", joins=True)
