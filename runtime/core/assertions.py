@@ -40,6 +40,7 @@ __all__ = [
     "SUBS_TOTAL_NEGATIVE",
     "TOPICS_INDEX_MISMATCH",
     "TOPIC_STATS_SHAPE",
+    "UPLOAD_ACCOUNTING",
     "WS_REQUEST_ID_LEAK",
     "InvariantViolation",
     "assert_invariant",
@@ -68,6 +69,7 @@ SUBSCRIPTION_WS_TRACKED: Final = "realtime/subscription.bookkeeping.ws-was-track
 SUBS_TOTAL_NEGATIVE: Final = "subs.total-negative"
 TOPIC_STATS_SHAPE: Final = "topic.stats-shape"
 TOPICS_INDEX_MISMATCH: Final = "topics.index-mismatch"
+UPLOAD_ACCOUNTING: Final = "realtime/upload.accounting"
 WS_REQUEST_ID_LEAK: Final = "ws.request-id-leak"
 
 LINES_PER_MINUTE = 10  # of one category; the counter has no limit

@@ -85,6 +85,12 @@ __all__ = [
     "SILENT_TOPIC_WARN_DEDUP_MAX",
     "TOPIC_SEQS_WARN_THRESHOLD",
     "TOPIC_WS_COUNTS_WARN_THRESHOLD",
+    "UPLOAD_MAX_BUFFERED_CHUNKS",
+    "UPLOAD_MAX_CONCURRENT_PER_SESSION",
+    "UPLOAD_MAX_SIZE",
+    "UPLOAD_PENDING_MAX_AGGREGATE",
+    "UPLOAD_PENDING_MAX_CHUNKS",
+    "UPLOAD_PENDING_MAX_SIZE",
     "VOLATILE_WARN_CAP",
     "capacity_override",
     "configure",
@@ -95,6 +101,14 @@ __all__ = [
 
 logger = logging.getLogger("realtime.capacity")
 
+UPLOAD_MAX_SIZE = 100 * 1024 * 1024  # bytes of one upload; REJECT
+UPLOAD_MAX_CONCURRENT_PER_SESSION = 4  # uploads of one connection; REJECT
+UPLOAD_MAX_BUFFERED_CHUNKS = (
+    64  # pieces of an upload that its handler has not read; the sender waits, then REJECT
+)
+UPLOAD_PENDING_MAX_CHUNKS = 64  # pieces of an upload whose handler is being looked up; REJECT
+UPLOAD_PENDING_MAX_SIZE = 16 * 1024 * 1024  # bytes of such an upload; REJECT
+UPLOAD_PENDING_MAX_AGGREGATE = 64 * 1024 * 1024  # bytes of all such uploads; REJECT
 BINARY_MAX_SIZE = 10 * 1024 * 1024  # bytes of the payload of a binary call; REJECT
 MAX_SUBSCRIPTIONS_PER_CONNECTION = 1_000_000  # topics of one connection; REJECT
 MAX_CONTROL_QUEUE = 1024  # control frames waiting on one connection; REJECT
@@ -229,6 +243,12 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "SILENT_TOPIC_WARN_DEDUP_MAX": SILENT_TOPIC_WARN_DEDUP_MAX,
         "TOPIC_SEQS_WARN_THRESHOLD": TOPIC_SEQS_WARN_THRESHOLD,
         "TOPIC_WS_COUNTS_WARN_THRESHOLD": TOPIC_WS_COUNTS_WARN_THRESHOLD,
+        "UPLOAD_MAX_BUFFERED_CHUNKS": UPLOAD_MAX_BUFFERED_CHUNKS,
+        "UPLOAD_MAX_CONCURRENT_PER_SESSION": UPLOAD_MAX_CONCURRENT_PER_SESSION,
+        "UPLOAD_MAX_SIZE": UPLOAD_MAX_SIZE,
+        "UPLOAD_PENDING_MAX_AGGREGATE": UPLOAD_PENDING_MAX_AGGREGATE,
+        "UPLOAD_PENDING_MAX_CHUNKS": UPLOAD_PENDING_MAX_CHUNKS,
+        "UPLOAD_PENDING_MAX_SIZE": UPLOAD_PENDING_MAX_SIZE,
         "VOLATILE_WARN_CAP": VOLATILE_WARN_CAP,
     }
 )

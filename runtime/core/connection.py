@@ -339,6 +339,15 @@ class Connection:
         if not self.closed:
             self._sink.ping(payload)
 
+    def pause_reading(self) -> None:
+        """Take nothing more of what the peer sends; whoever calls this calls `resume_reading` within a bounded time."""
+        if not self.closed:
+            self._sink.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take again what the peer sends."""
+        self._sink.resume_reading()
+
     @contextlib.contextmanager
     def cork(self) -> Iterator[None]:
         """Let what is sent inside leave as one transport write, when the block ends; otherwise the turn's end does it.

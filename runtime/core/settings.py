@@ -319,6 +319,12 @@ class WebSocketSettings(Section, frozen=True, kw_only=True):
         bool,
         _flag("Load a stream anew for a peer that missed an event of it; `live.stream` may say otherwise."),
     ] = False
+    upload_pause: Annotated[
+        float | None,
+        _limit(
+            "Reading from a peer stops for so long at most while an upload's handler is behind; 0 is never."
+        ),
+    ] = 10.0
     text_keepalive: Annotated[
         float | None,
         _limit("A text ping is sent after so long without outbound text; 0 switches it off.", 1.0),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from runtime.core.errors import LiveError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -52,6 +54,17 @@ class Signal:
                 self._callbacks.pop(mark, None)
 
         return take_back
+
+    def throw_if_aborted(self) -> None:
+        """Raise the reason if the signal has fired.
+
+        Raises:
+            LiveError: the reason of an upload; `DISCONNECTED` for any other.
+        """
+        if self.reason is not None:
+            if isinstance(self.reason, BaseException):
+                raise self.reason
+            raise LiveError("DISCONNECTED", str(self.reason))
 
     async def wait(self) -> Any:
         """Wait until the signal fires and return its reason. Without a bound: the caller's own task is the bound."""

@@ -100,5 +100,11 @@ class Sink(Protocol):
     def watch(self) -> None:
         """Call the connection's `drained` once everything written has gone out; at once is not allowed."""
 
+    def pause_reading(self) -> None:
+        """Read nothing more of the peer until `resume_reading`, so that its own sending has to wait."""
+
+    def resume_reading(self) -> None:
+        """Go on with reading."""
+
     def ping(self, payload: bytes) -> None:
         """Send a protocol ping, where the transport can."""

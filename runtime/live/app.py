@@ -29,6 +29,7 @@ from runtime.live.runner import FunctionRunner
 from runtime.live.scope import LiveScope
 from runtime.live.stream import StreamRunner
 from runtime.live.streamsubs import StreamSubs
+from runtime.live.uploads import Uploads
 from runtime.live.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -104,6 +105,21 @@ class LiveApp:
             max_frame=max_frame,
             dev=dev,
             traceback_of=self._traceback_of,
+        )
+        websocket = platform.settings.websocket
+        #: What clients send in pieces.
+        self.uploads = Uploads(
+            self._scope,
+            self.dispatcher,
+            pipeline,
+            self.calls,
+            turn=turn,
+            metrics=metrics,
+            clock=clock,
+            generation=lambda: self.generation,
+            max_frame=max_frame,
+            max_payload=websocket.max_payload_length,
+            max_pause=websocket.upload_pause or 0.0,
         )
         self._refresher = Refresher(
             self.functions, self.streams, subscriptions, pipeline, lambda: self.generation
@@ -222,6 +238,7 @@ class LiveApp:
     def connection_closed(self, connection: Connection) -> None:
         """End everything of a connection that is gone."""
         self.pushes.closed(connection)
+        self.uploads.connection_closed(connection)
         self.streams.leave_all(connection, self.registry.leavable)
         self.streams.presence.cursors.connection_closed(connection)
         if self._buckets:

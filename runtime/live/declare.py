@@ -27,6 +27,7 @@ from runtime.live.room import RoomDeclaration
 from runtime.live.roomclass import Room, action
 from runtime.live.scoped import scoped
 from runtime.live.streamwarnings import PublishRateRule, SilentTopicRule
+from runtime.live.uploaddeclare import upload
 from runtime.live.validated import validated
 
 if TYPE_CHECKING:
@@ -77,8 +78,9 @@ class Live:
     lock = staticmethod(lock)
     breaker = staticmethod(breaker)
 
-    # What takes bytes. Spec: live-api 6.
+    # What takes bytes. Spec: live-api 6 and 7.
     binary = staticmethod(binary)
+    upload = staticmethod(upload)
 
     def __init__(self) -> None:
         #: Ready-made access predicates.

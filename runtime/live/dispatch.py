@@ -111,6 +111,10 @@ class Dispatcher:
         self._warnings = CallWarnings() if dev else None
         self._traceback_of = traceback_of
 
+    def wire_error(self, error: BaseException) -> WireError:
+        """Return what a client may see of `error`; in dev with its traceback."""
+        return to_wire(error, self._traceback_of if self._dev else None)
+
     def call(self, connection: Connection, frame: CallFrame, slots: CallSlots, tasks: TaskOwner) -> None:
         """Start one call; its reply comes when it is done, in whatever order calls finish."""
         if not slots.take():
@@ -133,7 +137,7 @@ class Dispatcher:
 
     def too_deep(self, connection: Connection, ids: list[str], *, is_batch: bool) -> None:
         """Answer a frame that is nested too deep to be looked at."""
-        inners = [self._error_bytes(id, TOO_DEEP) for id in ids]
+        inners = [self.error_bytes(id, TOO_DEEP) for id in ids]
         self._count(INVALID_PATH, TOO_DEEP.code)
         if is_batch:
             self._write_batch(connection, inners)
@@ -158,7 +162,7 @@ class Dispatcher:
         """Write one reply; one that the client would drop for its size becomes an error that says so."""
         reply = Frame(rpc.encode_reply(id, inner))
         if self._max_frame and reply.size > self._max_frame:
-            reply = Frame(rpc.encode_reply(id, self._error_bytes(id, WireError(*rpc.TOO_LARGE))))
+            reply = Frame(rpc.encode_reply(id, self.error_bytes(id, WireError(*rpc.TOO_LARGE))))
             if reply.size > self._max_frame:  # the id alone is that long: no answer can reach its caller
                 self._metrics.add("rpc_calls_dropped_total", "reply_size")
                 return
@@ -168,10 +172,10 @@ class Dispatcher:
         async def entry(one: CallFrame | BadEntry) -> _Answer:
             if isinstance(one, BadEntry) or one.id is None:
                 self._count(INVALID_PATH, BAD_ENTRY.code)
-                return _Answer(self._error_bytes(one.id or "", BAD_ENTRY))
+                return _Answer(self.error_bytes(one.id or "", BAD_ENTRY))
             if not slots.take():
                 self._count(UNKNOWN_PATH, OVERLOADED.code)
-                return _Answer(self._error_bytes(one.id, OVERLOADED))
+                return _Answer(self.error_bytes(one.id, OVERLOADED))
             try:
                 return await self._execute(connection, one)
             finally:
@@ -208,14 +212,17 @@ class Dispatcher:
         except (Exception, asyncio.CancelledError) as error:
             reraise_own_cancellation()
             failure = error
-            wire_error = to_wire(error, self._traceback_of if self._dev else None)
-            answer = _Answer(self._error_bytes(frame.id or "", wire_error))
+            wire_error = self.wire_error(error)
+            answer = _Answer(self.error_bytes(frame.id or "", wire_error))
             if not isinstance(error, LiveError):
-                await self._unexpected(generation, frame.path if endpoint else UNKNOWN_PATH, error, ctx)
+                await self.unexpected(generation, frame.path if endpoint else UNKNOWN_PATH, error, ctx)
         finally:
             generation.exit()
         code = wire_error.code if wire_error else None
-        self._finished(connection, frame, endpoint, code, self._clock.monotonic() - started, failure)
+        kind = "stream" if endpoint and frame.stream and endpoint.kind != "rpc" else "rpc"
+        self.finished(
+            connection, endpoint, frame.path, kind, code, self._clock.monotonic() - started, failure
+        )
         return answer
 
     def _answer(self, id: str, result: Any, ctx: Ctx) -> _Answer:
@@ -230,9 +237,10 @@ class Dispatcher:
             self._streams.roll_back(result, ctx)
             raise
 
-    async def _unexpected(
+    async def unexpected(
         self, generation: Generation, path: str, error: BaseException, ctx: Ctx | None
     ) -> None:
+        """Log an exception that is no `LiveError` and tell the app's error handler of it."""
         logger.error("%s failed\n%s", path, self._traceback_of(error).rstrip())
         handler = generation.registry.options.on_error
         if handler is None:
@@ -243,21 +251,22 @@ class Dispatcher:
         except Exception:
             logger.exception("the on_error handler failed")
 
-    def _finished(
+    def finished(
         self,
         connection: Connection,
-        frame: CallFrame,
         endpoint: Endpoint | None,
+        path: str,
+        kind: str,
         code: str | None,
         duration: float,
         error: BaseException | None,
     ) -> None:
+        """Count and tell that a call of `kind` ended, `duration` seconds after it began."""
         label = endpoint.path if endpoint else (UNKNOWN_PATH if code == "NOT_FOUND" else INVALID_PATH)
         self._count(label, code)
         self._metrics.observe("rpc_duration_seconds", duration, label)
         if self._events.listeners:
-            kind = "stream" if endpoint and frame.stream and endpoint.kind != "rpc" else "rpc"
-            path = endpoint.path if endpoint else frame.path[:128]
+            path = endpoint.path if endpoint else path[:128]
             self._events.emit(CallFinished(path, kind, connection.user, duration, code, connection.id, error))
 
     def _count(self, label: str, code: str | None) -> None:
@@ -270,20 +279,21 @@ class Dispatcher:
         if id is None:
             self._metrics.add("rpc_calls_dropped_total", "overloaded")
             return
-        connection.write_control(rpc.encode_reply(id, self._error_bytes(id, error)))
+        connection.write_control(rpc.encode_reply(id, self.error_bytes(id, error)))
 
     def _refuse_batch(self, connection: Connection, frame: BatchFrame, limit: int) -> None:
         error = WireError("INVALID_REQUEST", f"Batch exceeds maximum of {limit} calls")
         self._count("__batch__", error.code)
         ids = [entry.id for entry in frame.entries if entry.id] or [""]
-        self._write_batch(connection, [self._error_bytes(id, error) for id in ids])
+        self._write_batch(connection, [self.error_bytes(id, error) for id in ids])
 
     def _write_batch(self, connection: Connection, inners: list[bytes]) -> None:
         for payload in rpc.encode_batch_replies(inners, self._max_frame):
             connection.write_control(payload)
 
     @staticmethod
-    def _error_bytes(id: str, error: WireError) -> bytes:
+    def error_bytes(id: str, error: WireError) -> bytes:
+        """Return the inner object of a reply that tells `error`."""
         try:
             return rpc.encode_error(
                 id,

@@ -17,6 +17,7 @@ from runtime.live import collector
 from runtime.live.callables import call, call_in_thread
 from runtime.live.context import call_in
 from runtime.live.options import Predicate, StreamOptions
+from runtime.live.uploadoptions import UploadOptions
 
 __all__ = [
     "Kind",
@@ -50,8 +51,10 @@ class Mark:
     thread: bool = False
     #: Whether a `live.rate_limit` stands over it: the limits of the whole app do not count it then.
     limited: bool = False
-    #: Of a binary call or an upload: its largest size in bytes, `None` for the usual one.
+    #: Of a binary call: its largest size in bytes, `None` for the usual one.
     max_size: int | None = None
+    #: Of an upload: its bounds.
+    upload: UploadOptions | None = None
 
 
 def mark_of(value: Any) -> Mark | None:

@@ -22,6 +22,7 @@ from runtime.live.ratelimit import RateLimits
 from runtime.live.room import RoomDeclaration, RoomPart
 from runtime.live.roomclass import room_of
 from runtime.live.signature import Signature, SignatureError, signature_of
+from runtime.live.uploadoptions import UploadOptions
 
 __all__ = ["Endpoint", "LiveModule", "Registry", "build_module", "build_registry"]
 
@@ -51,8 +52,10 @@ class Endpoint:
     #: Whether it has a rate limit of its own.
     limited: bool
     doc: str
-    #: Of a binary call or an upload: its largest size in bytes, `None` for the usual one.
+    #: Of a binary call: its largest size in bytes, `None` for the usual one.
     max_size: int | None = None
+    #: Of an upload: its bounds.
+    upload: UploadOptions | None = None
     #: Of a part of a room: which. `name` is the room's then, and `path` goes on behind it.
     room: RoomPart | None = None
 
@@ -328,6 +331,7 @@ def _endpoint(
         thread=mark.thread,
         limited=mark.limited,
         max_size=mark.max_size,
+        upload=mark.upload,
         doc=inspect.getdoc(value) or "" if function is not None else "",
     )
 

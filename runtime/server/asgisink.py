@@ -115,6 +115,7 @@ class AsgiSink:
         "_current",
         "_dead",
         "_direct",
+        "_go",
         "_link",
         "_queue",
         "_reading",
@@ -156,6 +157,8 @@ class AsgiSink:
         self._dead = False
         self._connection: Connection | None = None
         self._watched = False
+        #: Set unless reading is paused; most peers never have one.
+        self._go: asyncio.Event | None = None
 
     def attach(self, connection: Connection) -> None:
         """Note who is to be told when everything has gone out."""
@@ -166,6 +169,22 @@ class AsgiSink:
         self._watched = True
         if not self._buffered:
             asyncio.get_running_loop().call_soon(self._emptied)
+
+    def pause_reading(self) -> None:
+        """Let `readable` wait; what the server has read already stays with it."""
+        if self._go is None and not self._dead:
+            self._go = asyncio.Event()
+
+    def resume_reading(self) -> None:
+        """End the pause."""
+        go, self._go = self._go, None
+        if go is not None:
+            go.set()
+
+    async def readable(self) -> None:
+        """Return when the next message may be received."""
+        while self._go is not None:
+            await self._go.wait()
 
     def ping(self, payload: bytes) -> None:
         """Do nothing: ASGI has no pings, the server sends its own."""
@@ -194,6 +213,7 @@ class AsgiSink:
         if self._dead:
             return
         self.closing = code, reason
+        self.resume_reading()  # the peer's answer has to be read
         self._queue.append(self.closing)
         if self._link is not None:
             self._link.close_within_bound()
@@ -215,6 +235,7 @@ class AsgiSink:
         self._dead = True
         self._queue.clear()
         self._buffered = 0
+        self.resume_reading()
 
     def _pump(self) -> None:
         if self._sending:

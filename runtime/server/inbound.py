@@ -164,6 +164,12 @@ class Inbound:
             dispatcher.batch(self.connection, found.payload, slots, calls)
         elif kind is Kind.BINARY_CALL:
             dispatcher.binary(self.connection, found.payload, slots, calls)
+        elif kind is Kind.UPLOAD:
+            runtime.live.uploads.take(self.connection, found.payload, self._slots)
+        elif kind is Kind.BAD_UPLOAD:
+            runtime.metrics.add("upload_frames_dropped_total")
+            if runtime.is_dev:
+                logger.warning("a malformed frame of an upload was dropped on %s", self.connection.id)
         elif kind is Kind.BAD_ID:
             runtime.metrics.add("rpc_calls_dropped_total", "bad_id")
         elif kind is Kind.TOO_DEEP and found.payload:

@@ -63,6 +63,10 @@ HELP: Mapping[str, str] = MappingProxyType(
         "security_optouts": "1 for each protection that is switched off.",
         "security_refusals_total": "Requests that a rule refused.",
         "stream_subscriptions": "Subscriptions to streams.",
+        "upload_aborts_total": "Uploads that failed, by code.",
+        "upload_bytes_total": "Bytes of uploads that were taken.",
+        "upload_frames_dropped_total": "Malformed frames of uploads.",
+        "uploads_active": "Uploads that go on.",
         "ws_bytes_in_total": "Bytes of the messages of clients.",
         "ws_bytes_out_total": "Bytes of what was published, once per receiver.",
         "ws_coalesced_evicted_total": "Coalesced values that were given up because too many waited.",
@@ -98,6 +102,10 @@ _LIVE_LAYER = frozenset(
         "rpc_errors_total",
         "rpc_total",
         "stream_subscriptions",
+        "upload_aborts_total",
+        "upload_bytes_total",
+        "upload_frames_dropped_total",
+        "uploads_active",
     }
 )
 _UNPREFIXED = (

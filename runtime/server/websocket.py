@@ -117,6 +117,7 @@ class WebSocketEndpoint:
                     # Nothing more is read while the hook runs, so the peer's own sending has to wait (platform 1.7).
                     # Without a frame of it the loop waits for one above, and so sees a peer that leaves.
                     await asyncio.wait([opening])
+                await sink.readable()
         finally:
             if code in NO_STATUS and sink.closing is not None:
                 code, reason = sink.closing  # the peer went without an answer to what we closed it with

@@ -46,6 +46,12 @@ class MemorySink:
     def watch(self) -> None:
         """Nothing ever waits."""
 
+    def pause_reading(self) -> None:
+        """What a peer of the same process sends has arrived when it is sent."""
+
+    def resume_reading(self) -> None:
+        """Nothing ever pauses."""
+
     def ping(self, payload: bytes) -> None:
         """No peer of the same process needs a ping."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from runtime.wire.envelope import encode_envelope
 from runtime.wire.jsoncodec import DecodeError, decode
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "CHUNK_HEAD",
     "FIRST_CHUNK_HEAD",
     "MAX_HEADER",
+    "UPLOAD_TOPIC",
     "BinaryCall",
     "UploadCancel",
     "UploadChunk",
@@ -25,6 +27,7 @@ __all__ = [
     "encode_cancel",
     "encode_chunk",
     "encode_upload_header",
+    "encode_upload_reply",
     "parse_binary",
     "upload_event",
 ]
@@ -32,6 +35,8 @@ __all__ = [
 CALL, CHUNK, CONTROL = 0x00, 0x01, 0x02
 HAS_ARGS, IS_LAST = 0x01, 0x02
 CANCEL = 0x10
+#: Topic on which uploads are answered.
+UPLOAD_TOPIC = "__upload"
 #: Bytes in front of the payload: of any chunk, and of the first one without its header.
 CHUNK_HEAD = 10
 FIRST_CHUNK_HEAD = 12
@@ -113,9 +118,11 @@ def _parse_chunk(data: bytes) -> UploadChunk | None:
     end = FIRST_CHUNK_HEAD + size
     if len(data) < FIRST_CHUNK_HEAD or not size or end > len(data):
         return None
-    header = _object(data[FIRST_CHUNK_HEAD:end])
-    if header is None:
+    try:
+        value = decode(data[FIRST_CHUNK_HEAD:end])
+    except DecodeError:
         return None
+    header = value if isinstance(value, dict) else {}
     path, args = header.get("rpc"), header.get("args")
     found = UploadHeader(path if isinstance(path, str) else None, args if isinstance(args, list) else [])
     return UploadChunk(stream_id, seq, is_last, found, data[end:])
@@ -162,6 +169,16 @@ def encode_chunk(
 def encode_cancel(stream_id: int) -> bytes:
     """Return the frame with which a client gives up."""
     return bytes((CONTROL, CANCEL)) + stream_id.to_bytes(4, "big")
+
+
+def encode_upload_reply(stream_id: int, inner: bytes, cap: int | None) -> bytes:
+    """Return the one response to an upload: the envelope around `inner`, a JSON object.
+
+    `cap`, the largest frame that the server takes, goes with the first response on a connection.
+    """
+    if cap is not None:
+        inner = b'%b,"__cap":%d}' % (inner[:-1], cap)
+    return encode_envelope(UPLOAD_TOPIC, upload_event(stream_id), inner, None)
 
 
 def upload_event(stream_id: int) -> str:

@@ -41,6 +41,8 @@ class Kind(enum.Enum):
     TOO_DEEP = "too_deep"  # list[str]: the ids that could be read
     BAD_ID = "bad_id"  # None: dropped and counted, since no answer could name it
     BINARY_CALL = "binary_call"  # BinaryCall
+    UPLOAD = "upload"  # UploadChunk or UploadCancel
+    BAD_UPLOAD = "bad_upload"  # None: dropped and counted, since its upload cannot be known
     UNHANDLED = "unhandled"  # the decoded dict of a text frame, or None
 
 
@@ -54,6 +56,7 @@ class Classified(msgspec.Struct, frozen=True):
 
 _NOTHING = Classified(Kind.UNHANDLED, None)
 _BAD_ID = Classified(Kind.BAD_ID, None)
+_BAD_UPLOAD = Classified(Kind.BAD_UPLOAD, None)
 
 
 def classify(data: str | bytes, max_depth: int = MAX_ENVELOPE_DEPTH) -> Classified:
@@ -93,7 +96,9 @@ def _binary(data: bytes) -> Classified:
     found = parse_binary(data)
     if isinstance(found, BinaryCall):
         return Classified(Kind.BINARY_CALL, found) if is_reply_id(found.id) else _BAD_ID
-    return _NOTHING
+    if found is not None:
+        return Classified(Kind.UPLOAD, found)
+    return _NOTHING if data[0] == 0 else _BAD_UPLOAD
 
 
 def _first_key(data: str | bytes) -> str | None:

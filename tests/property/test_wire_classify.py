@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.wire.binary import BinaryCall
+from runtime.wire.binary import BinaryCall, UploadCancel, UploadChunk
 from runtime.wire.classify import Kind, classify
 from runtime.wire.control import Hello, Reply, Resume, Subscribe, SubscribeBatch, Unsubscribe
 from runtime.wire.rpc import BadEntry, BatchFrame, CallFrame
@@ -30,6 +30,8 @@ PAYLOADS = {
     Kind.TOO_DEEP: list,
     Kind.BAD_ID: type(None),
     Kind.BINARY_CALL: BinaryCall,
+    Kind.UPLOAD: (UploadCancel, UploadChunk),
+    Kind.BAD_UPLOAD: type(None),
     Kind.UNHANDLED: (dict, type(None)),
 }
 

@@ -31,12 +31,19 @@ class MemorySink:
         self.changed = asyncio.Event()
         self.transmit = None
         self.deflates = False
+        self.is_paused = False
 
     def attach(self, connection: Connection) -> None:
         self.connection = connection
 
     def watch(self) -> None:
         """A test calls `connection.drained()` itself."""
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
 
     def ping(self, payload: bytes) -> None:
         """There is nobody to answer it."""

@@ -93,7 +93,7 @@ class PeerGroup:
     def _sweep(self) -> None:
         silent: list[FastPeer] = []
         for peer in self._servers:
-            if peer.heard:
+            if peer.heard or peer.is_held:
                 peer.heard = False
                 peer.quiet_sweeps = 0
             else:

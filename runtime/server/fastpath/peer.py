@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime.core.connection import Connection
     from runtime.core.sink import Frame
     from runtime.server.fastpath.group import PeerGroup
+    from runtime.server.fastpath.messages import Received
     from runtime.server.inbound import Inbound
 
 __all__ = ["CLOSE_TIMEOUT", "MAX_PINGS_PER_SECOND", "FastPeer"]
@@ -41,8 +42,10 @@ class FastPeer(asyncio.BufferedProtocol):
         "_group",
         "_inbound",
         "_is_gone",
+        "_is_held",
         "_is_opening",
         "_is_watched",
+        "_left",
         "_ping_count",
         "_ping_since",
         "_reader",
@@ -66,6 +69,9 @@ class FastPeer(asyncio.BufferedProtocol):
         self._deadline: TimerHandle | None = None
         self._is_gone = False
         self._is_opening = True
+        self._is_held = False
+        #: What had been read when reading was paused.
+        self._left: Sequence[Received] = ()
         self._is_watched = False
         self._ping_since = 0.0
         self._ping_count = 0
@@ -107,7 +113,33 @@ class FastPeer(asyncio.BufferedProtocol):
     def opened(self) -> None:
         """Read on: the `open` hook has returned."""
         self._is_opening = False
-        if not self._is_gone:
+        if not self._is_gone and not self._is_held:
+            self._transport.resume_reading()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether reading is paused because what the peer sends is not wanted yet."""
+        return self._is_held
+
+    def pause_reading(self) -> None:
+        """Take nothing more of the peer, not even what has been read already, until `resume_reading`."""
+        if not self._is_gone and self._closing is None and not self._is_held:
+            self._is_held = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take what is left of what had been read, in the next turn of the loop, and read on."""
+        if self._is_held:
+            self._is_held = False
+            self.heard = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._is_held or self._is_gone:
+            return
+        left, self._left = self._left, ()
+        self._take(left)
+        if not self._is_held and not self._is_gone and not self._is_opening:
             self._transport.resume_reading()
 
     def get_buffer(self, sizehint: int) -> bytearray:
@@ -124,17 +156,29 @@ class FastPeer(asyncio.BufferedProtocol):
     def data_received(self, data: bytes | memoryview) -> None:
         """Take bytes of the peer."""
         self.heard = True
-        inbound = self._inbound
-        if inbound is None:
+        if self._inbound is None:
             return
-        for item in self._reader.feed(data):
-            if item.__class__ is str or item.__class__ is bytes:
-                inbound.feed(item)
-            else:
-                self._control(item)
+        found = self._reader.feed(data)
+        if self._left or self._is_held:  # the transport had read this before it was told to pause
+            self._left = [*self._left, *found]
+            return
+        self._take(found)
         if self._is_opening and not self._is_gone:
             # Nothing more is read while the `open` hook runs, so the peer's own sending has to wait (platform 1.7).
             self._transport.pause_reading()
+
+    def _take(self, found: Sequence[Received]) -> None:
+        for index, item in enumerate(found):
+            inbound = self._inbound
+            if inbound is None:
+                return
+            if item.__class__ is str or item.__class__ is bytes:
+                inbound.feed(item)
+                if self._is_held:
+                    self._left = found[index + 1 :]
+                    return
+            else:
+                self._control(item)
 
     def _control(self, item: object) -> None:
         if isinstance(item, Ping):
@@ -188,6 +232,7 @@ class FastPeer(asyncio.BufferedProtocol):
     def close(self, code: int, reason: str) -> None:
         """Send a close frame behind everything before; a peer that does not answer it in time is dropped."""
         if self._closing is None and not self._is_gone:
+            self.resume_reading()  # the peer's answer has to be read
             self._write_close(code, reason)
 
     def _write_close(self, code: int, reason: str) -> None:
@@ -256,6 +301,8 @@ class FastPeer(asyncio.BufferedProtocol):
         if self._is_gone:
             return
         self._is_gone = True
+        self._is_held = False
+        self._left = ()
         code, reason = self._closing or (closing.ABNORMAL, "")
         inbound, self._inbound = self._inbound, None
         if inbound is not None:

@@ -48,6 +48,12 @@ class KeepingSink:
     def watch(self) -> None:
         self.watches += 1
 
+    def pause_reading(self) -> None:
+        """Nothing is read here."""
+
+    def resume_reading(self) -> None:
+        """Nothing is read here."""
+
     def ping(self, payload: bytes) -> None:
         self.pings.append(payload)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runtime.wire.binary import BinaryCall
+from runtime.wire.binary import BinaryCall, UploadCancel, UploadChunk, UploadHeader
 from runtime.wire.classify import Classified, Kind, classify
 from runtime.wire.control import Hello, Reply, Resume, Subscribe, SubscribeBatch, Unsubscribe
 from runtime.wire.limits import CONTROL_FRAME_CEILING, MAX_ENVELOPE_DEPTH
@@ -133,8 +133,13 @@ def nested(levels: int) -> str:
         ('{"rpc":1}', unhandled({"rpc": 1})),
         # Binary frames.
         (b"\x00\x00\x00", NOTHING),
-        (b"\x01", NOTHING),
-        (b"\x02\x10", NOTHING),
+        (b"\x01", Classified(Kind.BAD_UPLOAD, None)),
+        (b"\x02\x10", Classified(Kind.BAD_UPLOAD, None)),
+        (b"\x02\x10\x00\x00\x00\x01", Classified(Kind.UPLOAD, UploadCancel(1))),
+        (
+            b"\x01\x03" + b"\x00" * 8 + b'\x00\x0d{"rpc":"a/b"}rest',
+            Classified(Kind.UPLOAD, UploadChunk(0, 0, True, UploadHeader("a/b", []), b"rest")),
+        ),
         (
             b'\x00\x00\x16{"rpc":"a/b","id":"1"}rest',
             Classified(Kind.BINARY_CALL, BinaryCall("a/b", "1", [], b"rest")),
