@@ -235,8 +235,7 @@ class Uploads:
         if chunk.is_last:
             upload.is_complete = True
             upload.stream.end()
-        elif len(upload.stream) >= self._chunk_limit(upload):
-            self._hold(upload)
+        self._hold_if_behind(upload)
         upload.unchecked += len(payload)
         self._check_again(upload)
 
@@ -271,15 +270,18 @@ class Uploads:
     # ------------------------------------------------------------ a slow handler
 
     def _may_overrun(self, upload: _Upload, options: UploadOptions) -> bool:
-        """Return whether a piece that comes although too many wait had been on its way when reading stopped."""
+        """Return whether a piece is taken although too many wait: it was on its way when reading stopped."""
         return (
-            upload.is_held
+            self._max_pause > 0
+            and not upload.is_impatient
             and len(upload.stream) < options.chunk_limit + OVERRUN_CHUNKS
             and upload.stream.waiting_bytes <= options.chunk_limit * self._max_payload + OVERRUN_BYTES
         )
 
-    def _hold(self, upload: _Upload) -> None:
-        """Stop reading from the connection until the handler has read something, or for as long as it may take."""
+    def _hold_if_behind(self, upload: _Upload) -> None:
+        """Stop reading from the connection while too much waits, for as long as that may take."""
+        if upload.is_complete or len(upload.stream) < self._chunk_limit(upload):
+            return
         if upload.is_held or upload.is_impatient or not self._max_pause:
             return
         upload.is_held = True
@@ -343,6 +345,7 @@ class Uploads:
         if upload.total > options.size_limit:
             raise LiveError("PAYLOAD_TOO_LARGE", "upload exceeds maxSize")
         self._make_room(upload)
+        self._hold_if_behind(upload)
         connection, id = upload.connection, binary.upload_event(upload.stream_id)
         ctx = upload.ctx = UploadCtx(
             self._scope,
