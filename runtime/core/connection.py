@@ -461,6 +461,20 @@ class Connection:
         self.stalled()
         self._sink.watch()
 
+    def lose(self, topic: str, last: int, count: int) -> None:
+        """Note that `count` events of `topic` behind number `last` can no longer be delivered; the peer is told as of
+        frames that were dropped: now, or when it has caught up.
+        """
+        self._dropped += count
+        self.metrics.add("ws_frames_dropped_total", "publish", amount=count)
+        self._missed += count
+        if self._missed_topics is None:
+            self._missed_topics = {}
+        if len(self._missed_topics) <= MAX_LAGGED_TOPICS:
+            self._missed_topics.setdefault(topic, last)
+        if not self._stalled and not self.closed:
+            self._tell_missed()
+
     def _tell_missed(self) -> None:
         """Tell the peer once what it has missed. Spec: platform 2.1."""
         missed = self._missed_topics or {}

@@ -186,8 +186,12 @@ class ReplayWriter:
             hold.restart()
             hold.frames = [self._live(kept) for kept in self._history.after(self._topic, self.read_to)]
             current = self._core.publisher.sequence.current(self._topic)
-            if self._history.safe_from(self._topic, current) > self.read_to:
+            kept_from = self._history.safe_from(self._topic, current)
+            if kept_from > self.read_to:
                 self.is_whole = False
+                if self._topic in self._ws.all_topics:
+                    # Who listens to the topic is owed these too, and does not read what ends here.
+                    self._ws.lose(self._topic, self.read_to, kept_from - self.read_to)
         self._ws.write_control(self._frames.end(truncated=not self.is_whole))
         if hold is not None:
             self._core.subscriptions.unreserve(self._ws, self._topic, hold)

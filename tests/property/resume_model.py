@@ -180,6 +180,9 @@ class Client:
             self.listener.live(seq)
         elif topic == f"__replay:{FEED}":
             self._replay(event, data)
+        elif topic == "__realtime" and event == "lagged":
+            if FEED in data["topics"]:
+                self.listener.reset()
         elif topic == "__rpc":
             self._reply(event, data)
         elif not is_system_topic(topic):

@@ -293,6 +293,35 @@ async def test_a_replay_that_is_cancelled_says_so_and_lets_live_events_through(s
     ]
 
 
+@pytest.mark.spec("WIRE-23", "WIRE-112")
+async def test_live_events_that_nobody_keeps_any_more_are_told_to_be_missing(small: Core) -> None:
+    """More than is held, and more than the history keeps, comes while a slow peer reads an answer."""
+    capacity.configure({"MAX_HELD_FRAMES": 4})
+    replay, slow = filled(small, 20, data="x" * 300, size=20), Slow(small, "t")
+
+    async def run(task: asyncio.Task[Any]) -> None:
+        await turns()
+        for number in range(30):
+            small.platform.publish("t", "live", number)
+        while not task.done():
+            slow.read()
+            await small.clock.advance(0.1)
+        slow.read()
+        small.platform.publish("t", "live", "last")
+
+    outcome = await start(small, replay.replay(slow.connection, "t", 0), run)
+    small.platform.flush()
+    assert outcome.state == "truncated"
+    frames = small.frames(slow.connection)
+    live = [frame["seq"] for frame in frames if frame["topic"] == "t"]
+    assert live == list(range(live[0], 52))
+    (lagged,) = [frame["data"] for frame in frames if frame["event"] == "lagged"]
+    assert lagged["topics"]["t"] + lagged["dropped"] + 1 == live[0]
+    assert [frame["event"] for frame in frames].index("lagged") < [frame["topic"] for frame in frames].index(
+        "t"
+    )
+
+
 async def test_what_is_overwritten_while_a_slow_peer_reads_is_told(small: Core) -> None:
     replay, slow = filled(small, 20, data="x" * 300, size=20), Slow(small)
 
