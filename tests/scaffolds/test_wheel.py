@@ -72,6 +72,7 @@ def test_the_wheel_carries_templates_browser_files_and_type_marker(wheel: Path) 
     assert {
         "runtime/py.typed",
         "runtime/client/browser/realtime.js",
+        "runtime/client/browser/realtime.min.js",
         "runtime/client/browser/realtime.d.ts",
         "realtime_cli/devserver/dev.js",
     } <= names
