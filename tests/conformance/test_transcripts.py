@@ -26,12 +26,15 @@ SCENES = (
     "stream-denied",
     "topics",
     "push",
+    "binary",
+    "upload",
+    "upload-abort",
     "reconnect",
     "unsubscribe",
 )
 OF_THE_SECOND = {"reconnect", "unsubscribe"}
 #: Scenes whose frames show what an earlier one left.
-NEEDS = {"idempotent": "batch"}
+NEEDS = {"idempotent": "batch", "upload-abort": "upload"}
 RECORDS = read(TRANSCRIPTS, SCENES)
 FRAME_TIMEOUT = 10.0
 

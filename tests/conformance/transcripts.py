@@ -13,7 +13,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,12 +37,13 @@ class Mismatch(AssertionError):
 
 @dataclass(frozen=True)
 class Record:
-    """One line of a recording. `text` is the frame of `C` and `S`, empty for `open` and `close`."""
+    """One line of a recording. `text` is the frame of `C` and `S`, empty for `open`, `close` and binary frames."""
 
     scene: str
     connection: int
     direction: Literal["C", "S", "open", "close"]
     text: str
+    data: bytes = b""
 
 
 class Batch(msgspec.Struct):
@@ -56,10 +57,18 @@ def read(path: Path, scenes: Iterable[str]) -> list[Record]:
     wanted = frozenset(scenes)
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
-        Record(line["scene"], line["conn"], line["dir"], line.get("text", ""))
+        Record(line["scene"], line["conn"], line["dir"], line.get("text", ""), _data_of(line))
         for line in lines
         if line["scene"] in wanted
     ]
+
+
+def _data_of(line: dict[str, Any]) -> bytes:
+    """Return a binary frame. Of a long one the beginning was kept; the payloads repeat one byte to their end."""
+    if "hex" not in line:
+        return b""
+    data = bytes.fromhex(line["hex"])
+    return data + data[-1:] * (line["bytes"] - len(data))
 
 
 def expected(recorded: str) -> str:
@@ -110,7 +119,9 @@ class Replay:
     answered: then there is one order in which the answers can come.
     """
 
-    def __init__(self, send: Callable[[str], Awaitable[None]], receive: Callable[[], Awaitable[str]]) -> None:
+    def __init__(
+        self, send: Callable[[str | bytes], Awaitable[None]], receive: Callable[[], Awaitable[str]]
+    ) -> None:
         self._send = send
         self._receive = receive
         self._refs: set[object] = set()
@@ -131,11 +142,12 @@ class Replay:
             if record.direction == "S":
                 await self._expect(record)
             elif record.direction == "C":
-                if record.text.startswith(CALL):
+                if record.data or record.text.startswith(CALL):
                     for answer in self._take_answers(pending):
                         await self._expect(answer)
-                await self._send(self._with_our_number(record.text))
-                self._note_ref(record.text)
+                await self._send(record.data or self._with_our_number(record.text))
+                if record.text:
+                    self._note_ref(record.text)
 
     async def nothing_more(self) -> None:
         """Fail if the server sent a frame that was not recorded: the answer to one more call has to be next.

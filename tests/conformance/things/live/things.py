@@ -94,3 +94,20 @@ async def say(ctx, room: str, message: dict):
 @live.stream("secret", access=lambda ctx: False)
 async def secret(ctx):
     return []
+
+
+@live.binary()
+async def bin(ctx, data: bytes, tag: str):
+    return {"n": len(data), "tag": tag}
+
+
+@live.upload()
+async def up(ctx, name: str):
+    if name == "ab":
+        await ctx.signal.wait()
+    size = sum_of = 0
+    async for chunk in ctx.stream:
+        size += len(chunk)
+        for byte in chunk:
+            sum_of = (sum_of * 31 + byte) & 0xFFFFFFFF
+    return {"name": name, "n": size, "h": sum_of}
