@@ -11,12 +11,12 @@ import pytest
 from tests.server.test_robustness import ANSWERED, IGNORED
 
 TESTS = Path(__file__).parents[1] / "server"
-FILES = ("test_robustness.py", "test_robustness_peers.py", "test_resume.py")
+FILES = ("test_robustness.py", "test_robustness_peers.py", "test_robustness_uploads.py", "test_resume.py")
 ROWS = range(1, 91)
 NAMED = re.compile(r"test_rows?_(\d+(?:_(?:and_)?\d+)*)_")
 
-#: Uploads and cursors are not there yet.
-WAITING = {*range(66, 78), 86, 87}
+#: Cursors are tested with their plugin.
+WAITING = {86, 87}
 
 
 def rows_of(name: str) -> set[int]:
