@@ -61,8 +61,8 @@ def guard(
     return Guard(tuple(made))
 
 
-async def run_guard(check: Check, ctx: Any) -> None:
-    """Run a module's guard and give a foreign exception the code that fits the caller.
+async def run_guard(check: Check, ctx: Any, *, foreign: LiveError | None = None) -> None:
+    """Run a module's guard and give a foreign exception the code that fits the caller, or make it `foreign`.
 
     A `LiveError` passes as it is; anything else, and a returned `False`, refuses. The original stays the cause and
     never travels.
@@ -72,7 +72,7 @@ async def run_guard(check: Check, ctx: Any) -> None:
     except LiveError:
         raise
     except Exception as error:
-        raise denied(ctx.user) from error
+        raise foreign or denied(ctx.user) from error
     if _refuses(answer):
         raise denied(ctx.user)
 

@@ -2,7 +2,8 @@
 
 An upload is pending until its handler has been looked up, one turn of the loop after its first chunk, then it runs, and
 it has settled when its one response is made. A handler that reads too slowly holds up its own sender: reading from that
-socket stops while `max_buffered_chunks` wait, for `[websocket] upload_pause` at most.
+socket stops while `max_buffered_chunks` or a few MiB wait, for `[websocket] upload_pause` at most. Bytes alone never make
+an upload fail: after that time they are taken until there are too many pieces.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Uploads"]
 
 AGGREGATE_TEXT = "pending-upload aggregate buffer cap exceeded"
+#: Bytes that may wait for a handler before its sender has to; fewer when many uploads run.
+READ_AHEAD_BYTES = 4 * 1024 * 1024
 #: Bytes and pieces that are still taken of what had been read when reading stopped.
 OVERRUN_BYTES = 4 * 1024 * 1024
 OVERRUN_CHUNKS = 1024
@@ -278,9 +281,16 @@ class Uploads:
             and upload.stream.waiting_bytes <= options.chunk_limit * self._max_payload + OVERRUN_BYTES
         )
 
+    def _is_behind(self, upload: _Upload) -> bool:
+        """Return whether the sender should wait: too many pieces wait, or more than the upload's part of memory."""
+        if len(upload.stream) >= self._chunk_limit(upload):
+            return True
+        share = capacity.get("UPLOAD_PENDING_MAX_AGGREGATE") // max(self.running, 1)
+        return upload.stream.waiting_bytes >= min(READ_AHEAD_BYTES, share)
+
     def _hold_if_behind(self, upload: _Upload) -> None:
         """Stop reading from the connection while too much waits, for as long as that may take."""
-        if upload.is_complete or len(upload.stream) < self._chunk_limit(upload):
+        if upload.is_complete or not self._is_behind(upload):
             return
         if upload.is_held or upload.is_impatient or not self._max_pause:
             return
@@ -293,7 +303,7 @@ class Uploads:
 
     def _make_room(self, upload: _Upload) -> None:
         upload.is_impatient = False
-        if upload.is_held and len(upload.stream) < self._chunk_limit(upload):
+        if upload.is_held and not self._is_behind(upload):
             self._release(upload)
 
     def _waited_enough(self, upload: _Upload) -> None:
@@ -393,12 +403,12 @@ class Uploads:
 
     async def _ask_guard(self, upload: _Upload, guard: Callable[[Any], Any], ctx: UploadCtx) -> None:
         ctx.user = upload.connection.user
+        failed = LiveError("UNAUTHENTICATED", "reauth failed")
         try:
-            await run_guard(guard, ctx)
+            await run_guard(guard, ctx, foreign=failed)
         except (Exception, asyncio.CancelledError) as error:
             reraise_own_cancellation()
-            found = error if isinstance(error, LiveError) else LiveError("UNAUTHENTICATED", "reauth failed")
-            self._fail(upload, found)
+            self._fail(upload, error if isinstance(error, LiveError) else failed)
         finally:
             upload.is_checking = False
         self._check_again(upload)

@@ -162,6 +162,29 @@ async def test_it_holds_it_up_for_so_long_only(make_app: AppFactory) -> None:
     assert_nothing_left(app)
 
 
+async def test_bytes_hold_up_a_sender_too_but_never_fail(make_app: AppFactory) -> None:
+    clock = FakeClock()
+    app, peer = await started(make_app, clock=clock)
+    upload = Sender(peer, "u/waits").send()
+    await turns()
+    with capacity_override(UPLOAD_PENDING_MAX_AGGREGATE=100):
+        upload.send(b"x" * 98)
+        assert not peer.sink.is_paused
+        upload.send()
+        assert peer.sink.is_paused
+        await clock.advance(10.1)
+        assert not peer.sink.is_paused
+        for _ in range(61):
+            upload.send(b"x" * 50)
+        assert responses(peer) == []
+        assert not peer.sink.is_paused
+        upload.send()
+        assert (await upload.code())[0] == "FLOW_BACKPRESSURE"
+    go(app)
+    await turns()
+    assert_nothing_left(app)
+
+
 async def test_a_last_chunk_holds_up_nothing(make_app: AppFactory) -> None:
     app, peer = await started(make_app)
     upload = Sender(peer, "u/slow").send()
@@ -255,6 +278,19 @@ async def test_the_guard_is_asked_again(make_app: AppFactory) -> None:
     assert await upload.code() == ("REVOKED", "no longer")
     assert log_of(app) == ["admin", "begins", "admin", "none"]
     assert module.running == [0, 1]
+    assert_nothing_left(app)
+
+
+@pytest.mark.spec("WIRE-89")
+async def test_a_guard_that_breaks_ends_the_upload(make_app: AppFactory) -> None:
+    app, _ = await started(make_app, GUARDED)
+    app.runtime.live.registry.modules["u"].module.asked.set()
+    peer = await app.connect({"id": "u", "role": "admin"})
+    upload = Sender(peer).send(b"12345")
+    await turns()
+    peer.connection.user_data = {"id": "u"}
+    upload.send(b"1234567890")
+    assert await upload.code() == ("UNAUTHENTICATED", "reauth failed")
     assert_nothing_left(app)
 
 
