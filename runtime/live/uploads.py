@@ -2,8 +2,8 @@
 
 An upload is pending until its handler has been looked up, one turn of the loop after its first chunk, then it runs, and
 it has settled when its one response is made. A handler that reads too slowly holds up its own sender: reading from that
-socket stops while `max_buffered_chunks` or a few MiB wait, for `[websocket] upload_pause` at most. Bytes alone never make
-an upload fail: after that time they are taken until there are too many pieces.
+socket stops while `max_buffered_chunks` or a few MiB wait, for `[websocket] upload_pause` at most. Bytes alone never
+make an upload fail: after that time they are taken until there are too many pieces.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from runtime.core import assertions, capacity
 from runtime.core.assertions import assert_invariant
 from runtime.core.errors import LiveError
-from runtime.core.signal import Signal
 from runtime.core.sink import Frame
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.dispatch import OVERLOADED, UNKNOWN_PATH
 from runtime.live.guards import run_guard
+from runtime.live.uploadstate import PeerUploads, UploadState
 from runtime.live.uploadstream import UploadCtx, UploadStream
 from runtime.wire import binary, jsoncodec, names, rpc
 from runtime.wire.binary import UploadCancel, UploadChunk, UploadHeader
@@ -27,7 +27,7 @@ from runtime.wire.rpc import CallFrame
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.core.clock import Clock, TimerHandle
+    from runtime.core.clock import Clock
     from runtime.core.connection import Connection
     from runtime.core.metrics import Metrics
     from runtime.core.tasks import TaskOwner
@@ -47,68 +47,6 @@ READ_AHEAD_BYTES = 4 * 1024 * 1024
 #: Bytes and pieces that are still taken of what had been read when reading stopped.
 OVERRUN_BYTES = 4 * 1024 * 1024
 OVERRUN_CHUNKS = 1024
-
-
-class _Upload:
-    """One upload that has not settled, and its handler, which may go on for a while after that."""
-
-    __slots__ = (
-        "connection",
-        "ctx",
-        "endpoint",
-        "expected",
-        "header",
-        "is_checking",
-        "is_complete",
-        "is_held",
-        "is_impatient",
-        "is_settled",
-        "options",
-        "pending_bytes",
-        "signal",
-        "started",
-        "stream",
-        "stream_id",
-        "timer",
-        "total",
-        "unchecked",
-    )
-
-    def __init__(self, connection: Connection, stream_id: int, header: UploadHeader, started: float) -> None:
-        self.connection = connection
-        self.stream_id = stream_id
-        self.header = header
-        self.started = started
-        self.signal = Signal()
-        self.stream: UploadStream
-        self.endpoint: Endpoint | None = None
-        self.ctx: UploadCtx | None = None
-        #: What the handler was declared with; `None` while the upload is pending.
-        self.options: UploadOptions | None = None
-        self.expected = 1
-        self.total = 0
-        self.pending_bytes = 0
-        #: Bytes that came since the guard was last asked.
-        self.unchecked = 0
-        self.is_checking = False
-        self.is_complete = False
-        self.is_settled = False
-        #: Whether reading from its connection stops for it, and whether that has taken long enough.
-        self.is_held = False
-        self.is_impatient = False
-        self.timer: TimerHandle | None = None
-
-
-class _Peer:
-    """The uploads of one connection by stream id, and whether it has been told the size of frames."""
-
-    __slots__ = ("holds", "is_told", "running", "uploads")
-
-    def __init__(self) -> None:
-        self.uploads: dict[int, _Upload] = {}
-        self.running = 0
-        self.holds = 0
-        self.is_told = False
 
 
 class Uploads:
@@ -144,7 +82,7 @@ class Uploads:
         self._max_frame = max_frame
         self._max_payload = max_payload
         self._max_pause = max_pause
-        self._peers: dict[Connection, _Peer] = {}
+        self._peers: dict[Connection, PeerUploads] = {}
         #: Bytes of all pending uploads, and how many run.
         self.pending_bytes = 0
         self.running = 0
@@ -195,8 +133,8 @@ class Uploads:
             return
         peer = self._peers.get(connection)
         if peer is None:
-            peer = self._peers[connection] = _Peer()
-        upload = _Upload(connection, chunk.stream_id, header, self._clock.monotonic())
+            peer = self._peers[connection] = PeerUploads()
+        upload = UploadState(connection, chunk.stream_id, header, self._clock.monotonic())
         upload.stream = UploadStream(lambda: self._make_room(upload))
         peer.uploads[chunk.stream_id] = upload
         self._metrics.add("uploads_active")
@@ -212,7 +150,7 @@ class Uploads:
             return LiveError(OVERLOADED.code, OVERLOADED.message)
         return None
 
-    def _chunk(self, upload: _Upload, chunk: UploadChunk) -> None:
+    def _chunk(self, upload: UploadState, chunk: UploadChunk) -> None:
         if chunk.seq != upload.expected:
             text = f"out-of-order chunk: expected {upload.expected}, got {chunk.seq}"
             self._fail(upload, LiveError("INVALID_REQUEST", text))
@@ -221,7 +159,7 @@ class Uploads:
         if not upload.is_complete:
             self._take(upload, chunk)
 
-    def _take(self, upload: _Upload, chunk: UploadChunk) -> None:
+    def _take(self, upload: UploadState, chunk: UploadChunk) -> None:
         """Take a chunk that is the next one."""
         payload = chunk.payload
         upload.total += len(payload)
@@ -242,7 +180,7 @@ class Uploads:
         upload.unchecked += len(payload)
         self._check_again(upload)
 
-    def _problem(self, upload: _Upload, payload: bytes) -> LiveError | None:
+    def _problem(self, upload: UploadState, payload: bytes) -> LiveError | None:
         """Return what is wrong with taking `payload`, which has been added to the total."""
         options, waiting = upload.options, len(upload.stream)
         if options is not None:
@@ -263,7 +201,7 @@ class Uploads:
             return LiveError("OVERLOADED", AGGREGATE_TEXT)
         return None
 
-    def _chunk_limit(self, upload: _Upload) -> int:
+    def _chunk_limit(self, upload: UploadState) -> int:
         return (
             capacity.get("UPLOAD_PENDING_MAX_CHUNKS")
             if upload.options is None
@@ -272,7 +210,7 @@ class Uploads:
 
     # ------------------------------------------------------------ a slow handler
 
-    def _may_overrun(self, upload: _Upload, options: UploadOptions) -> bool:
+    def _may_overrun(self, upload: UploadState, options: UploadOptions) -> bool:
         """Return whether a piece is taken although too many wait: it was on its way when reading stopped."""
         return (
             self._max_pause > 0
@@ -281,14 +219,14 @@ class Uploads:
             and upload.stream.waiting_bytes <= options.chunk_limit * self._max_payload + OVERRUN_BYTES
         )
 
-    def _is_behind(self, upload: _Upload) -> bool:
+    def _is_behind(self, upload: UploadState) -> bool:
         """Return whether the sender should wait: too many pieces wait, or more than the upload's part of memory."""
         if len(upload.stream) >= self._chunk_limit(upload):
             return True
         share = capacity.get("UPLOAD_PENDING_MAX_AGGREGATE") // max(self.running, 1)
         return upload.stream.waiting_bytes >= min(READ_AHEAD_BYTES, share)
 
-    def _hold_if_behind(self, upload: _Upload) -> None:
+    def _hold_if_behind(self, upload: UploadState) -> None:
         """Stop reading from the connection while too much waits, for as long as that may take."""
         if upload.is_complete or not self._is_behind(upload):
             return
@@ -301,16 +239,16 @@ class Uploads:
         if peer.holds == 1:
             upload.connection.pause_reading()
 
-    def _make_room(self, upload: _Upload) -> None:
+    def _make_room(self, upload: UploadState) -> None:
         upload.is_impatient = False
         if upload.is_held and not self._is_behind(upload):
             self._release(upload)
 
-    def _waited_enough(self, upload: _Upload) -> None:
+    def _waited_enough(self, upload: UploadState) -> None:
         upload.is_impatient = True
         self._release(upload)
 
-    def _release(self, upload: _Upload) -> None:
+    def _release(self, upload: UploadState) -> None:
         if not upload.is_held:
             return
         upload.is_held = False
@@ -324,7 +262,7 @@ class Uploads:
 
     # ------------------------------------------------------------ the handler
 
-    async def _run(self, upload: _Upload, slots: CallSlots) -> None:
+    async def _run(self, upload: UploadState, slots: CallSlots) -> None:
         generation = self._generation()
         generation.enter()
         try:
@@ -343,7 +281,7 @@ class Uploads:
             slots.give_back()
             generation.exit()
 
-    async def _handle(self, upload: _Upload, registry: Registry) -> bytes:
+    async def _handle(self, upload: UploadState, registry: Registry) -> bytes:
         """Run the handler to its reply."""
         if upload.is_settled:
             raise upload.signal.reason
@@ -370,7 +308,7 @@ class Uploads:
         result = await self._pipeline.run(registry, endpoint, ctx, connection, frame)
         return rpc.without_id("", rpc.encode_ok("", jsoncodec.encode(result)))
 
-    def _resolve(self, upload: _Upload, registry: Registry) -> tuple[Endpoint, UploadOptions]:
+    def _resolve(self, upload: UploadState, registry: Registry) -> tuple[Endpoint, UploadOptions]:
         path = upload.header.path
         if not path:
             raise LiveError("INVALID_REQUEST", "missing rpc path")
@@ -389,7 +327,7 @@ class Uploads:
             raise LiveError("TOO_MANY_UPLOADS", "too many concurrent uploads")
         return endpoint, options
 
-    def _check_again(self, upload: _Upload) -> None:
+    def _check_again(self, upload: UploadState) -> None:
         """Ask the guard again once enough has come since it was asked. Spec: live-api 7.2 step 6."""
         endpoint, ctx = upload.endpoint, upload.ctx
         every = None if upload.options is None else upload.options.reauth_every
@@ -401,7 +339,7 @@ class Uploads:
         upload.is_checking = True
         self._tasks.start(self._ask_guard(upload, endpoint.guard, ctx), name="upload guard")
 
-    async def _ask_guard(self, upload: _Upload, guard: Callable[[Any], Any], ctx: UploadCtx) -> None:
+    async def _ask_guard(self, upload: UploadState, guard: Callable[[Any], Any], ctx: UploadCtx) -> None:
         ctx.user = upload.connection.user
         failed = LiveError("UNAUTHENTICATED", "reauth failed")
         try:
@@ -415,7 +353,7 @@ class Uploads:
 
     # ------------------------------------------------------------ the end
 
-    async def _raised(self, upload: _Upload, error: BaseException, generation: Generation) -> None:
+    async def _raised(self, upload: UploadState, error: BaseException, generation: Generation) -> None:
         """Answer an upload whose handler, or what stands before it, raised."""
         path = upload.endpoint.path if upload.endpoint is not None else UNKNOWN_PATH
         if error is upload.signal.reason:
@@ -427,14 +365,14 @@ class Uploads:
             await self._dispatcher.unexpected(generation, path, error, upload.ctx)
         self._fail(upload, error)
 
-    def _fail(self, upload: _Upload, error: BaseException, *, answer: bool = True) -> None:
+    def _fail(self, upload: UploadState, error: BaseException, *, answer: bool = True) -> None:
         """Abort an upload: the signal fires, reads raise, and the client is answered if it is still there."""
         if not upload.is_settled:
             code = self._dispatcher.wire_error(error).code
             self._metrics.add("upload_aborts_total", code)
             self._settle(upload, self._inner(error) if answer else None, error)
 
-    def _settle(self, upload: _Upload, inner: bytes | None, error: BaseException | None) -> None:
+    def _settle(self, upload: UploadState, inner: bytes | None, error: BaseException | None) -> None:
         """Forget an upload and send its one response, `inner`."""
         if upload.is_settled:
             return
@@ -465,7 +403,7 @@ class Uploads:
         if inner is not None:
             self._respond(connection, upload.stream_id, inner)
 
-    def _leave_pending(self, upload: _Upload) -> None:
+    def _leave_pending(self, upload: UploadState) -> None:
         size, upload.pending_bytes = upload.pending_bytes, 0
         self.pending_bytes -= size
         assert_invariant(self.pending_bytes >= 0, assertions.UPLOAD_ACCOUNTING, pending=self.pending_bytes)
@@ -478,7 +416,7 @@ class Uploads:
             return
         peer = self._peers.get(connection)
         if peer is None:
-            peer = self._peers[connection] = _Peer()
+            peer = self._peers[connection] = PeerUploads()
         cap = None if peer.is_told else self._max_payload
         peer.is_told = True
         reply = Frame(binary.encode_upload_reply(stream_id, inner, cap))
