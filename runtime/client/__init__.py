@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from runtime.client.client import Realtime, connect
 from runtime.client.errors import RpcError, StreamLagged
-from runtime.client.options import ClientOptions, Offline, OfflineCall
+from runtime.client.options import ClientOptions, Offline, OfflineCall, UploadPacing
 from runtime.client.pending import PendingResult
 from runtime.client.plugins import Group
 from runtime.client.replays import ReplayTopic
@@ -22,6 +22,7 @@ from runtime.client.streamstate import StreamEvent
 from runtime.client.streamvalue import MAX_OPTIMISTIC_QUEUE_DEPTH
 from runtime.client.topics import TopicEvent
 from runtime.client.topicstores import TopicStore
+from runtime.client.upload import Upload, UploadProgress
 
 __all__ = [
     "MAX_OPTIMISTIC_QUEUE_DEPTH",
@@ -39,5 +40,8 @@ __all__ = [
     "StreamLagged",
     "TopicEvent",
     "TopicStore",
+    "Upload",
+    "UploadPacing",
+    "UploadProgress",
     "connect",
 ]

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runtime.client.errors import DISCONNECTED, TIMEOUT, RpcError
+from runtime.client.errors import DISCONNECTED, PAYLOAD_TOO_LARGE, TIMEOUT, RpcError
 from runtime.client.pending import PendingResult
 from runtime.core.clock import TimerHandle
+from runtime.wire.binary import encode_binary_call
 from runtime.wire.jsoncodec import encode
 from runtime.wire.limits import MAX_BATCH_CALLS
 
@@ -122,6 +123,35 @@ class Calls:
         seconds = self._options.timeout if timeout is None else timeout
         text = f"RPC {path!r} timed out after {seconds:g}s"
         self._expect(request, seconds, text, asleep_after=max(SLEEP_FACTOR * seconds, SLEEP_THRESHOLD))
+        self._connection.send_queued(frame, lambda error: self._give_up([request], error))
+        return future
+
+    def binary_call(
+        self, path: str, data: bytes, args: Sequence[Any], *, timeout: float | None
+    ) -> PendingResult[Any]:
+        """Send one call with bytes; return its result to come. Spec: live-api 23.6.
+
+        Raises:
+            RuntimeError: inside a batch. Others as `call`.
+        """
+        if self._batch is not None:
+            raise RuntimeError(f"call_binary({path!r}) inside a batch: a batch cannot hold bytes")
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout: must be above 0, not {timeout!r}")
+        future: PendingResult[Any] = PendingResult()
+        if self._connection.is_over:
+            future.set_exception(self._connection.end_error())
+            return future
+        request = _request({"id": self._next_id()}, future)
+        try:
+            frame = encode_binary_call(path, request.id, list(args), data)
+        except ValueError as error:
+            future.set_exception(RpcError(PAYLOAD_TOO_LARGE, f"{path!r} cannot be called: {error}"))
+            return future
+        future.add_done_callback(lambda done: self.drop(request) if done.cancelled() else None)
+        seconds = self._options.timeout if timeout is None else timeout
+        text = f"RPC {path!r} timed out after {seconds:g}s"
+        self._expect(request, seconds, text, asleep_after=_sleep_limit(seconds))
         self._connection.send_queued(frame, lambda error: self._give_up([request], error))
         return future
 

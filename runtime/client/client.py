@@ -22,8 +22,10 @@ from runtime.client.topichandle import Topic
 from runtime.client.topics import TopicEvent, Topics
 from runtime.client.topicstores import AfterTopics, StoreTable, TopicStore
 from runtime.client.transport import Transport, WebSocketTransport, shown_url
+from runtime.client.upload import Upload, Uploads
 from runtime.core.clock import Clock, SystemClock
 from runtime.core.tasks import TaskOwner
+from runtime.wire.binary import UPLOAD_TOPIC
 from runtime.wire.names import is_user_id
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class Realtime:
         self._topics = Topics(connection.end_of_turn)
         self._inbound = Inbound(self._topics)
         self._calls = Calls(connection, options, clock, rng)
+        self._uploads = Uploads(connection, options, clock, tasks)
         self._offline = OfflineQueue(connection, self._calls, options, clock=clock, tasks=tasks)
         self._push = PushHandlers(connection, tasks)
         self._streams = Streams()
@@ -189,6 +192,39 @@ class Realtime:
         """Send a call that is not answered. Dropped, and counted, while offline or too much is unsent."""
         self._calls.fire(path, args)
 
+    def call_binary(
+        self,
+        path: str,
+        data: bytes | bytearray | memoryview,
+        *args: Any,
+        timeout: float | None = None,
+    ) -> PendingResult[Any]:
+        """Send bytes with a call, to a function under `live.binary`, and return its result to come.
+
+        Raises:
+            TypeError: `data` is not bytes, or an argument has no JSON form. ValueError: as `call`.
+            RpcError: from awaiting, as `call`; `PAYLOAD_TOO_LARGE` for arguments of more than 65,535 bytes.
+        """
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(f"data: must be bytes, not {type(data).__name__}")
+        return self._calls.binary_call(path, bytes(data), args, timeout=timeout)
+
+    def upload(self, path: str, source: Any, *args: Any) -> Upload:
+        """Send a file of any size to a function under `live.upload`: `await rt.upload("files/put", Path("a.bin"))`.
+
+        The handle tells how far it is, and `cancel` ends it. The source is read while it is sent.
+
+        Args:
+            path: as in `files/put`.
+            source: bytes, a path, a file object opened for bytes, or an iterable of bytes, synchronous or not.
+            args: anything with a JSON form.
+
+        Raises:
+            TypeError: no such source, or an argument without a JSON form.
+            RpcError: from awaiting; see `Upload`.
+        """
+        return self._uploads.begin(path, source, args)
+
     # ------------------------------------------------------------ streams and topics
 
     def stream(
@@ -277,6 +313,7 @@ class Realtime:
         connection.receive = inbound.receive
         inbound.request = self._push.request
         self._topics.listen(REPLY_TOPIC, calls.on_reply)
+        self._topics.listen(UPLOAD_TOPIC, self._uploads.on_reply)
         self._topics.listen(SYSTEM_TOPIC, self._on_system_event)
         inbound.denied.add(lambda denial: streams.denied(*denial))
         connection.opened.add(self._on_opened)
@@ -290,6 +327,7 @@ class Realtime:
     def _on_lost(self, over: bool) -> None:
         self._after_topics.forget()
         self._calls.fail_all(over)
+        self._uploads.fail_all(over)
         self._streams.lost(self._connection.end_error() if over else None)
         if over:
             self._offline.ended()

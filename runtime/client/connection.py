@@ -95,6 +95,7 @@ class ClientConnection:
         self._outgoing_bytes = 0
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._turn_scheduled = False
         self._was_open = False
         self._is_silent = False
@@ -162,8 +163,15 @@ class ClientConnection:
             self._turn_scheduled = True
             asyncio.get_running_loop().call_soon(self._flush_turn)
 
-    async def ready(self, timeout: float) -> None:
-        """Wait until the connection is open.
+    async def drained_to(self, size: int) -> None:
+        """Wait until at most `size` bytes are unsent, or the connection is lost."""
+        if self.buffered > size:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((size, waiter))
+            await waiter
+
+    async def ready(self, timeout: float | None) -> None:
+        """Wait until the connection is open; `None` waits for as long as it may still come.
 
         Raises:
             RpcError: `CONNECTION_CLOSED` when it ended for good, `TIMEOUT` after `timeout` seconds.
@@ -179,11 +187,12 @@ class ClientConnection:
                 waiter.set_result(False)
 
         off = self.status.subscribe(look)
-        timer = self._clock.call_later(timeout, expire)
+        timer = None if timeout is None else self._clock.call_later(timeout, expire)
         try:
             in_time = await waiter
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             off()
         if not in_time:
             raise RpcError(TIMEOUT, f"no connection within {timeout:g}s{self._why()}")
@@ -300,6 +309,8 @@ class ClientConnection:
             watch.stop()
             writer.cancel()
             self._drained.set()
+            self._socket = None
+            self._tell_drained()
 
     async def _write(self, socket: Socket) -> None:
         while True:
@@ -310,9 +321,19 @@ class ClientConnection:
                 except SocketClosed:
                     return
                 self._outgoing_bytes -= len(frame)
+                if self._waiting:
+                    self._tell_drained()
             self._drained.set()
             self._wake.clear()
             await self._wake.wait()
+
+    def _tell_drained(self) -> None:
+        """Let those go on who wait for less to be unsent than there is now."""
+        unsent, waiting = self.buffered, self._waiting
+        self._waiting = [(size, waiter) for size, waiter in waiting if unsent > size and not waiter.done()]
+        for size, waiter in waiting:
+            if unsent <= size and not waiter.done():
+                waiter.set_result(None)
 
     def _give_up(self, socket: Socket) -> None:
         self._is_silent = True

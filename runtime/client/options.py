@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from ssl import SSLContext
 from typing import Any, Literal
 
-__all__ = ["ClientOptions", "Offline", "OfflineCall"]
+__all__ = ["ClientOptions", "Offline", "OfflineCall", "UploadPacing"]
 
 DEFAULT_AUTH_PATH = "/__ws/auth"
 
@@ -51,6 +51,48 @@ class Offline:
             raise ValueError(f"replay: must be 'sequential', 'concurrent' or a function, not {self.replay!r}")
 
 
+@dataclass(frozen=True, slots=True)
+class UploadPacing:
+    """How uploads are sent. Spec: live-api 22.2; sizes in bytes.
+
+    A frame has `frame_size` bytes; `None` is as much as the server takes, 12 KiB until it has said how much that is.
+    With more than `high_water_mark` unsent an upload waits until it is `low_water_mark`.
+    """
+
+    frame_size: int | None = None
+    high_water_mark: int = 4_194_304
+    low_water_mark: int = 1_048_576
+
+    def __post_init__(self) -> None:
+        for name in ("frame_size", "high_water_mark", "low_water_mark"):
+            value = getattr(self, name)
+            if name == "frame_size" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"upload: {name} must be a whole number above 0, not {value!r}")
+        if self.low_water_mark > self.high_water_mark:
+            raise ValueError(
+                f"upload: low_water_mark {self.low_water_mark} is above high_water_mark {self.high_water_mark}"
+            )
+
+    @classmethod
+    def of(cls, value: UploadPacing | Mapping[str, Any]) -> UploadPacing:
+        """Return the options in `value`, a mapping of the given ones or the whole.
+
+        Raises:
+            TypeError: an unknown name, or no mapping. ValueError: a value that cannot be.
+        """
+        if isinstance(value, UploadPacing):
+            return value
+        if not isinstance(value, Mapping):
+            raise TypeError(f"upload: must be a mapping of options or UploadPacing(...), not {value!r}")
+        known = [option.name for option in fields(cls)]
+        for name in value:
+            if name not in known:
+                raise TypeError(f"upload: unknown option {name!r}; known: {', '.join(known)}")
+        return cls(**value)
+
+
 @dataclass(slots=True)
 class ClientOptions:
     """The options of one client; `change` replaces some of them later.
@@ -66,6 +108,7 @@ class ClientOptions:
         reconnect_interval: the middle of the first wait between attempts, in seconds.
         max_reconnect_interval: the middle of the longest wait, in seconds.
         max_attempts: vain attempts to get the connection back before giving up; 0 never tries, `None` always.
+        upload: see `UploadPacing`; also a mapping of its options.
         offline: see `Offline`.
         on_connect: called after each reconnect; not after the first connect.
         on_disconnect: called after each loss of the connection.
@@ -82,6 +125,7 @@ class ClientOptions:
     reconnect_interval: float = 3.0
     max_reconnect_interval: float = 300.0
     max_attempts: int | None = None
+    upload: UploadPacing = field(default_factory=UploadPacing)
     offline: Offline = field(default_factory=Offline)
     on_connect: Callable[[], object] | None = None
     on_disconnect: Callable[[], object] | None = None
@@ -102,6 +146,8 @@ class ClientOptions:
     def change(self, options: Mapping[str, Any]) -> None:
         """Replace the given options, all of them or, when one is wrong, none. Raises as `of`."""
         known = [option.name for option in fields(self)]
+        if "upload" in options:
+            options = {**options, "upload": UploadPacing.of(options["upload"])}
         for name, value in options.items():
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1)

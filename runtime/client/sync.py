@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from runtime.client.client import Realtime
     from runtime.client.errors import RpcError
     from runtime.client.streams import Stream
+    from runtime.client.upload import UploadProgress
 
 __all__ = ["SyncRealtime", "SyncStream", "connect"]
 
@@ -177,6 +178,41 @@ class SyncRealtime:
             return await self._client.call(
                 path, *args, timeout=timeout, idempotency_key=idempotency_key, fresh=fresh
             )
+
+        return self._thread.run(work())
+
+    def call_binary(self, path: str, data: bytes, *args: Any, timeout: float | None = None) -> Any:
+        """Call a function with bytes and return its result; see `Realtime.call_binary`.
+
+        Raises:
+            RpcError: the call failed.
+        """
+
+        async def work() -> Any:
+            return await self._client.call_binary(path, data, *args, timeout=timeout)
+
+        return self._thread.run(work())
+
+    def upload(
+        self,
+        path: str,
+        source: Any,
+        *args: Any,
+        on_progress: Callable[[UploadProgress], object] | None = None,
+    ) -> Any:
+        """Upload a file and return the result; see `Realtime.upload`. Interrupting the wait ends the upload.
+
+        `on_progress` runs in the client's thread and must not block.
+
+        Raises:
+            RpcError: the upload failed.
+        """
+
+        async def work() -> Any:
+            upload = self._client.upload(path, source, *args)
+            if on_progress is not None:
+                upload.on_progress(on_progress)
+            return await upload
 
         return self._thread.run(work())
 

@@ -21,6 +21,7 @@ __all__ = [
     "Transport",
     "WebSocketTransport",
     "add_cookies",
+    "is_binary",
     "origin_of",
     "shown_url",
 ]
@@ -48,7 +49,7 @@ class SocketClosed(Exception):
 
 
 class Socket(Protocol):
-    """An open connection that carries text frames."""
+    """An open connection."""
 
     @property
     def buffered(self) -> int:
@@ -56,7 +57,7 @@ class Socket(Protocol):
         ...
 
     async def send(self, frame: bytes) -> None:
-        """Send one text frame, waiting while the peer is slow. Raises `SocketClosed`."""
+        """Send one frame, waiting while the peer is slow: text, unless `is_binary`. Raises `SocketClosed`."""
         ...
 
     async def recv(self) -> bytes:
@@ -132,6 +133,9 @@ class WebSocketTransport:
                 open_timeout=self._open_timeout,
                 close_timeout=CLOSE_TIMEOUT,
                 max_size=MAX_INBOUND_BYTES,
+                # A pong may be late: on a slow line a ping waits behind what an upload has handed over. What makes
+                # sure of the line is `runtime.client.linewatch`.
+                ping_timeout=None,
                 **options,
             )
         except InvalidStatus as error:
@@ -157,7 +161,7 @@ class _WebSocket:
         from websockets.exceptions import ConnectionClosed
 
         try:
-            await self._connection.send(frame, text=True)
+            await self._connection.send(frame, text=not is_binary(frame))
         except ConnectionClosed as error:
             raise self._closed() from error
 
@@ -180,6 +184,11 @@ class _WebSocket:
     def _closed(self) -> SocketClosed:
         code = self._connection.close_code
         return SocketClosed(ABNORMAL if code is None else code, self._connection.close_reason or "")
+
+
+def is_binary(frame: bytes) -> bool:
+    """Return whether a frame of ours is a binary one: JSON begins with no control character. Spec: wire 2.2."""
+    return frame[0] < 0x20
 
 
 def origin_of(url: str) -> str:

@@ -156,7 +156,7 @@ def encode_upload_header(path: str, args: list[Any]) -> bytes:
 
 
 def encode_chunk(
-    stream_id: int, seq: int, payload: bytes, *, is_last: bool, header: bytes | None = None
+    stream_id: int, seq: int, payload: bytes | memoryview, *, is_last: bool, header: bytes | None = None
 ) -> bytes:
     """Return one chunk; `header` goes with number 0 and only there."""
     flags = (HAS_ARGS if header is not None else 0) | (IS_LAST if is_last else 0)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from runtime.client import ClientOptions, Realtime
-from runtime.client.transport import ConnectFailed, Socket, SocketClosed
+from runtime.client.transport import ConnectFailed, Socket, SocketClosed, is_binary
 from runtime.testing import FakeClock, eventually
 
 
@@ -21,6 +21,7 @@ class ScriptedSocket:
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
         self.raw: list[bytes] = []
+        self.binaries: list[bytes] = []
         self.closed_with: tuple[int, str] | None = None
         self.stalled: asyncio.Event | None = None
         self._incoming: asyncio.Queue[bytes | SocketClosed] = asyncio.Queue()
@@ -33,7 +34,10 @@ class ScriptedSocket:
         if self.stalled is not None:
             await self.stalled.wait()
         self.raw.append(frame)
-        self.sent.append(json.loads(frame))
+        if is_binary(frame):
+            self.binaries.append(frame)
+        else:
+            self.sent.append(json.loads(frame))
 
     async def recv(self) -> bytes:
         item = await self._incoming.get()
