@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from runtime.live.roomctx import RoomCtx
     from runtime.live.signals import enable_signals
     from runtime.live.streamvalue import Page
+    from runtime.live.uploadstream import UploadCtx
     from runtime.live.wiring import (
         RealtimeHooks,
         activate_derived,
@@ -111,6 +112,7 @@ _HOMES = {
     "SendResult": "runtime.core.connection",
     "Signal": "runtime.core.signal",
     "TopicRate": "runtime.core.pressure",
+    "UploadCtx": "runtime.live.uploadstream",
     "StartupError": "runtime.server.startup",
     "StartupRefused": "runtime.server.startup",
     "UpgradeResponse": "runtime.server.upgrade",
@@ -203,6 +205,7 @@ __all__ = [
     "StartupRefused",
     "TopicRate",
     "UpgradeResponse",
+    "UploadCtx",
     "__version__",
     "activate_derived",
     "create_app",
