@@ -223,8 +223,10 @@ class Uploads:
         """Return whether the sender should wait: too many pieces wait, or more than the upload's part of memory."""
         if len(upload.stream) >= self._chunk_limit(upload):
             return True
-        share = capacity.get("UPLOAD_PENDING_MAX_AGGREGATE") // max(self.running, 1)
-        return upload.stream.waiting_bytes >= min(READ_AHEAD_BYTES, share)
+        memory = capacity.get("UPLOAD_PENDING_MAX_AGGREGATE")
+        if upload.options is None and self.pending_bytes >= memory // 2:
+            return True  # what is left is for the first chunks of others
+        return upload.stream.waiting_bytes >= min(READ_AHEAD_BYTES, memory // max(self.running, 1))
 
     def _hold_if_behind(self, upload: UploadState) -> None:
         """Stop reading from the connection while too much waits, for as long as that may take."""
