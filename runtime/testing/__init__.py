@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runtime.testing.clock import FakeClock
     from runtime.testing.context import TestContext, expect_guard_rejects
     from runtime.testing.env import TestEnv
-    from runtime.testing.peers import Disconnected, TestClient, TestStream
+    from runtime.testing.peers import Disconnected, TestClient, TestStream, TestUpload
     from runtime.testing.projects import find_project
     from runtime.testing.server import RunningServer, running_server
     from runtime.testing.waiting import eventually
@@ -27,6 +27,7 @@ _HOMES = {
     "TestContext": "runtime.testing.context",
     "TestEnv": "runtime.testing.env",
     "TestStream": "runtime.testing.peers",
+    "TestUpload": "runtime.testing.peers",
     "capacity_override": "runtime.core.capacity",
     "eventually": "runtime.testing.waiting",
     "expect_guard_rejects": "runtime.testing.context",
@@ -44,6 +45,7 @@ __all__ = [
     "TestContext",
     "TestEnv",
     "TestStream",
+    "TestUpload",
     "capacity_override",
     "eventually",
     "expect_guard_rejects",

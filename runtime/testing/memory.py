@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from runtime.client.transport import Socket, SocketClosed
+from runtime.client.transport import Socket, SocketClosed, is_binary
 from runtime.wire.closing import ABNORMAL
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ class MemorySink:
         self.log: list[str] = []
         self._frames: asyncio.Queue[bytes | SocketClosed] = asyncio.Queue()
         self._closed = False
+        self._wanted = asyncio.Event()
+        self._wanted.set()
 
     @property
     def buffered(self) -> int:
@@ -47,10 +49,17 @@ class MemorySink:
         """Nothing ever waits."""
 
     def pause_reading(self) -> None:
-        """What a peer of the same process sends has arrived when it is sent."""
+        """Let the peer's sending wait."""
+        if not self._closed:
+            self._wanted.clear()
 
     def resume_reading(self) -> None:
-        """Nothing ever pauses."""
+        """Let the peer send on."""
+        self._wanted.set()
+
+    async def wanted(self) -> None:
+        """Return when the server takes another frame of the peer, or none any more."""
+        await self._wanted.wait()
 
     def ping(self, payload: bytes) -> None:
         """No peer of the same process needs a ping."""
@@ -66,6 +75,7 @@ class MemorySink:
         """Tell the peer that the server closes, behind what was written."""
         if not self._closed:
             self._closed = True
+            self._wanted.set()
             self._frames.put_nowait(SocketClosed(code, reason))
 
     def terminate(self) -> None:
@@ -106,7 +116,8 @@ class _MemorySocket:
         return 0
 
     async def send(self, frame: bytes) -> None:
-        self._inbound.feed(frame.decode())
+        await self._sink.wanted()
+        self._inbound.feed(frame if is_binary(frame) else frame.decode())
 
     async def recv(self) -> bytes:
         try:

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from runtime.client.streams import Stream
     from runtime.client.streamstate import StreamEvent
+    from runtime.client.upload import Upload, UploadProgress
     from runtime.core.connection import Connection
     from runtime.testing.env import TestEnv
 
-__all__ = ["Disconnected", "TestClient", "TestStream"]
+__all__ = ["Disconnected", "TestClient", "TestStream", "TestUpload"]
 
 WAIT_TIMEOUT = 5.0
 
@@ -66,6 +67,20 @@ class TestClient:
             Disconnected: there is no connection.
         """
         return _translated(self._open_client().call(path, *args, timeout=timeout))
+
+    def binary(self, path: str, data: bytes, *args: Any, timeout: float | None = None) -> Awaitable[Any]:
+        """Call a function with bytes; await the result. Raises as `call`."""
+        return _translated(self._open_client().call_binary(path, data, *args, timeout=timeout))
+
+    def upload(self, path: str, source: Any, *args: Any, frame_size: int | None = None) -> TestUpload:
+        """Upload bytes, a path, a file object or an iterable of bytes; await it for the result.
+
+        `frame_size` says how large the frames are, of this upload and of later ones: a small one makes many of little.
+        """
+        client = self._open_client()
+        if frame_size is not None:
+            client.configure(upload={"frame_size": frame_size})
+        return TestUpload(client.upload(path, source, *args))
 
     def batch(
         self, collect: Callable[[], Iterable[Awaitable[Any]]], *, sequential: bool = False
@@ -148,6 +163,45 @@ class TestClient:
         if self._client is None:
             raise Disconnected("this client is disconnected; call reconnect() first")
         return self._client
+
+
+class TestUpload:
+    """An upload of a `TestClient` on its way. Awaiting it gives the result, or raises the `LiveError` of its end."""
+
+    __test__ = False
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+
+    def __repr__(self) -> str:
+        return f"<TestUpload {self._upload!r}>"
+
+    def __await__(self) -> Any:
+        return self._result().__await__()
+
+    @property
+    def id(self) -> str:
+        """What the handler has as `ctx.upload.id`."""
+        return self._upload.stream_id_hex
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the source that were sent."""
+        return self._upload.sent
+
+    def on_progress(self, listener: Callable[[UploadProgress], object]) -> Callable[[], None]:
+        """Call `listener` after each frame; return the function that ends it."""
+        return self._upload.on_progress(listener)
+
+    def cancel(self, reason: str | None = None) -> bool:
+        """Give up; return `False` when it had ended before."""
+        return self._upload.cancel(reason)
+
+    async def _result(self) -> Any:
+        try:
+            return await self._upload
+        except RpcError as error:
+            raise live_error(error) from error
 
 
 class TestStream:
