@@ -87,3 +87,30 @@ def test_page_of_the_tutorial(browser: Browser, url: str) -> None:
     greeting = one.evaluate("async () => (await import('$live/notes.js')).hello()")
     assert greeting == "Hello, somebody"
     assert errors == []
+
+
+@pytest.mark.parametrize("url", ["docs/howto/uploads.md"], indirect=True)
+def test_page_of_the_uploads(browser: Browser, url: str, tmp_path: Path) -> None:
+    errors: list[str] = []
+    one, other = open_tab(browser, url, errors), open_tab(browser, url, errors)
+    large, small = tmp_path / "large.bin", tmp_path / "small.txt"
+    large.write_bytes(bytes(3_000_000))
+    small.write_bytes(b"x" * 100_000)
+    one.evaluate(
+        """() => {
+          window.seen = [];
+          const look = () => document.querySelectorAll('#running progress').forEach((bar) => seen.push(bar.value));
+          const running = document.querySelector('#running');
+          new MutationObserver(look).observe(running, { attributes: true, subtree: true });
+        }"""
+    )
+    one.locator("#files").set_input_files([str(large), str(small)])
+    for page in (one, other):
+        expect(page.locator("#stored li")).to_have_count(2)
+        names = set(page.locator("#stored li").all_text_contents())
+        assert names == {"large.bin, 3.0 MB", "small.txt, 0.1 MB"}
+    expect(one.locator("#running li")).to_have_count(0)
+    steps = one.evaluate("[...new Set(seen)]")
+    assert len(steps) > 3  # the bar has moved
+    assert not list((tmp_path / "stored").glob("*.part"))
+    assert errors == []
