@@ -11,7 +11,7 @@ __all__ = ["UploadOptions"]
 
 @dataclass(frozen=True, slots=True)
 class UploadOptions:
-    """What `live.upload` was given; `None` stands for the usual bound, which `live.caps` may change."""
+    """What `live.upload` was given; `None` stands for the usual bound, that of `runtime.core.capacity`."""
 
     max_size: int | None = None
     max_concurrent_per_session: int | None = None

@@ -84,6 +84,8 @@ class UploadStream:
 
     def close(self) -> None:
         """Do what `aclose` does."""
+        if self._is_closed or self._error is not None:
+            return  # it may be a garbage collection in another thread that asks
         self._is_closed = True
         self._clear()
         self._on_read()

@@ -271,6 +271,81 @@ async def test_the_first_response_of_a_connection_tells_the_size_of_frames(make_
     assert "__cap" not in await Sender(other, id=2).send(last=True).response()
 
 
+WRAPPED = """
+    from runtime import live, guard, LiveError
+
+    seen = []
+    before = []
+
+    @live.middleware
+    async def watch(ctx, next):
+        if not hasattr(ctx, "upload"):
+            return await next()
+        seen.append(("in", ctx.upload.id))
+        ctx.tenant = "t"
+        try:
+            return {"wrapped": await next()}
+        finally:
+            seen.append(("out", ctx.signal.aborted))
+
+    def allow(ws, path, args):
+        before.append((path, args))
+        if args == ["refused"]:
+            raise LiveError("NO", "not that one")
+
+    live.message_options(before_execute=allow)
+    live.rate_limits(default=Rule(1, 60))
+
+    @live.lock("one")
+    @live.rate_limit(3, 60)
+    @live.upload()
+    async def put(ctx, name: str):
+        ctx.publish("files", "created", {"id": name})
+        return [ctx.tenant, name, [chunk.decode() async for chunk in ctx.stream]]
+
+    @live.stream("files")
+    async def files(ctx): return []
+""".replace("LiveError\n", "LiveError, Rule\n", 1)
+
+
+@pytest.mark.spec("LIVE-159")
+async def test_middleware_hooks_and_wrappers_stand_around_it(make_app: AppFactory) -> None:
+    app, peer = await started(make_app, WRAPPED)
+    module = app.runtime.live.registry.modules["u"].module
+    await peer.stream("u/files")
+    module.seen.clear()
+    module.before.clear()
+    upload = Sender(peer, "u/put", "a").send(b"1", last=True)
+    assert (await upload.response())["data"] == {"wrapped": ["t", "a", ["1"]]}
+    topics = [frame["topic"] for frame in peer.parsed() if frame.get("topic") in ("files", "__upload")]
+    assert topics == ["files", "__upload"]
+    refused = Sender(peer, "u/put", "refused", id=2).send(last=True)
+    assert await refused.code() == ("NO", "not that one")
+    for id in (3, 4):
+        assert (await Sender(peer, "u/put", "b", id=id).send(last=True).response())["ok"] is True
+    limited = await Sender(peer, "u/put", "b", id=5).send(last=True).response()
+    assert (limited["code"], limited["retryAfter"] > 0) == ("RATE_LIMITED", True)
+    assert module.before[:2] == [("u/put", ["a"]), ("u/put", ["refused"])]
+    assert module.seen[:2] == [("in", "00000001"), ("out", False)]
+    assert_nothing_left(app)
+
+
+async def test_an_answer_that_is_too_large_or_no_json(make_app: AppFactory) -> None:
+    source = """
+    from runtime import live
+
+    @live.upload()
+    async def large(ctx): return "x" * 2_000_000
+
+    @live.upload()
+    async def odd(ctx): return object()
+"""
+    app, peer = await started(make_app, source)
+    assert await Sender(peer, "u/large").send().code() == ("PAYLOAD_TOO_LARGE", "Response too large")
+    assert (await Sender(peer, "u/odd", id=2).send().code())[0] == "INTERNAL_ERROR"
+    assert_nothing_left(app)
+
+
 @pytest.mark.parametrize(
     ("header", "code", "text"),
     [
