@@ -71,3 +71,26 @@ async def test_200_uploads_at_once_stay_within_the_memory_for_all(tmp_path: Path
                 assert frame["data"]["data"] == 1 + CHUNKS * SIZE
         await asyncio.gather(*sending)
         assert (uploads.active, uploads.running, uploads.pending_bytes) == (0, 0, 0)
+
+
+@pytest.mark.usefixtures("write_path")
+async def test_what_is_deflated_a_thousand_times_waits_as_well(tmp_path: Path) -> None:
+    write_file(tmp_path, "live/a.py", LIVE)
+    settings = Settings(
+        server=ServerSettings(env="test", shutdown_timeout=1),
+        websocket=WebSocketSettings(upload_pause=60.0, compression=True),
+    )
+    size, chunks = 900_000, 60  # a few hundred of these, deflated, are one read from the socket
+    async with served(tmp_path, settings) as server, server.connect() as ws, server.connect() as other:
+        await ws.send(encode_chunk(1, 0, b"x", is_last=False, header=HEADER))
+        for seq in range(1, chunks + 1):
+            await ws.send(encode_chunk(1, seq, bytes(size), is_last=seq == chunks))
+        uploads = server.runtime.live.uploads
+        await eventually(lambda: any(peer.holds for peer in uploads._peers.values()))
+        upload = next(upload for peer in uploads._peers.values() for upload in peer.uploads.values())
+        for _ in range(10):
+            assert (await call(other, "a/nobody"))["ok"] is False
+        assert upload.stream.waiting_bytes < 4 * 1024 * 1024 + size
+        await call(other, "a/open")
+        frame = await receive_until(ws, topic="__upload")
+        assert frame["data"]["data"] == 1 + chunks * size
