@@ -89,9 +89,11 @@ async def test_a_client_that_comes_back_keeps_what_it_has(server: RunningServer)
         kept = ["dark", [{"key": "ann"}], [1]]
         await eventually(lambda: [store.value for store in stores] == kept)
 
-        for connection in list(server.runtime.connections.values()):
+        old = dict(server.runtime.connections)
+        for connection in old.values():
             connection.terminate()
         await eventually(lambda: rt.status.value != "open")
+        await eventually(lambda: not old.keys() & server.runtime.connections.keys())
         await eventually(lambda: rt.status.value == "open")
         platform = server.runtime.platform
         await eventually(lambda: platform.subscribers("mode") == 1 and platform.subscribers("feed:a") == 1)

@@ -285,13 +285,12 @@ async def test_what_is_not_ours_reaches_the_message_hook_unanswered(bare: BareFa
     unknown = {"type": "cursor", "x": 1}
     peer.send(unknown)
     peer.send("plain")
-    peer.send(b"\x01\x02")
+    peer.send(b"\x01\x02")  # a piece of an upload, and malformed: dropped (wire 4.7)
     peer.send(b"\x7ftail")
     await turns()
     assert seen == [
         (json.dumps(unknown), False, unknown),
         ("plain", False, None),
-        (b"\x01\x02", True, None),
         (b"\x7ftail", True, None),
     ]
     assert answers(peer) == []
