@@ -18,7 +18,19 @@ from dataclasses import replace
 from typing import Any
 
 from bench.case import FULL, QUICK, SMOKE, Case, CaseResult, Run, ratios, run_case
-from bench.cases import fanout, idle, latency, reload, rpc, startup, storm, topics, upload, wrappers
+from bench.cases import (
+    fanout,
+    idle,
+    latency,
+    reload,
+    rpc,
+    startup,
+    storm,
+    topics,
+    upload,
+    uploadstream,
+    wrappers,
+)
 from bench.goals import GOALS
 from bench.pool import Pool
 from bench.processes import ROOT
@@ -28,6 +40,7 @@ from bench.surroundings import described, surroundings
 CASES: tuple[Case, ...] = (
     *startup.CASES,
     *upload.CASES,
+    *uploadstream.CASES,
     *storm.CASES,
     *rpc.CASES,
     *wrappers.CASES,
@@ -51,7 +64,7 @@ def _say(line: str) -> None:
 
 def table(results: Iterable[CaseResult], baseline: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Return the lines of the summary."""
-    head = f"{'case':<12}{'contestant':<18}{'figure':<20}{'median':>11}{'range':>24}"
+    head = f"{'case':<15}{'contestant':<18}{'figure':<20}{'median':>11}{'range':>24}"
     lines = ["", f"{head}{'ours is':>10}{'baseline':>10}"]
     for result in results:
         found = result.as_json()
@@ -65,7 +78,7 @@ def table(results: Iterable[CaseResult], baseline: Mapping[str, Mapping[str, flo
                 is_main = figure.name == result.case.metric
                 span = f"{figures['min']:,.4g} - {figures['max']:,.4g}"
                 row = (
-                    f"{result.case.name:<12}{name:<18}{figure.name:<20}{figures['median']:>11,.4g}{span:>24}"
+                    f"{result.case.name:<15}{name:<18}{figure.name:<20}{figures['median']:>11,.4g}{span:>24}"
                 )
                 times = f"{ratio:.2f}x" if ratio else ""
                 before = f"{earlier:.2f}x" if earlier and is_main else ""

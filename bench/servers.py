@@ -144,6 +144,7 @@ VARIANTS: Mapping[str, str] = {
     "ours-batch": "ours, peers that announce `batch`",
     "ours-single": "ours, one publish per turn",
     "ours-def": "ours, the handler a plain `def`",
+    "ours-http": "ours, the body of a request",
     "ours-bare": "ours, the handler without wrappers",
 }
 

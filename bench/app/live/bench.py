@@ -38,6 +38,15 @@ async def echo_wrapped(ctx: Any, value: int) -> int:
     return value
 
 
+@live.upload(max_size=1 << 40)
+async def take(ctx: Any) -> int:
+    """Count the bytes of an upload."""
+    size = 0
+    async for chunk in ctx.stream:
+        size += len(chunk)
+    return size
+
+
 @live
 async def burst(ctx: Any, count: int, per_turn: int, first: int) -> None:
     """Publish numbered events to one topic, so many per turn of the loop."""
