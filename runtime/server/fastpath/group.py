@@ -30,7 +30,6 @@ class PeerGroup:
         "_runtime",
         "_servers",
         "_timer",
-        "buffer",
         "clock",
         "max_backpressure",
         "max_size",
@@ -49,8 +48,7 @@ class PeerGroup:
         self._servers: dict[FastPeer, MutableSet[object]] = {}
         self._timer: TimerHandle | None = None
         #: Where every peer's transport reads to. A fresh object per read would cost more than reading, for large ones.
-        self.buffer = bytearray(READ_BUFFER)
-        self.view = memoryview(self.buffer)
+        self.view = memoryview(bytearray(READ_BUFFER))
 
     def take(
         self,
