@@ -161,11 +161,11 @@ async def test_a_page_that_gives_up_stops_the_handler(page: Page, server: Runnin
     await eventually(lambda: module(server).seen)
     code = await page.evaluate("handle.cancel('changed my mind'); handle.catch((error) => error.code)")
     assert code == "CANCELLED"
+    await eventually(lambda: server.runtime.live.uploads.active == 0)  # else the handler may be done before
     module(server).gate.set()
     await eventually(lambda: module(server).seen[-1] == "CANCELLED")
     told = await page.evaluate("told.slice(-2)")
     assert told == [["cancel", "changed my mind"], ["error", "CANCELLED"]]
-    await eventually(lambda: server.runtime.live.uploads.active == 0)
 
 
 @pytest.mark.spec("LIVE-72")
