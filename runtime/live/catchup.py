@@ -19,6 +19,8 @@ from runtime.wire.replay import is_since
 from runtime.wire.stream import StreamReply, encode_missed
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from runtime.core.connection import Connection
     from runtime.core.subscriptions import Hold
     from runtime.live.options import StreamOptions
@@ -122,24 +124,23 @@ class CatchUp:
             frame: the request; its `version` and `seq` are the last that the client has.
             held: the frames of the topic that wait for the reply; those in it are dropped.
         """
-        ways = []
+        ways: list[Callable[[], Awaitable[StreamReply | None]]] = []
         if options.delta is not None and frame.version is not None:
-            ways.append(self._by_version(options, args, frame.version))
+            ways.append(lambda: self._by_version(options, args, frame.version))
         if frame.has_seq and is_since(frame.seq):
             if history is not None:
-                ways.append(self._by_history(history, options, topic, frame.seq, held))
+                ways.append(lambda: self._by_history(history, options, topic, frame.seq, held))
             if options.delta is not None:
-                ways.append(self._by_events(history, options, topic, args, frame.seq, held))
-        found = None
+                ways.append(lambda: self._by_events(history, options, topic, args, frame.seq, held))
         for way in ways:
-            if found is not None:
-                way.close()
-                continue
             try:
-                found = await way
+                found = await way()
             except Exception:
                 logger.exception("%r cannot tell what a client has missed; the next way is tried", topic)
-        return found
+                continue
+            if found is not None:
+                return found
+        return None
 
     async def _by_version(self, options: StreamOptions, args: list[Any], known: Any) -> StreamReply | None:
         delta = options.delta

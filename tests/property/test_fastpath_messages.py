@@ -13,7 +13,6 @@ from websockets.frames import Close as TheirClose
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side, State
 
-from runtime.server.fastpath import messages
 from runtime.server.fastpath.messages import Close, Failure, MessageReader, Ping, Pong
 
 MAX_SIZE = 300
@@ -68,24 +67,6 @@ def ours(parts: list[bytes], *, inflates: bool = False) -> list[Any]:
     found: list[Any] = []
     for part in parts:
         found.extend(reader.feed(part))
-    return [("failed", item.code) if isinstance(item, Failure) else item for item in found]
-
-
-def placed(parts: list[bytes]) -> list[Any]:
-    """Read as a transport does that puts the rest of a frame where it belongs."""
-    reader = MessageReader(MAX_SIZE)
-    found: list[Any] = []
-    for part in parts:
-        left = part
-        while left:
-            room = reader.room()
-            if room is None:
-                found.extend(reader.feed(left))
-                break
-            size = min(len(room), len(left))
-            room[:size] = left[:size]
-            found.extend(reader.fill(size))
-            left = left[size:]
     return [("failed", item.code) if isinstance(item, Failure) else item for item in found]
 
 
@@ -153,9 +134,6 @@ def test_we_read_what_websockets_reads(sent: list[bytes], cuts: list[int]) -> No
     mine, other = ours(pieces(data, cuts)), theirs(data)
     assert agree(mine, other), (mine, other)
     assert ours([data]) == mine == ours([data[index : index + 1] for index in range(len(data))])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(messages, "LARGE_REST", 3)
-        assert placed(pieces(data, cuts)) == mine
 
 
 @settings(max_examples=200, deadline=None)

@@ -25,8 +25,6 @@ except ImportError:  # the wheel of this platform has no compiled part
 __all__ = ["Close", "Failure", "MessageReader", "Ping", "Pong", "Received"]
 
 MAX_CONTROL_PAYLOAD = 125
-#: Bytes that an incomplete frame lacks from which on they are worth a read of their own.
-LARGE_REST = 64 * 1024
 MAX_HEAD = 14  # bytes of the longest head of a masked frame
 
 WHOLE = (0x81, 0x82)  # first bytes of a whole text or binary message, which nearly every frame is
@@ -112,22 +110,6 @@ class MessageReader:
         position = self._complete(data, found) if self._filled else 0
         if position < len(data):
             self._parse(data, position, found)
-        return found
-
-    def room(self) -> memoryview | None:
-        """Return where the rest of a large frame belongs, for whoever reads it right there and then calls `fill`."""
-        if self._is_sized and len(self._left) - self._filled >= LARGE_REST:
-            return memoryview(self._left)[self._filled :]
-        return None
-
-    def fill(self, count: int) -> list[Received]:
-        """Take `count` bytes that were written to `room()`; return what became complete with them."""
-        found: list[Received] = []
-        self._filled += count
-        if self._filled == len(self._left):
-            left = self._left
-            self._left, self._filled, self._is_sized = EMPTY, 0, False
-            self._parse(memoryview(left), 0, found)
         return found
 
     def _complete(self, data: Bytes, found: list[Received]) -> int:

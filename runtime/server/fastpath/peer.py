@@ -41,7 +41,6 @@ class FastPeer(asyncio.BufferedProtocol):
         "_deadline",
         "_group",
         "_inbound",
-        "_is_direct",
         "_is_gone",
         "_is_held",
         "_is_opening",
@@ -71,7 +70,6 @@ class FastPeer(asyncio.BufferedProtocol):
         self._is_gone = False
         self._is_opening = True
         self._is_held = False
-        self._is_direct = False
         #: What had been read when reading was paused.
         self._left: Sequence[Received] = ()
         self._is_watched = False
@@ -147,19 +145,13 @@ class FastPeer(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the transport reads to: one buffer for all peers, since what is read is taken at once.
 
-        The rest of a large frame is read to where it belongs. A view, since TLS fills what it gets in slices.
+        A view, since TLS fills what it gets in slices.
         """
-        room = self._reader.room()
-        self._is_direct = room is not None
-        return self._group.view if room is None else room
+        return self._group.view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the transport has read."""
-        if self._is_direct:
-            self.heard = True
-            if self._inbound is not None:
-                self._received(self._reader.fill(nbytes))
-        elif nbytes <= COPIED:
+        if nbytes <= COPIED:
             self.data_received(bytes(self._group.view[:nbytes]))
         else:
             self.data_received(self._group.view[:nbytes])
@@ -167,10 +159,9 @@ class FastPeer(asyncio.BufferedProtocol):
     def data_received(self, data: bytes | memoryview) -> None:
         """Take bytes of the peer."""
         self.heard = True
-        if self._inbound is not None:
-            self._received(self._reader.feed(data))
-
-    def _received(self, found: Sequence[Received]) -> None:
+        if self._inbound is None:
+            return
+        found = self._reader.feed(data)
         if self._left or self._is_held:  # the transport had read this before it was told to pause
             self._left = [*self._left, *found]
             return
