@@ -84,7 +84,8 @@ class Database(sqlite3.Connection):
 
 def _open(path: str) -> Database:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    database: Database = sqlite3.connect(path, factory=Database, timeout=5)
+    # The app uses it in one thread; the collector may close it in any.
+    database: Database = sqlite3.connect(path, factory=Database, timeout=5, check_same_thread=False)
     database.row_factory = sqlite3.Row
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
