@@ -5,6 +5,7 @@ Spec: live-api 3.2 and 28, wire 4.2 and 4.3, platform 9.2.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
@@ -46,6 +47,8 @@ __all__ = [
 ACCESS_DENIED = "Access denied"
 AUTHENTICATION_REQUIRED = "Authentication required"
 INTERNAL_ERROR = "INTERNAL_ERROR"
+#: The largest whole number that JavaScript has.
+MAX_SAFE_INTEGER = 2**53 - 1
 INTERNAL_ERROR_TEXT = "Internal server error"
 
 
@@ -69,12 +72,18 @@ class LiveError(RealtimeError):
 
     Codes are free strings; the framework's own are listed in live-api 28. `message` defaults to the code.
     `issues` says which fields were wrong (`VALIDATION`), `retry_after` in how many seconds to try again.
+
+    Raises:
+        TypeError: the code is no text, or an empty one.
     """
 
     def __init__(self, code: str, message: str | None = None, data: Any = None) -> None:
+        if not isinstance(code, str) or not code:
+            raise TypeError(f"LiveError: code must be a text that clients can tell apart, not {code!r}")
         super().__init__(code, message)
         self.code = code
-        self.message = code if message is None else message
+        #: Something else than a text, an exception for instance, is taken as what it says.
+        self.message = code if message is None else text_of(message)
         self.data = data
         self.issues: list[Issue] | None = None
         self.retry_after: float | None = None
@@ -274,12 +283,30 @@ def to_wire(error: BaseException, traceback_of: Callable[[BaseException], str] |
     Spec: wire 4.3, live-api 3.2, platform 9.2.
     """
     if isinstance(error, LiveError):
-        retry = None if error.retry_after is None else max(1, round(error.retry_after * 1000))
-        return WireError(error.code, error.message, error.issues, retry, error.data)
+        # The attributes of an error can be set to anything, and its caller gets a reply all the same.
+        retry = _milliseconds(error.retry_after)
+        return WireError(text_of(error.code), text_of(error.message), error.issues, retry, error.data)
     if isinstance(error, LockError) and error.public_text is not None:
         return WireError(error.code, error.public_text)
     data = {"traceback": redact_text(traceback_of(error))} if traceback_of is not None else None
     return WireError(INTERNAL_ERROR, INTERNAL_ERROR_TEXT, data=data)
+
+
+def text_of(value: object) -> str:
+    """Return `value` if it is a text, else what it says of itself; never raises."""
+    if isinstance(value, str):
+        return value
+    try:
+        return str(value)
+    except Exception:
+        return type(value).__name__
+
+
+def _milliseconds(seconds: object) -> int | None:
+    """Return a wait as clients get it, `None` for what is none."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds < math.inf:
+        return None
+    return min(max(1, round(seconds * 1000)), MAX_SAFE_INTEGER) if seconds > -math.inf else 1
 
 
 def denial_error(reason: str) -> LiveError:

@@ -20,11 +20,14 @@ CANCEL_TIMEOUT = 2.0  # seconds that cancelled tasks have for their cleaning up
 
 
 def reraise_own_cancellation() -> None:
-    """Raise the `CancelledError` that is being handled if it was meant for the running task.
+    """Raise the exception that is being handled if it is the end of the running task: its cancellation, Ctrl-C, or the
+    closing of its coroutine.
 
     Awaiting a task that somebody else cancelled raises the same class; at a border it is a failure like any other.
     """
     error = sys.exc_info()[1]
+    if isinstance(error, KeyboardInterrupt | GeneratorExit):
+        raise error
     task = asyncio.current_task()
     if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
         raise error

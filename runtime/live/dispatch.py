@@ -209,7 +209,7 @@ class Dispatcher:
             if self._warnings is not None:
                 self._warnings.result(endpoint, result)
             answer = self._answer(frame.id or "", result, ctx)
-        except (Exception, asyncio.CancelledError) as error:
+        except BaseException as error:
             reraise_own_cancellation()
             failure = error
             wire_error = self.wire_error(error)
@@ -303,6 +303,19 @@ class Dispatcher:
                 retry_after_ms=error.retry_after_ms,
                 data=error.data,
             )
-        except (TypeError, ValueError):
-            logger.error("the data of a %s error has no JSON form and was left out", error.code)
-            return rpc.encode_error(id, error.code, error.message, issues=error.issues)
+        except Exception:  # also whatever an object of the app's raises when it is looked at
+            kept: dict[str, Any] = {}
+            for name, value in (("issues", error.issues), ("data", error.data)):
+                if _has_json_form(value):
+                    kept[name] = value
+                else:
+                    logger.error("the %s of a %s error has no JSON form and was left out", name, error.code)
+            return rpc.encode_error(id, error.code, error.message, **kept)
+
+
+def _has_json_form(value: Any) -> bool:
+    try:
+        jsoncodec.encode(value)
+    except Exception:
+        return False
+    return True

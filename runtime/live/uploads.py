@@ -8,7 +8,6 @@ make an upload fail: after that time they are taken until there are too many pie
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import assertions, capacity
@@ -272,10 +271,10 @@ class Uploads:
             if self._turn.has_events:
                 await self._turn.flush_stored()
             self._settle(upload, inner, None)
-        except (Exception, asyncio.CancelledError) as error:
+        except BaseException as error:
             try:
                 reraise_own_cancellation()
-            except asyncio.CancelledError:
+            except BaseException:
                 self._fail(upload, LiveError("DISCONNECTED", "connection closed"), answer=False)
                 raise
             await self._raised(upload, error, generation)
@@ -346,7 +345,7 @@ class Uploads:
         failed = LiveError("UNAUTHENTICATED", "reauth failed")
         try:
             await run_guard(guard, ctx, foreign=failed)
-        except (Exception, asyncio.CancelledError) as error:
+        except BaseException as error:
             reraise_own_cancellation()
             self._fail(upload, error if isinstance(error, LiveError) else failed)
         finally:
