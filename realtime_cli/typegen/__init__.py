@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realtime_cli.typegen.errorcodes import error_codes
+from realtime_cli.typegen.errorcodes import error_codes, framework_codes
 from realtime_cli.typegen.stubs import stub_source
 from realtime_cli.typegen.typescript import declaration_source
 
@@ -31,11 +31,14 @@ def render(project: Path, registry: Registry) -> dict[str, str]:
     import runtime
 
     client = Path(str(runtime.__file__)).parent / _CLIENT_TYPES
-    files = {"live/client.d.ts": client.read_text(encoding="utf-8")}
+    declared = client.read_text(encoding="utf-8")
+    files = {"live/client.d.ts": declared}
+    codes = {module.name: error_codes(project / module.file) for module in registry.modules.values()}
     for module in registry.modules.values():
-        codes = error_codes(project / module.file)
-        files[f"live/{module.name}.d.ts"] = declaration_source(module, codes)
-    files["python/realtime_live.pyi"] = stub_source(registry.modules.values())
+        files[f"live/{module.name}.d.ts"] = declaration_source(module, codes[module.name])
+    files["python/realtime_live.pyi"] = stub_source(
+        registry.modules.values(), codes, framework_codes(declared)
+    )
     return files
 
 

@@ -1,16 +1,18 @@
-"""Which error codes a live module raises itself, read from its source."""
+"""Which error codes there are: those that a live module raises itself, read from its source, and ours."""
 
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["error_codes"]
+__all__ = ["error_codes", "framework_codes"]
 
 _ERROR = "LiveError"
+_FRAMEWORK = re.compile(r"export type FrameworkErrorCode =((?:\s*\| \"\w+\")+);")
 
 
 def error_codes(file: Path) -> list[str]:
@@ -28,6 +30,12 @@ def error_codes(file: Path) -> list[str]:
             if isinstance(code, ast.Constant) and isinstance(code.value, str):
                 found.add(code.value)
     return sorted(found)
+
+
+def framework_codes(client_types: str) -> list[str]:
+    """Give back the codes of the server and the client, from the declarations of the browser client."""
+    found = _FRAMEWORK.search(client_types)
+    return re.findall(r'"(\w+)"', found[1]) if found else []
 
 
 def _called(function: ast.expr) -> str:

@@ -1,14 +1,17 @@
-"""``types/python/realtime_live.pyi``: what type checkers know of an app's functions in programs that call them.
+"""``types/python/realtime_live.pyi``: what type checkers know of an app in Python programs that use it.
 
 ```python
 if TYPE_CHECKING:
-    from realtime_live import Live          # with mypy_path (or the editor's stub path) at types/python
+    from realtime_live import connect       # with mypy_path (or the editor's stub path) at types/python
+else:
+    from runtime.client import connect
 
 async with connect("ws://localhost:3000/ws") as rt:
-    live = cast("Live", rt.live)
-    task = await live.board.add("card-0001", "milk")
+    task = await rt.live.board.add("card-0001", "milk")
+    async for cards in rt.stream("board/cards", "card-0001"):
+        ...
 ```
-Spec: live-api 26.
+Spec: live-api 21.1 and 26.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from realtime_cli.typegen import clientstub
 from realtime_cli.typegen.model import TypeModel, stream_value
 from realtime_cli.typegen.nodes import (
     UNKNOWN,
@@ -36,7 +40,7 @@ from realtime_cli.typegen.nodes import (
 from runtime.live.registry import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from runtime.live.registry import LiveModule
 
@@ -44,12 +48,17 @@ __all__ = ["stub_source"]
 
 _USED = {
     "builtins": ("bool", "dict", "float", "int", "list", "property", "str"),
-    "asyncio": ("Future",),
+    "runtime.client": ("PendingResult",),
     "typing": ("Any", "Literal", "NotRequired", "Protocol", "TypeAlias", "TypedDict"),
 }
 _ROOT = "Live"
-_TAKEN = frozenset({_ROOT, *(name for names in _USED.values() for one in names for name in (one, f"_{one}"))})
-_OPTION_NAMES = frozenset({"self", "timeout", "idempotency_key", "fresh"})
+_TAKEN = frozenset(
+    {
+        _ROOT,
+        *clientstub.NAMES,
+        *(name for names in _USED.values() for one in names for name in (one, f"_{one}")),
+    }
+)
 _BASIC = {
     "string": "str",
     "number": "float",
@@ -57,6 +66,7 @@ _BASIC = {
     "boolean": "bool",
     "unknown": "Any",
 }
+_BUILTIN = re.compile(r"\b(?:bool|float|int|str)\b")
 
 
 @dataclass(slots=True)
@@ -74,17 +84,27 @@ class _Branch:
         yield self
 
 
-def stub_source(modules: Iterable[LiveModule]) -> str:
-    """Write the stub: a class per module, the types of arguments and results, and the values of streams.
+def stub_source(
+    modules: Iterable[LiveModule],
+    codes: Mapping[str, Sequence[str]] | None = None,
+    framework_codes: Sequence[str] = (),
+) -> str:
+    """Write the stub: the client with every path, a class per module, all types, values of streams and error codes.
 
-    Modules whose path is no chain of Python names are left out; ``rt.live["a-b"]`` reaches them untyped. So are the
-    actions of rooms, which are called by their path.
+    ``rt.live`` has no attributes for modules whose path is no chain of Python names, nor for the actions of rooms:
+    they are called by their path.
+
+    Args:
+        modules: the modules as they are registered.
+        codes: the error codes that each module raises itself, by its name.
+        framework_codes: the error codes of the server and the client themselves.
     """
-    named = [(tuple(module.name.split("/")), module) for module in modules]
-    named = [(parts, module) for parts, module in named if all(map(_is_name, parts))]
+    modules = list(modules)
+    parted = [(tuple(module.name.split("/")), module) for module in modules]
+    named = [(parts, module) for parts, module in parted if all(map(_is_name, parts))]
     members = {part for parts, _ in named for part in parts}
     members |= {endpoint.name for _, module in named for endpoint in module.endpoints}
-    writer = _Writer(frozenset(members))
+    writer = StubWriter(frozenset(members))
     root = _Branch(_ROOT)
     values: list[tuple[str, Endpoint]] = []
     for parts, module in named:
@@ -92,34 +112,38 @@ def stub_source(modules: Iterable[LiveModule]) -> str:
         for depth, part in enumerate(parts, 1):
             if part not in branch.branches:
                 above = "" if branch is root else branch.title
-                branch.branches[part] = _Branch(writer.claim(parts[:depth], above + _title(part)))
+                branch.branches[part] = _Branch(writer.claim(parts[:depth], above + title_of(part)))
             branch = branch.branches[part]
         for endpoint in module.endpoints:
             if endpoint.kind in ("binary", "upload"):
                 continue  # the Python client calls them by their path
             if endpoint.kind != "rpc":
-                title = f"{branch.title}{_title(endpoint.name)}{_title(endpoint.member or '')}"
+                title = f"{branch.title}{title_of(endpoint.name)}{title_of(endpoint.member or '')}"
                 values.append((title, endpoint))
             elif endpoint.member is None:
                 branch.functions.append(endpoint)
     titled = [(writer.claim(endpoint, title), endpoint) for title, endpoint in values]
     classes = [writer.branch(branch) for branch in root.inside()]
     aliases = [writer.value(name, endpoint) for name, endpoint in titled]
-    header = "# Written by `realtime types`; changes are lost.\n"
-    return (
-        "\n".join([header, writer.imports(), *writer.declarations(), *aliases, *classes]).rstrip("\n") + "\n"
-    )
+    aliases += writer.error_codes(codes or {}, framework_codes)
+    endpoints = sorted((one for module in modules for one in module.endpoints), key=lambda one: one.path)
+    client = clientstub.client_classes(endpoints, writer)
+    header = f"# Written by `realtime types`; changes are lost.\n{clientstub.DIRECTIVES}"
+    types = [*writer.declarations(), *aliases, *classes]
+    text = "\n".join([header, writer.imports(), clientstub.IMPORTS, *types, clientstub.FIXED, client])
+    return f"{text.rstrip()}\n"
 
 
 def _is_name(text: str) -> bool:
     return text.isidentifier() and not keyword.iskeyword(text)
 
 
-def _title(name: str) -> str:
-    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+def title_of(name: str) -> str:
+    """Write the name of a function or module as that of a class: ``add_card`` is ``AddCard``."""
+    return "".join(part[:1].upper() + part[1:] for part in re.split(r"[_\W]+", name))
 
 
-class _Writer:
+class StubWriter:
     """Writes types. A name that a member of a class has too stands with ``_`` before it: there it means the member.
 
     Args:
@@ -154,6 +178,24 @@ class _Writer:
             f'{name}: {self._used("TypeAlias")} = {text}\n"""The value of the stream "{endpoint.path}"."""\n'
         )
 
+    def error_codes(self, codes: Mapping[str, Sequence[str]], framework: Sequence[str]) -> list[str]:
+        """Write the unions of error codes: one per module that raises some, and those that hold all of them."""
+        lines, names = [], []
+        for module, raised in sorted(codes.items()):
+            if raised:
+                name = self.claim(("codes", module), f"{title_of(module)}ErrorCode")
+                names.append(name)
+                lines.append(self._codes(name, self._literals(tuple(raised)), f"Codes that {module} raises."))
+        if names:
+            lines.append(self._codes("ErrorCode", " | ".join(names), "Codes that the app raises itself."))
+        if framework:
+            text = "Codes that the server and the client raise by themselves."
+            lines.append(self._codes("FrameworkErrorCode", self._literals(tuple(framework)), text))
+        return lines
+
+    def _codes(self, name: str, union: str, doc: str) -> str:
+        return f'{name}: {self._used("TypeAlias")} = {union}\n"""{doc}"""\n'
+
     def branch(self, branch: _Branch) -> str:
         """Write the class of a module or folder."""
         lines = [f"class {branch.title}({self._used('Protocol')}):"]
@@ -187,17 +229,33 @@ class _Writer:
             case Union(members):
                 return " | ".join(self.type(member) for member in members)
 
+    def result(self, endpoint: Endpoint) -> str:
+        """Write the type of what a call gives, or of the value of a stream."""
+        if endpoint.kind in ("rpc", "binary", "upload"):
+            return self.type(self._model.convert(endpoint.signature.returns, "out"))
+        return self.type(stream_value(endpoint, self._model))
+
     def _used(self, name: str) -> str:
         return f"_{name}" if name in self._members else name
 
     def _function(self, endpoint: Endpoint) -> list[str]:
-        result = self.type(self._model.convert(endpoint.signature.returns, "out"))
-        head = f"    def {endpoint.name}({self._parameters(endpoint)}) -> {self._used('Future')}[{result}]:"
-        return [head, f"        {_doc(endpoint.doc)}" if endpoint.doc else "        ..."]
+        parameters = self.parameters(endpoint, ["self"], clientstub.CALL_OPTIONS)
+        head = f"    def {endpoint.name}({parameters}) -> {self._used('PendingResult')}[{self.result(endpoint)}]:"
+        return [head, f"        {doc_text(endpoint.doc)}" if endpoint.doc else "        ..."]
 
-    def _parameters(self, endpoint: Endpoint) -> str:
-        fixed, rest, names = ["self"], "*", set(_OPTION_NAMES)
-        for parameter in endpoint.signature.parameters:
+    def parameters(self, endpoint: Endpoint, first: Sequence[str], options: Mapping[str, str]) -> str:
+        """Write the parameters of a method that calls an endpoint.
+
+        Args:
+            endpoint: what it calls; the payload of a binary call is not written.
+            first: the parameters in front, as they are written.
+            options: type by name of those that can only be given by name; a parameter of the endpoint that is
+                called so gets another name, and can only be given by place anyway.
+        """
+        fixed, rest = list(first), "*"
+        names = {*options, *(one.partition(":")[0] for one in first)}
+        own = endpoint.signature.parameters[1 if endpoint.kind == "binary" else 0 :]
+        for parameter in own:
             name = parameter.name
             while name in names:
                 name += "_"
@@ -207,11 +265,11 @@ class _Writer:
                 rest = f"*{name}: {kind}"
             else:
                 fixed.append(f"{name}: {kind}{'' if parameter.required else ' = ...'}")
-        seconds, key, fresh = (self._used(name) for name in ("float", "str", "bool"))
-        options = (
-            f"timeout: {seconds} | None = ..., idempotency_key: {key} | None = ..., fresh: {fresh} = ..."
-        )
-        return ", ".join([*fixed, "/", rest, options])
+        given = [
+            f"{name}: {_BUILTIN.sub(lambda word: self._used(word[0]), kind)} = ..."
+            for name, kind in options.items()
+        ]
+        return ", ".join([*fixed, "/", *([rest] if given or rest != "*" else []), *given])
 
     def _declaration(self, declared: Declaration) -> str:
         if isinstance(declared, Alias):
@@ -227,7 +285,7 @@ class _Writer:
             return f"{declared.name} = {typed_dict}({declared.name!r}, {{{items}}})\n"
         lines = [f"class {declared.name}({typed_dict}):"]
         if declared.doc:
-            lines.append(f"    {_doc(declared.doc)}")
+            lines.append(f"    {doc_text(declared.doc)}")
         lines += [f"    {item.name}: {kind}" for item, kind in zip(declared.fields, kinds, strict=True)]
         if len(lines) == 1:
             lines.append("    ...")
@@ -244,6 +302,7 @@ class _Writer:
         return f"{self._used('Literal')}[{', '.join(repr(value) for value in values)}]"
 
 
-def _doc(text: str) -> str:
+def doc_text(text: str) -> str:
+    """Write a docstring."""
     escaped = text.strip().replace("\\", "\\\\").replace('"', '\\"')
     return f'"""{escaped}"""'

@@ -30,7 +30,7 @@ from pydantic import BaseModel
 from realtime_cli import typegen
 from realtime_cli.typegen.errorcodes import error_codes
 from realtime_cli.typegen.model import Direction, TypeModel
-from realtime_cli.typegen.stubs import _Writer
+from realtime_cli.typegen.stubs import StubWriter
 from realtime_cli.typegen.typescript import _declaration
 from realtime_cli.typegen.typescript import _type as typescript_text
 from runtime.core.settings import Settings
@@ -41,7 +41,7 @@ from tests.cli.apps import NOTES, OPEN, write_project
 from tests.cli.commands import environment, realtime
 
 T = TypeVar("T")
-python_text = _Writer().type
+python_text = StubWriter().type
 
 
 class Color(enum.Enum):
@@ -361,7 +361,7 @@ def test_calls_with_bytes_are_declared_without_the_payload(
     files = typegen.render(project, registry)
     assert 'import type { BinaryRpc } from "./client.js";' in files["live/images.d.ts"]
     assert "export const thumbnail: BinaryRpc<[width?: number], string>;" in files["live/images.d.ts"]
-    assert "thumbnail" not in files["python/realtime_live.pyi"]
+    assert "def thumbnail(" not in files["python/realtime_live.pyi"]
     script = stub_source(registry.modules["images"], Settings())
     assert 'export const thumbnail = __binaryRpc("images/thumbnail");' in script
     loader.close()

@@ -13,7 +13,7 @@ import pytest
 
 from realtime_cli import typegen
 from realtime_cli.typegen.nodes import NULL, UNKNOWN, Array, Basic, Literals, Node, Record, Tuple, Union
-from realtime_cli.typegen.stubs import _TAKEN, _Writer
+from realtime_cli.typegen.stubs import _TAKEN, StubWriter
 from realtime_cli.typegen.typescript import _RESERVED_TYPES, CLIENT_TYPES
 from realtime_cli.typegen.typescript import _type as typescript_text
 from runtime.live.loader import LiveLoader
@@ -165,4 +165,4 @@ NODES: list[Node] = [
 @pytest.mark.parametrize("node", NODES, ids=repr)
 def test_every_name_that_a_written_type_uses_is_reserved(node: Node) -> None:
     assert set(re.findall(r"[A-Za-z_]\w*", typescript_text(node))) <= _RESERVED_TYPES | {"true"}
-    assert set(re.findall(r"[A-Za-z_]\w*", _Writer().type(node))) <= _TAKEN | {"None"}
+    assert set(re.findall(r"[A-Za-z_]\w*", StubWriter().type(node))) <= _TAKEN | {"None"}
