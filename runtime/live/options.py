@@ -67,7 +67,11 @@ class StreamOptions:
             )
         else:
             _check(callable(self.topic), "topic", f"must be a string or a function, not {self.topic!r}")
-            _check(not is_async(self.topic), "topic", "must be a plain function, not async")
+            _check(
+                not is_async(self.topic),
+                "topic",
+                'must be a plain function, not async; over a loader write @live.stream("topic")',
+            )
         _check(self.merge in MERGES, "merge", f"must be one of {', '.join(MERGES)}, not {self.merge!r}")
         _check(
             self.key is None or (isinstance(self.key, str) and self.key != ""),
