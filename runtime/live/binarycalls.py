@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.core import capacity
 from runtime.core.errors import LiveError
+from runtime.live.bare import Bare
 from runtime.live.keywords import check_keywords
 from runtime.live.marks import ensure_mark
 
@@ -29,6 +31,8 @@ def binary(max_size: int | None = None) -> Callable[[F], F]:
     Raises:
         ValueError: `max_size` is no whole number above 0.
     """
+    if inspect.isfunction(max_size):
+        raise TypeError(Bare("live.binary", max_size).text)
     if max_size is not None and (isinstance(max_size, bool) or not isinstance(max_size, int) or max_size < 1):
         raise ValueError(f"live.binary: max_size must be a whole number of bytes above 0, not {max_size!r}")
 

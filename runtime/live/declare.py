@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from runtime.live import collector
 from runtime.live.access import Access
 from runtime.live.admission import Admission
+from runtime.live.bare import remember
 from runtime.live.binarycalls import binary
 from runtime.live.breakers import breaker
 from runtime.live.idempotent import idempotent
@@ -197,7 +198,7 @@ class Live:
             mark.kind, mark.options = "stream", options
             return function
 
-        return decorate
+        return remember(decorate, "live.stream", topic)
 
     def channel(
         self,
@@ -287,7 +288,7 @@ class Live:
             ensure_mark(function, "live.gate").gates.insert(0, predicate)
             return function
 
-        return decorate
+        return remember(decorate, "live.gate", predicate)
 
     def public(self, function: F) -> F:
         """Say that this function is meant to be callable without a guard. Changes nothing at run time."""

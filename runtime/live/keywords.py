@@ -7,6 +7,8 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from runtime.live.bare import remember
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,7 +34,7 @@ def check_keywords(name: str, **hints: str) -> Callable[[Callable[P, R]], Callab
             for given in options:
                 if given not in known:
                     raise TypeError(f"{name}: {given!r} is no option of it; {_advice(given)}")
-            return factory(*args, **options)
+            return remember(factory(*args, **options), name, *args, *options.values())
 
         def _advice(given: str) -> str:
             if given in hints:

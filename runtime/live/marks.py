@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from runtime.core import capacity
 from runtime.live import collector
+from runtime.live.bare import bare_of
 from runtime.live.callables import call, call_in_thread
 from runtime.live.context import call_in
 from runtime.live.options import Predicate, StreamOptions
@@ -87,8 +88,11 @@ def check_function(function: Any, decorator: str) -> None:
     """Raise unless `function` can be decorated.
 
     Raises:
-        TypeError: it is no function, or a class.
+        TypeError: it is no function, a class, or a decorator that was written without parentheses.
     """
+    bare = bare_of(function)
+    if bare is not None:
+        raise TypeError(bare.text)
     if not callable(function) or inspect.isclass(function):
         raise TypeError(f"{decorator}: a function is needed, not {function!r}")
 

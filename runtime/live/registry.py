@@ -12,6 +12,7 @@ from typing import Any
 
 from runtime.live import collector as collecting
 from runtime.live.admission import Admission
+from runtime.live.bare import bare_of
 from runtime.live.collector import Collector, MessageOptions, Middleware
 from runtime.live.declare import Channel
 from runtime.live.guards import Guard
@@ -149,6 +150,10 @@ def build_module(
         if room is not None:
             warnings.extend(f"{place}: {attribute}: {text}" for text in room.skipped)
         elif mark is None:
+            bare = bare_of(value)
+            if bare is not None and bare.function.__name__ == attribute:
+                line = _line_of(bare.function, file)
+                problems.append(LoadProblem(place, line, "TypeError", bare.text, excerpt=excerpt(file, line)))
             is_own = inspect.iscoroutinefunction(value) and value.__module__ == module.__name__
             if is_own and id(value) not in used:
                 warnings.append(f"{place}: {attribute} is not wrapped: put @live over it to make it callable")

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from runtime.live.bare import Bare
 from runtime.live.keywords import check_keywords
 from runtime.live.marks import ensure_mark
 from runtime.live.uploadoptions import UploadOptions
@@ -39,6 +40,8 @@ def upload(
     Raises:
         ValueError: a value that cannot be. TypeError: the function is not async.
     """
+    if inspect.isfunction(max_size):
+        raise TypeError(Bare("live.upload", max_size).text)
     counts = {
         "max_size": max_size,
         "max_concurrent_per_session": max_concurrent_per_session,
