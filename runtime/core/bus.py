@@ -6,22 +6,26 @@ bus carries it to the others. What a bus has received it publishes with `relay=F
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from runtime.core.messages import collapsed
 from runtime.wire import jsoncodec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from runtime.core.messages import BatchMessage, Messages
     from runtime.core.platform import Platform
-    from runtime.core.publisher import Event
+    from runtime.core.publisher import Event, Publisher
 
 __all__ = ["Bus", "Outlet", "check_bus"]
 
 logger = logging.getLogger("realtime.bus")
+
+_NOTHING: frozenset[tuple[str, str]] = frozenset()
 
 
 @runtime_checkable
@@ -35,29 +39,40 @@ class Bus(Protocol):
 class Outlet:
     """Where publishes leave while something wraps the platform."""
 
-    __slots__ = ("bus", "wrapped")
+    __slots__ = ("_publisher", "bus", "wrapped")
 
-    def __init__(self, wrapped: Any, bus: Any = None) -> None:
+    def __init__(self, wrapped: Any, publisher: Publisher, bus: Any = None) -> None:
+        self._publisher = publisher
         self.bus = bus
         #: The platform that publishes here and elsewhere.
         self.wrapped = wrapped
 
     def publish(self, topic: str, event: str, data: Any, **options: Any) -> bool:
         """Publish one message; return whether anybody here was subscribed."""
-        return bool(self.wrapped.publish(topic, event, data, **options))
+        publisher = self._publisher
+        if not publisher.watchers:
+            return bool(self.wrapped.publish(topic, event, data, **options))
+        before = publisher.unrelayed
+        publisher.unrelayed = _NOTHING if options.get("relay", True) else frozenset({(topic, event)})
+        try:
+            return bool(self.wrapped.publish(topic, event, data, **options))
+        finally:
+            publisher.unrelayed = before
 
     def batch(self, messages: Sequence[BatchMessage]) -> list[bool]:
         """Publish each message on its own; return whether anybody here was subscribed to each."""
         batch = getattr(self.wrapped, "batch", None)
         if batch is not None:
-            return list(batch(messages))
+            with self._unrelayed(messages):
+                return list(batch(messages))
         return [self._publish(message) for message in messages]
 
     def publish_batched(self, messages: Messages) -> None:
         """Publish messages together, or each at once where the wrapped platform cannot do that."""
         together = getattr(self.wrapped, "publish_batched", None)
         if together is not None:
-            together(messages)
+            with self._unrelayed(messages):
+                together(messages)
         else:
             for _, message in collapsed(messages):
                 self._publish(message)
@@ -76,6 +91,21 @@ class Outlet:
         except Exception:
             logger.exception("the bus failed; %d publishes may not have reached everybody", len(events))
 
+    @contextlib.contextmanager
+    def _unrelayed(self, messages: Messages | Sequence[BatchMessage]) -> Iterator[None]:
+        """Let watchers see, of what comes back meanwhile, which messages were not meant for other workers."""
+        publisher = self._publisher
+        before = publisher.unrelayed
+        publisher.unrelayed = (
+            frozenset((one["topic"], one["event"]) for one in messages if _is_unrelayed(one))
+            if publisher.watchers
+            else _NOTHING
+        )
+        try:
+            yield
+        finally:
+            publisher.unrelayed = before
+
     def _publish(self, message: BatchMessage) -> bool:
         fields: dict[str, Any] = {**message}
         for name in ("topic", "event"):
@@ -93,6 +123,13 @@ def check_bus(bus: object) -> None:
     """
     if bus is not None and not callable(getattr(bus, "wrap", None)):
         raise TypeError(f"bus: must have a method wrap(platform), as PubSubBus does, or be None; not {bus!r}")
+
+
+def _is_unrelayed(message: object) -> bool:
+    """Return whether a message, which nobody has checked yet, is one without a relay."""
+    if not isinstance(message, Mapping) or message.get("relay", True):
+        return False
+    return isinstance(message.get("topic"), str) and isinstance(message.get("event"), str)
 
 
 def _message(event: Event) -> BatchMessage:

@@ -33,6 +33,8 @@ __all__ = [
     "MAX_DEDUP_IDS",
     "MAX_DEFERRED_UPGRADES",
     "MAX_DEGRADED_CAUSES",
+    "MAX_DERIVED_ARGS",
+    "MAX_EFFECT_RUNS",
     "MAX_GROUPS_LOCAL_MEMBERS",
     "MAX_HELD_FRAMES",
     "MAX_HISTOGRAM_BUCKETS",
@@ -78,6 +80,7 @@ __all__ = [
     "MAX_TOPIC_STATS",
     "MAX_TOPIC_WS_COUNTS",
     "MAX_UPGRADE_RATE_ENTRIES",
+    "MAX_WATCHER_DEPTH",
     "MAX_WRAPPER_DEPTH",
     "PAYLOAD_WARN_CAP",
     "PUBLISH_RATE_WARN_DEDUP_MAX",
@@ -173,6 +176,9 @@ MAX_DEBOUNCE_TIMERS = 5000  # keys of ctx.publish_debounced that wait; BYPASS
 MAX_SKIP_GATES = 5000  # shut gates of ctx.skip; BYPASS
 MAX_THROTTLE_TIMERS = 5000  # keys of ctx.publish_throttled with a window; BYPASS
 MAX_IDEMPOTENCY_KEY = 256  # characters of an idempotency key of a call; REJECT
+MAX_DERIVED_ARGS = 10_000  # argument tuples of one derived stream; EVICT oldest
+MAX_EFFECT_RUNS = 10_000  # runs of one effect that have not ended; REJECT
+MAX_WATCHER_DEPTH = 8  # publishes that watchers make for each other; deeper ones are not watched
 MAX_WRAPPER_DEPTH = 10  # wrappers of a handler that learn its path; deeper ones do not
 MAX_BATCH_CALLS = limits.MAX_BATCH_CALLS  # calls per RPC batch; REJECT
 
@@ -191,6 +197,8 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_DEDUP_IDS": MAX_DEDUP_IDS,
         "MAX_DEFERRED_UPGRADES": MAX_DEFERRED_UPGRADES,
         "MAX_DEGRADED_CAUSES": MAX_DEGRADED_CAUSES,
+        "MAX_DERIVED_ARGS": MAX_DERIVED_ARGS,
+        "MAX_EFFECT_RUNS": MAX_EFFECT_RUNS,
         "MAX_GROUPS_LOCAL_MEMBERS": MAX_GROUPS_LOCAL_MEMBERS,
         "MAX_HELD_FRAMES": MAX_HELD_FRAMES,
         "MAX_HISTOGRAM_BUCKETS": MAX_HISTOGRAM_BUCKETS,
@@ -236,6 +244,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_TOPIC_STATS": MAX_TOPIC_STATS,
         "MAX_TOPIC_WS_COUNTS": MAX_TOPIC_WS_COUNTS,
         "MAX_UPGRADE_RATE_ENTRIES": MAX_UPGRADE_RATE_ENTRIES,
+        "MAX_WATCHER_DEPTH": MAX_WATCHER_DEPTH,
         "MAX_WRAPPER_DEPTH": MAX_WRAPPER_DEPTH,
         "PAYLOAD_WARN_CAP": PAYLOAD_WARN_CAP,
         "PUBLISH_RATE_WARN_DEDUP_MAX": PUBLISH_RATE_WARN_DEDUP_MAX,

@@ -23,4 +23,8 @@ class LocalPlatform(Platform):
 def install_bus(platform: Platform, bus: Bus | None) -> None:
     """Let everything that is published from now on go through `bus`, or through none."""
     core = platform.parts
-    core.outlet = None if bus is None else Outlet(bus.wrap(LocalPlatform(core, platform.request_id)), bus)
+    core.outlet = (
+        None
+        if bus is None
+        else Outlet(bus.wrap(LocalPlatform(core, platform.request_id)), core.publisher, bus)
+    )

@@ -78,6 +78,7 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "upload_bytes_total": (),
         "upload_frames_dropped_total": (),
         "uploads_active": (),
+        "watcher_depth_exceeded_total": (),
         "ws_bytes_in_total": (),
         "ws_bytes_out_total": (),
         "ws_coalesced_evicted_total": (),

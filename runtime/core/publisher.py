@@ -5,10 +5,12 @@ Spec: wire 2.1 to 2.3, platform 2.2 and 2.5.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import UNSET
 
 from runtime.core import capacity
 from runtime.core.errors import PayloadTooLarge
@@ -16,6 +18,7 @@ from runtime.core.sink import Frame
 from runtime.wire import envelope, jsoncodec, names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from collections.abc import Sequence as SequenceOf
 
     from runtime.core.metrics import Metrics
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from runtime.core.sequence import Sequence
     from runtime.core.subscriptions import Subscriptions
 
-__all__ = ["OTHER_TOPICS", "Event", "Publisher", "Recorder", "make_event"]
+__all__ = ["OTHER_TOPICS", "Event", "Publisher", "Recorder", "Watcher", "make_event"]
 
 # A number is at most 16 digits; with `,"seq":` and the closing brace that is what stamping adds to an envelope.
 SEQ_MARGIN = 24
@@ -37,7 +40,8 @@ class Event(msgspec.Struct, frozen=True):
     """A checked and encoded publish that waits for its number. `seq`: stamp, leave out, or use this one.
 
     `relay`: whether a bus carries it to other workers. `key`: under it only the newest event waits for a peer that is
-    behind; `None` for an event that all get.
+    behind; `None` for an event that all get. `original`: what watchers see instead of the data, where a stream has
+    changed that. `depth`: how many watchers deep it was made, 0 where the context says so.
     """
 
     topic: str
@@ -46,6 +50,12 @@ class Event(msgspec.Struct, frozen=True):
     seq: bool | int = True
     relay: bool = True
     key: str | None = None
+    original: Any = UNSET
+    depth: int = 0
+
+
+#: Told of each event on one topic after it was delivered; must not raise.
+Watcher = Callable[[Event], object]
 
 
 def make_event(
@@ -57,6 +67,7 @@ def make_event(
     *,
     relay: bool = True,
     key: str | None = None,
+    original: Any = UNSET,
 ) -> Event:
     """Check the names, encode the data and return the event.
 
@@ -77,7 +88,7 @@ def make_event(
             f"the envelope of {event!r} on {topic!r} has about {size} bytes and clients drop frames above {max_frame}: "
             "send less, or page the data"
         )
-    return Event(topic, event, encoded, seq, relay, key)
+    return Event(topic, event, encoded, seq, relay, key, original)
 
 
 class Publisher:
@@ -89,9 +100,12 @@ class Publisher:
         "_sequence",
         "_subscriptions",
         "_window",
+        "carried",
         "max_frame",
         "observers",
         "recorders",
+        "unrelayed",
+        "watchers",
     )
 
     def __init__(
@@ -112,6 +126,12 @@ class Publisher:
         self.recorders: dict[str, Recorder] = {}
         #: Told topic and event of everything that was published; they must not raise.
         self.observers: tuple[Callable[[str, str], object], ...] = ()
+        #: Told of the events of one topic, by topic; see `runtime.live.watchers`.
+        self.watchers: dict[str, Watcher] = {}
+        #: What a bus is being given now, by what comes back of it: topic, event, data.
+        self.carried: dict[tuple[str, str, bytes], Event] = {}
+        #: Topics and events that a bus is given now without that it should relay them.
+        self.unrelayed: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def sequence(self) -> Sequence:
@@ -125,7 +145,10 @@ class Publisher:
             ValueError: an event without a number on a topic whose events are kept.
         """
         self.check(event)
-        return self._deliver(event, 0)
+        reached = self._deliver(event, 0)
+        if self.watchers:
+            self.tell(event)
+        return reached
 
     def publish_many(self, events: SequenceOf[Event]) -> None:
         """Stamp several events and deliver them in order: a peer that gets two or more of them and understands batch
@@ -139,12 +162,42 @@ class Publisher:
                 self.check(event)
         if len(events) == 1:
             self._deliver(events[0], 0)
-            return
-        limit = capacity.get("MAX_BATCH_EVENTS")
-        for start in range(0, len(events), limit):
-            group = self._outbox.new_group()
-            for event in events[start : start + limit]:
-                self._deliver(event, group)
+        else:
+            limit = capacity.get("MAX_BATCH_EVENTS")
+            for start in range(0, len(events), limit):
+                group = self._outbox.new_group()
+                for event in events[start : start + limit]:
+                    self._deliver(event, group)
+        if self.watchers:
+            for event in events:
+                self.tell(event)
+
+    def tell(self, event: Event) -> None:
+        """Tell the watchers of a topic of an event that was delivered."""
+        watcher = self.watchers.get(event.topic)
+        if watcher is not None:
+            if self.carried:
+                event = self.carried.get((event.topic, event.event, event.data), event)
+            if event.relay and (event.topic, event.event) in self.unrelayed:
+                event = msgspec.structs.replace(event, relay=False)
+            watcher(event)
+
+    @contextlib.contextmanager
+    def carrying(self, events: SequenceOf[Event]) -> Iterator[None]:
+        """Remember, while a bus is given `events`, what of them it cannot hand back: the original data, and how deep
+        they were made.
+        """
+        before = self.carried
+        if self.watchers:
+            self.carried = {
+                (event.topic, event.event, event.data): event
+                for event in events
+                if event.depth or event.original is not UNSET
+            }
+        try:
+            yield
+        finally:
+            self.carried = before
 
     def check(self, event: Event) -> None:
         """Refuse what cannot be kept although its topic is. Spec: wire 8.2.

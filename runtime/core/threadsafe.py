@@ -10,7 +10,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from runtime.core import assertions, capacity, coalesce
+from runtime.core import assertions, capacity, coalesce, nesting
 from runtime.core.assertions import assert_invariant
 from runtime.core.errors import CapacityExceeded, PlatformNotReady
 
@@ -35,7 +35,8 @@ class ThreadDoor:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
-        self._waiting: list[Callable[[], object]] = []
+        #: What waits, and how many watchers deep it was put here.
+        self._waiting: list[tuple[Callable[[], object], int]] = []
         self._is_woken = False
 
     def open(self) -> None:
@@ -72,7 +73,7 @@ class ThreadDoor:
                 if not self._is_woken:
                     loop.call_soon_threadsafe(self._work)
                     self._is_woken = True
-                self._waiting.append(work)
+                self._waiting.append((work, nesting.depth()))
         if not has_room:
             # Not under the lock: this logs, and a log handler may publish what is logged.
             capacity.record("MAX_THREADSAFE_QUEUE", "reject", hint="a thread publishes faster than the loop")
@@ -83,7 +84,8 @@ class ThreadDoor:
         with self._lock:
             waiting, self._waiting = self._waiting, []
             self._is_woken = False
-        for work in waiting:
+        for work, depth in waiting:
+            nesting.enter(depth)
             try:
                 work()
             except Exception:

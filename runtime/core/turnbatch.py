@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from runtime.core import nesting
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -66,12 +68,20 @@ class TurnBatch:
         events = self._events
         if events:
             self._events = []
-            outlet = self.through()
-            if outlet is not None:
+            if self._publisher.watchers:
+                with nesting.at_depth(0):  # each event says by itself how deep it was made
+                    self._publish(events)
+            else:
+                self._publish(events)
+
+    def _publish(self, events: list[Event]) -> None:
+        outlet = self.through()
+        if outlet is not None:
+            with self._publisher.carrying(events):
                 outlet.together(events)
-                return
-            self._metrics.add("publish_total", "ctx", amount=len(events))
-            self._publisher.publish_many(events)
+            return
+        self._metrics.add("publish_total", "ctx", amount=len(events))
+        self._publisher.publish_many(events)
 
     async def flush_stored(self) -> None:
         """Publish what waits and return when all of it has its number; the pipeline awaits this before a reply."""

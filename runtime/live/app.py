@@ -18,6 +18,7 @@ from runtime.live.dispatch import Dispatcher
 from runtime.live.generation import Generation
 from runtime.live.loader import LiveLoader
 from runtime.live.messageoptions import take_message
+from runtime.live.pageload import PageLoads
 from runtime.live.pipeline import Pipeline
 from runtime.live.problems import user_traceback
 from runtime.live.pushes import Pushes
@@ -30,6 +31,7 @@ from runtime.live.scope import LiveScope
 from runtime.live.stream import StreamRunner
 from runtime.live.streamsubs import StreamSubs
 from runtime.live.uploads import Uploads
+from runtime.live.watchers import Watchers
 from runtime.live.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -76,6 +78,8 @@ class LiveApp:
         self._scope = LiveScope(platform, turn, max_frame)
         self.generation = Generation(0, Registry())
         self.functions = FunctionRunner(self._scope, executor)
+        #: Who hears of the publishes on a topic.
+        self.watchers = Watchers(platform.parts.publisher, metrics)
         #: Calls in flight: they outlive their connection, and are ended at shutdown.
         self.calls = TaskOwner("live calls")
         presence = RoomPresence(platform, self.functions, clock)
@@ -92,6 +96,9 @@ class LiveApp:
         self._buckets = self._scope.buckets
         self.pushes = Pushes(platform)
         self.wiring = platform.parts.wiring = Wiring(platform, self.pushes)
+        self.wiring.loads = PageLoads(
+            self._scope, self.functions, self.streams, executor, lambda: self.generation
+        )
         pipeline = Pipeline(self.functions, self.streams, self._buckets)
         self.dispatcher = Dispatcher(
             pipeline=pipeline,

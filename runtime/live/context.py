@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
 
 from runtime.core.errors import LiveError
 from runtime.core.publisher import make_event
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from runtime.live.pacing import Key
     from runtime.live.scope import LiveScope
 
-__all__ = ["Ctx", "ThreadCtx", "current_ctx"]
+__all__ = ["Ctx", "ThreadCtx", "current_ctx", "keeping_current"]
 
 _current: ContextVar[Ctx | None] = ContextVar("realtime_ctx", default=None)
 
@@ -33,6 +36,16 @@ _current: ContextVar[Ctx | None] = ContextVar("realtime_ctx", default=None)
 def current_ctx() -> Ctx | None:
     """Return the ctx of the call that runs, or `None` outside of one. Spec: live-api 18.5."""
     return _current.get()
+
+
+@contextlib.contextmanager
+def keeping_current() -> Iterator[None]:
+    """Let `current_ctx()` be behind the block what it is before it, whatever runs in it."""
+    before = _current.get()
+    try:
+        yield
+    finally:
+        _current.set(before)
 
 
 class Ctx:
@@ -213,15 +226,18 @@ class Ctx:
             )
         if self._scope.dev is not None:
             self._scope.dev.payload(topic, data)
-        key = None
+        key, original = None, UNSET
         if topic in self._scope.shapes.by_topic:
+            original = self._scope.original(topic, data)
             shaped = self._scope.shapes.apply(topic, data, self._in_loop)
             if shaped is None:
                 return None
             data, key, numbered = shaped
             seq = seq and numbered
         return self._scope.check(
-            make_event(topic, event, data, seq, self._scope.max_frame, relay=relay, key=key)
+            make_event(
+                topic, event, data, seq, self._scope.max_frame, relay=relay, key=key, original=original
+            )
         )
 
     def _enqueue(self, event: Event) -> None:

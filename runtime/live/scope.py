@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
+from runtime.core import nesting
 from runtime.core.bus import Outlet
 from runtime.live.pacing import Pacing
 from runtime.live.ratelimit import Buckets
 from runtime.live.topicshapes import TopicShapes
+from runtime.live.watchers import deepened, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +29,7 @@ class LiveScope:
     """Built once per worker; `admission` follows the registry that is in force."""
 
     __slots__ = (
+        "_publisher",
         "_turn",
         "admission",
         "buckets",
@@ -56,6 +61,7 @@ class LiveScope:
         #: Whether each live function has idempotency keys of its own.
         self.own_keys = security.idempotency_namespace
         self._turn = turn
+        self._publisher = platform.parts.publisher
         #: The cursors in rooms; set when the rooms of the worker are made.
         self.cursors: RoomCursors
         #: Who called what how often.
@@ -68,21 +74,21 @@ class LiveScope:
     def wrap_platform(self, wrap: Callable[[Any], Any] | None) -> None:
         """Let live functions publish through `wrap(platform)`, or through the platform itself."""
         self.wrap = wrap
-        self.outlet = None if wrap is None else Outlet(wrap(self.platform))
+        self.outlet = None if wrap is None else Outlet(wrap(self.platform), self._publisher)
 
     def _through(self) -> Outlet | None:
         return self.outlet or self.platform.parts.outlet
 
     def check(self, event: Event) -> Event:
-        """Return `event` if it may be published.
+        """Return `event` if it may be published, with how many watchers deep it is made.
 
         Raises:
             ValueError: it has no number, and its topic is kept for replay.
         """
-        publisher = self.platform.parts.publisher
+        publisher = self._publisher
         if publisher.recorders:
             publisher.check(event)
-        return event
+        return deepened(event) if publisher.watchers else event
 
     def enqueue(self, event: Event) -> None:
         """Queue a checked publish behind the others of this loop turn."""
@@ -91,10 +97,17 @@ class LiveScope:
         else:
             self._turn.flush()
             self.shapes.send_newest(event)
+            if self._publisher.watchers:
+                with nesting.at_depth(0):
+                    self._publisher.tell(event)
 
     def publish_late(self, event: Event) -> None:
         """Queue a publish that was checked a while ago."""
         self.enqueue(self.check(event))
+
+    def original(self, topic: str, data: Any) -> Any:
+        """Return what watchers see of `data`, which a stream changes before it is sent; `UNSET` if nobody watches."""
+        return snapshot(data) if topic in self._publisher.watchers else UNSET
 
     def sheds(self, class_name: str) -> bool:
         """Return whether `class_name` is refused under the present pressure.

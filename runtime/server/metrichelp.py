@@ -67,6 +67,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         "upload_bytes_total": "Bytes of uploads that were taken.",
         "upload_frames_dropped_total": "Malformed frames of uploads.",
         "uploads_active": "Uploads that go on.",
+        "watcher_depth_exceeded_total": "Publishes that watchers made too deep to be watched.",
         "ws_bytes_in_total": "Bytes of the messages of clients.",
         "ws_bytes_out_total": "Bytes of what was published, once per receiver.",
         "ws_coalesced_evicted_total": "Coalesced values that were given up because too many waited.",
