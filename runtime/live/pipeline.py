@@ -13,6 +13,7 @@ from runtime.live.binarycalls import check_payload
 from runtime.live.callables import call
 from runtime.live.guards import run_guard
 from runtime.live.ratelimit import identity_of
+from runtime.live.streamvalue import Page
 from runtime.wire import names
 
 if TYPE_CHECKING:
@@ -68,18 +69,21 @@ class Pipeline:
         if not registry.middleware:
             return await self._guarded(registry, endpoint, ctx, connection, frame)
         produced: list[Any] = []
+        final: Any = None
+        is_over = False
 
         async def innermost() -> Any:
             result = await self._guarded(registry, endpoint, ctx, connection, frame)
             produced.append(result)
+            if is_over:  # middleware did not wait for it: the call was answered without it
+                self._abandon(produced, final, ctx)
             return result
 
         try:
             final = await _through(registry, ctx, innermost)
-        except BaseException:
-            self._abandon(produced, None, ctx)
-            raise
-        self._abandon(produced, final, ctx)
+        finally:
+            is_over = True
+            self._abandon(produced, final, ctx)
         return final
 
     async def refresh(self, registry: Registry, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
@@ -132,7 +136,8 @@ class Pipeline:
             ctx = await endpoint.room.admit(ctx, args)
         if endpoint.kind == "rpc" or frame.is_binary:
             return await self._functions.run(endpoint, ctx, args)
-        return await self._streams.load_once(endpoint, ctx, args)
+        value = await self._streams.load_once(endpoint, ctx, args)
+        return value.as_mapping() if isinstance(value, Page) else value
 
 
 async def _through(registry: Registry, ctx: Ctx, innermost: Callable[[], Awaitable[Any]]) -> Any:

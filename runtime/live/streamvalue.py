@@ -30,6 +30,10 @@ class Page:
     has_more: bool
     cursor: Any = None
 
+    def as_mapping(self) -> dict[str, Any]:
+        """Return the page in the form that a loader may return as well."""
+        return {"data": self.data, "hasMore": self.has_more, "cursor": self.cursor}
+
 
 def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     """Return what a loader returned with `change` applied: to each item of a list, else to the value; in a page to
