@@ -21,6 +21,7 @@ from runtime.live.locked import lock
 from runtime.live.marks import Mark, ensure_mark, mark_of, set_mark
 from runtime.live.messageoptions import set_message_options
 from runtime.live.options import Predicate, ReplayOptions, StreamOptions, Topic, access_of
+from runtime.live.pageload import Loadable, load, preload, set_loadable
 from runtime.live.pushing import configure_push, notify, push
 from runtime.live.ratelimit import RateLimits, Rule
 from runtime.live.ratelimited import rate_limit
@@ -46,7 +47,10 @@ class Channel:
     def __init__(self, options: StreamOptions, file: str, line: int) -> None:
         self.file = file
         self.line = line
-        set_mark(self, Mark(kind="channel", options=options))
+        mark = Mark(kind="channel", options=options)
+        set_mark(self, mark)
+        #: Load it for a page: nothing, until somebody publishes.
+        self.load = Loadable(mark).load
 
 
 class _Middlewares:
@@ -196,6 +200,7 @@ class Live:
         def decorate(function: F) -> F:
             mark = ensure_mark(function, "live.stream")
             mark.kind, mark.options = "stream", options
+            set_loadable(function, mark)
             return function
 
         return remember(decorate, "live.stream", topic)
@@ -334,6 +339,10 @@ class Live:
             max_json_depth=max_json_depth,
             platform=platform,
         )
+
+    # What pages that the server renders load. Spec: live-api 19.
+    load = staticmethod(load)
+    preload = staticmethod(preload)
 
     push = staticmethod(push)
     notify = staticmethod(notify)

@@ -56,6 +56,8 @@ class Mark:
     max_size: int | None = None
     #: Of an upload: its bounds.
     upload: UploadOptions | None = None
+    #: The path it is registered under, the latest one; `None` before.
+    path: str | None = None
 
 
 def mark_of(value: Any) -> Mark | None:

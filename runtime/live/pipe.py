@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from runtime.live.callables import call
 from runtime.live.marks import mark_of, set_mark
+from runtime.live.pageload import set_loadable
 from runtime.live.registry import PIPED
 from runtime.live.streamvalue import Page
 
@@ -103,7 +104,9 @@ class _Pipe:
             return await _through(transforms, await call(stream, ctx, *args), ctx)
 
         piped.__module__ = str(sys._getframe(1).f_globals.get("__name__", stream.__module__))
-        set_mark(piped, replace(mark, gates=list(mark.gates)))
+        own = replace(mark, gates=list(mark.gates), path=None)
+        set_mark(piped, own)
+        set_loadable(piped, own)
         setattr(piped, PIPED, True)
         made: Any = piped
         return made  # type: ignore[no-any-return]  # same call signature, which TypeVar F cannot express

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runtime.live.stream import StreamRunner
     from runtime.wire.rpc import CallFrame
 
-__all__ = ["Pipeline", "resolve"]
+__all__ = ["Pipeline", "resolve", "through"]
 
 
 def resolve(registry: Registry, frame: CallFrame) -> Endpoint:
@@ -80,7 +80,7 @@ class Pipeline:
             return result
 
         try:
-            final = await _through(registry, ctx, innermost)
+            final = await through(registry, ctx, innermost)
         finally:
             is_over = True
             self._abandon(produced, final, ctx)
@@ -109,7 +109,7 @@ class Pipeline:
                 await endpoint.room.admit(ctx, decoded)
             return await self._streams.reload(endpoint, ctx, decoded)
 
-        return await _through(registry, ctx, innermost)
+        return await through(registry, ctx, innermost)
 
     def _abandon(self, produced: list[Any], final: Any, ctx: Ctx) -> None:
         """Undo the subscription of a stream whose reply middleware replaced or refused."""
@@ -140,7 +140,7 @@ class Pipeline:
         return value.as_mapping() if isinstance(value, Page) else value
 
 
-async def _through(registry: Registry, ctx: Ctx, innermost: Callable[[], Awaitable[Any]]) -> Any:
+async def through(registry: Registry, ctx: Ctx, innermost: Callable[[], Awaitable[Any]]) -> Any:
     """Run `innermost` inside the middleware, the first registered outermost."""
     run = innermost
     for middleware in reversed(registry.middleware):

@@ -312,6 +312,7 @@ def _endpoint(
     guard: Callable[[Any], Any] | None,
 ) -> Endpoint:
     options = mark.options
+    mark.path = f"{module}/{name}"
     topic = options.topic if options else None
     function: Callable[..., Any] | None = None if isinstance(value, Channel) else value
     if function is None:
@@ -349,6 +350,7 @@ def _room_endpoints(
     project: Path,
     guard: Callable[[Any], Any] | None,
 ) -> Iterable[Endpoint]:
+    room.place.path = f"{module}/{name}"
     for part in room.parts():
         mark = mark_of(part.fn) or Mark()
         path = f"{module}/{name}/{part.segment}"

@@ -18,6 +18,7 @@ from runtime.live.callables import call_with_as_many
 from runtime.live.guards import denied, run_guard
 from runtime.live.marks import Mark, set_mark
 from runtime.live.options import Predicate, StreamOptions, Topic
+from runtime.live.pageload import Loadable
 from runtime.live.roomctx import RoomCtx
 from runtime.live.signature import CTX_NAMES, Parameter, Signature, SignatureError, signature_of
 from runtime.live.topics import resolve_topic
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from runtime.live.context import Ctx
 
-__all__ = ["RoomDeclaration", "RoomPart", "RosterEntry"]
+__all__ = ["RoomDeclaration", "RoomPart", "RoomPlace", "RosterEntry"]
 
 DATA = "data"
 PRESENCE = "presence"
@@ -115,6 +116,13 @@ class RoomPart:
             raise LiveError.validation([Issue(path=[name], message="Required") for name in missing])
 
 
+@dataclass(slots=True)
+class RoomPlace:
+    """Where a room is registered: `path`, of which its parts' paths are made; `None` before."""
+
+    path: str | None = None
+
+
 class RoomDeclaration:
     """What `live.room(...)` or a class below `live.Room` declares, checked.
 
@@ -139,7 +147,10 @@ class RoomDeclaration:
         file: str,
         line: int,
         doc: str = "",
+        place: RoomPlace | None = None,
     ) -> None:
+        #: Where it is registered.
+        self.place = RoomPlace() if place is None else place
         self.init = init
         self.presence = presence
         self.cursors, self.cursor_throttle = _cursors(cursors)
@@ -167,6 +178,11 @@ class RoomDeclaration:
         problem = self._topic_problem(topic) if isinstance(topic, str) else None
         if problem is not None:
             raise ValueError(f"topic: {problem}")
+
+    @property
+    def data(self) -> Loadable:
+        """Its data, for pages: `await board.data.load(platform, user=..., args=["b1"])`."""
+        return Loadable(self.place, f"/__{DATA}")
 
     @property
     def is_guarded(self) -> bool:

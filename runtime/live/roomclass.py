@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from runtime.live.options import StreamOptions
-from runtime.live.room import RoomDeclaration
+from runtime.live.pageload import Loadable
+from runtime.live.room import DATA, RoomDeclaration, RoomPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,13 @@ _OWN_KEYS = ("topic", "init", "presence", "cursors", "guard", "on_join", "on_lea
 _OPTION_KEYS = ("filter", *(name for name in StreamOptions.names() if name != "topic"))
 
 
+class _Data:
+    """The attribute `data` of room classes."""
+
+    def __get__(self, room: Room | None, owner: type[Room]) -> Loadable:
+        return Loadable(owner._place, f"/__{DATA}")
+
+
 class Room:
     """Base of rooms that are written as a class; one instance per load, made without arguments.
 
@@ -30,11 +38,15 @@ class Room:
     """
 
     _declared_at: ClassVar[tuple[str, int]]
+    _place: ClassVar[RoomPlace]
+    #: The data of a room, for pages: `await Board.data.load(platform, user=..., args=["b1"])`.
+    data: ClassVar[Loadable] = _Data()  # type: ignore[assignment]  # a descriptor
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         frame = sys._getframe(1)
         cls._declared_at = (frame.f_code.co_filename, frame.f_lineno)
+        cls._place = RoomPlace()
 
 
 def action(function: F) -> F:
@@ -75,7 +87,9 @@ def _declaration(cls: type[Room]) -> RoomDeclaration:
     actions = {name: _taken(value, name, room) for name, value in members.items() if _is_action(value)}
     file, line = cls._declared_at
     doc = inspect.cleandoc(cls.__doc__ or "")
-    return RoomDeclaration(**own, actions=actions, options=options, file=file, line=line, doc=doc)
+    return RoomDeclaration(
+        **own, actions=actions, options=options, file=file, line=line, doc=doc, place=cls._place
+    )
 
 
 def _is_action(value: Any) -> bool:

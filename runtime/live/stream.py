@@ -163,6 +163,17 @@ class StreamRunner:
         await self._admit(_options(endpoint), ctx, args)
         return await self.load(endpoint, ctx, args)
 
+    async def position(self, options: StreamOptions, topic: str, args: list[Any]) -> tuple[int | None, Any]:
+        """Return number and version with which who loads the stream now can go on; `None` and `UNSET` without any.
+
+        From here on the events of the topic are kept, if the stream wants that.
+        """
+        history = self._catch_up.history(options, topic)
+        if history is not None:
+            self._catch_up.record(options, topic)
+        seq = await self._catch_up.number(history, options, topic)
+        return seq, await self._catch_up.version(options, args)
+
     async def reload(self, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
         """Return a fresh value for a subscription that exists; pages give their data.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runtime.core.bus import Bus
     from runtime.core.connection import Connection
     from runtime.core.platform import Platform
+    from runtime.live.pageload import PageLoads
     from runtime.live.pushes import Pushes
 
 __all__ = [
@@ -46,7 +47,7 @@ H = TypeVar("H", bound=ErrorHandler)
 class Wiring:
     """The wiring of one worker. Found as `platform.parts.wiring`."""
 
-    __slots__ = ("_declared", "_error_handler", "_platform", "pushes")
+    __slots__ = ("_declared", "_error_handler", "_platform", "loads", "pushes")
 
     def __init__(self, platform: Platform, pushes: Pushes) -> None:
         self._platform = platform
@@ -54,6 +55,8 @@ class Wiring:
         self._error_handler: ErrorHandler | None = None
         #: The users that can be pushed to.
         self.pushes = pushes
+        #: What pages load; set when the worker's streams are made.
+        self.loads: PageLoads
 
     def declare(self, values: Mapping[str, Any]) -> None:
         """Put in force what the loaded code declares; what it declared before and declares no more ends."""
