@@ -19,10 +19,10 @@ from runtime.client.replays import ReplayTopic
 from runtime.client.stores import Store
 from runtime.client.streams import Stream
 from runtime.client.streamstate import StreamEvent
-from runtime.client.streamvalue import MAX_OPTIMISTIC_QUEUE_DEPTH
 from runtime.client.topics import TopicEvent
 from runtime.client.topicstores import TopicStore
 from runtime.client.upload import Upload, UploadProgress
+from runtime.core.capacity import MAX_OPTIMISTIC_QUEUE_DEPTH
 
 __all__ = [
     "MAX_OPTIMISTIC_QUEUE_DEPTH",

@@ -264,6 +264,12 @@ class Stream:
 
         return DerivedStore(lambda: self._state.value, self.subscribe, compute, feeds=self._feeds)
 
+    def at_schema_version(self, version: int) -> Stream:
+        """Return a handle on the same stream that shares nothing with this one and asks, now and after reconnects, as a
+        client of that schema version does: for tests of `migrate`. Spec: live-api 8.8 and 20.
+        """
+        return Stream(self._state.at_schema_version(version))
+
     # ------------------------------------------------------------ changing it
 
     def hydrate(self, data: Any) -> Stream:

@@ -66,7 +66,14 @@ class StreamState:
     time sees the old value at once and resumes from where it stood.
     """
 
-    def __init__(self, path: str, args: tuple[Any, ...], merge: dict[str, Any], ports: StreamPorts) -> None:
+    def __init__(
+        self,
+        path: str,
+        args: tuple[Any, ...],
+        merge: dict[str, Any],
+        ports: StreamPorts,
+        schema_version: int | None = None,
+    ) -> None:
         self.path = path
         self.args = args
         self.ports = ports
@@ -93,7 +100,9 @@ class StreamState:
         self._has_version = False
         #: Whether the next answer replaces the value even where a value is otherwise kept.
         self._is_value_forced = False
-        self._schema_version: Any = None
+        #: What a client of another version than this one says of itself, for good.
+        self._fixed_schema_version = schema_version
+        self._schema_version: Any = schema_version
         self._cursor: Any = None
         self._generation = 0
         self._is_active = False
@@ -109,6 +118,10 @@ class StreamState:
     def value(self) -> Any:
         """What a reader sees; `None` before anything came."""
         return self._value.shown
+
+    def at_schema_version(self, version: int) -> StreamState:
+        """Return a state of its own for the same stream, which asks as a client of that schema version does."""
+        return StreamState(self.path, self.args, self._merge, self.ports, version)
 
     @property
     def is_busy(self) -> bool:
@@ -178,7 +191,8 @@ class StreamState:
         """Forget everything that came from the server."""
         self._stop_timer()
         self._value = StreamValue(Merger(**self._merge))
-        self.error = self.topic = self._version = self._schema_version = self._cursor = None
+        self.error = self.topic = self._version = self._cursor = None
+        self._schema_version = self._fixed_schema_version
         self._seq = self._applied = None
         self._has_version = self._is_value_forced = self.has_more = self.is_loaded = False
         self.history = None
@@ -313,7 +327,7 @@ class StreamState:
             self._value.load(reply.data)
         self._value.touched()
         self._applied = reply.end
-        if reply.schema_version is not None:
+        if reply.schema_version is not None and self._fixed_schema_version is None:
             self._schema_version = reply.schema_version
         if reply.has_paging:
             self._set_paging(reply)

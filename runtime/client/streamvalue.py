@@ -8,21 +8,19 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runtime.core import capacity
 from runtime.core.errors import CapacityExceeded
 from runtime.live.merge import REFRESHED
 
 if TYPE_CHECKING:
     from runtime.live.merge import Merger
 
-__all__ = ["MAX_OPTIMISTIC_QUEUE_DEPTH", "Change", "Mutation", "StreamValue"]
+__all__ = ["Change", "Mutation", "StreamValue"]
 
 logger = logging.getLogger("realtime.client")
 
 #: Strategies whose value is a whole, without rows that have a key.
 UNKEYED = frozenset({"set", "latest"})
-
-#: Mutations of one stream that may wait for their confirmation.
-MAX_OPTIMISTIC_QUEUE_DEPTH = 1000
 
 Change = tuple[str, Any] | Mapping[str, Any] | Callable[[Any], Any]
 
@@ -132,9 +130,13 @@ class StreamValue:
             CapacityExceeded: `MAX_OPTIMISTIC_QUEUE_DEPTH` mutations wait already.
             Exception: what the change itself raises; it is not shown then.
         """
-        if len(self._mutations) >= MAX_OPTIMISTIC_QUEUE_DEPTH:
+        limit = capacity.get("MAX_OPTIMISTIC_QUEUE_DEPTH")
+        if len(self._mutations) >= limit:
+            capacity.record(
+                "MAX_OPTIMISTIC_QUEUE_DEPTH", "reject", hint="await mutations before making further ones"
+            )
             raise CapacityExceeded(
-                f"{MAX_OPTIMISTIC_QUEUE_DEPTH} mutations of this stream wait for the server; let some finish first"
+                f"{limit} mutations of this stream wait for the server; let some finish first"
             )
         trial = self.server.fork()
         for earlier in self._mutations:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BINARY_MAX_SIZE",
     "DEFAULTS",
+    "MAX_AGGREGATE_BUCKETS",
+    "MAX_AGGREGATE_HYDRATION_QUEUE",
     "MAX_BATCH_CALLS",
     "MAX_BATCH_EVENTS",
     "MAX_BREAKER_LISTENERS",
@@ -49,6 +51,7 @@ __all__ = [
     "MAX_LOCK_WAITERS",
     "MAX_METRIC_SERIES",
     "MAX_NOTIFIES",
+    "MAX_OPTIMISTIC_QUEUE_DEPTH",
     "MAX_PENDING_REQUESTS_PER_CONNECTION",
     "MAX_PLUGINS",
     "MAX_PRESENCE_CONNECTIONS",
@@ -139,6 +142,7 @@ MAX_SSR_DEDUP_WAITERS = 10_000  # requests that wait for the page of another; BY
 MAX_METRIC_SERIES = 10_000  # label sets per metric; SKIP
 MAX_PRESENCE_REF = 1_000_000  # users in rooms of one worker; those in their grace leave, then SKIP
 MAX_PUSH_REGISTRY = 10_000_000  # users that can be pushed to; SKIP
+MAX_OPTIMISTIC_QUEUE_DEPTH = 1000  # mutations of one stream of a Python client that wait; REJECT
 MAX_NOTIFIES = 100_000  # notifications whose answers are awaited; SKIP
 VOLATILE_WARN_CAP = 256  # dev warnings remembered; further paths may warn again
 TOPIC_WS_COUNTS_WARN_THRESHOLD = 1_000_000  # topics with stream subscribers; WARN
@@ -180,11 +184,15 @@ MAX_DERIVED_ARGS = 10_000  # argument tuples of one derived stream; EVICT oldest
 MAX_EFFECT_RUNS = 10_000  # runs of one effect that have not ended; REJECT
 MAX_WATCHER_DEPTH = 8  # publishes that watchers make for each other; deeper ones are not watched
 MAX_WRAPPER_DEPTH = 10  # wrappers of a handler that learn its path; deeper ones do not
+MAX_AGGREGATE_BUCKETS = 1000  # buckets of one sliding window; REJECT at its declaration
+MAX_AGGREGATE_HYDRATION_QUEUE = 10_000  # events that wait for the snapshot of an aggregate; EVICT the oldest
 MAX_BATCH_CALLS = limits.MAX_BATCH_CALLS  # calls per RPC batch; REJECT
 
 DEFAULTS: Mapping[str, int] = MappingProxyType(
     {
         "BINARY_MAX_SIZE": BINARY_MAX_SIZE,
+        "MAX_AGGREGATE_BUCKETS": MAX_AGGREGATE_BUCKETS,
+        "MAX_AGGREGATE_HYDRATION_QUEUE": MAX_AGGREGATE_HYDRATION_QUEUE,
         "MAX_BATCH_CALLS": MAX_BATCH_CALLS,
         "MAX_BATCH_EVENTS": MAX_BATCH_EVENTS,
         "MAX_BREAKER_LISTENERS": MAX_BREAKER_LISTENERS,
@@ -213,6 +221,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_LOCK_WAITERS": MAX_LOCK_WAITERS,
         "MAX_METRIC_SERIES": MAX_METRIC_SERIES,
         "MAX_NOTIFIES": MAX_NOTIFIES,
+        "MAX_OPTIMISTIC_QUEUE_DEPTH": MAX_OPTIMISTIC_QUEUE_DEPTH,
         "MAX_PENDING_REQUESTS_PER_CONNECTION": MAX_PENDING_REQUESTS_PER_CONNECTION,
         "MAX_PLUGINS": MAX_PLUGINS,
         "MAX_PRESENCE_CONNECTIONS": MAX_PRESENCE_CONNECTIONS,

@@ -7,6 +7,7 @@ before instead of adding to it. Code that is imported without the loader (tests)
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
@@ -59,6 +60,23 @@ class Collector:
     wiring: dict[str, Any] = field(default_factory=dict)
     #: Every function that a decorator touched, also those that a later definition of the same name hid.
     marked: list[Callable[..., Any]] = field(default_factory=list)
+
+    def remember(self) -> Callable[[], None]:
+        """Return a function that forgets what is declared from now on."""
+        before = {one.name: copy.copy(getattr(self, one.name)) for one in fields(self)}
+
+        def forget() -> None:
+            for name, value in before.items():
+                present = getattr(self, name)
+                if isinstance(value, list):
+                    present[:] = value
+                elif isinstance(value, dict):
+                    present.clear()
+                    present.update(value)
+                elif name != "keep":
+                    setattr(self, name, value)
+
+        return forget
 
 
 #: Used by code that no loader runs.

@@ -72,7 +72,13 @@ class Handshake:
 class Runtime:
     """Everything of one worker, wired. `await start()` before the first `open`, `await stop(reason)` at the end."""
 
-    def __init__(self, project: Path | None, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        project: Path | None,
+        settings: Settings,
+        clock: Clock,
+        publisher: Callable[..., Publisher] | None = None,
+    ) -> None:
         capacity.configure(settings.capacity)
         assertions.configure(settings.server.env, clock)
         self.project = project
@@ -113,7 +119,7 @@ class Runtime:
         base = 0 if websocket.seq_base == 0 or settings.server.env == "test" else clock_base(clock.now())
         max_frame = websocket.max_outbound_frame or 0
         self.sequence = Sequence(base)
-        publisher = Publisher if self.debug is None else DebugPublisher
+        publisher = publisher or (Publisher if self.debug is None else DebugPublisher)
         self.publisher = publisher(self.subscriptions, self.outbox, self.sequence, self.metrics, max_frame)
         self.turn = TurnBatch(self.publisher, self.metrics)
         self.membership = Membership(self.subscriptions, Gate(self.metrics))
@@ -409,6 +415,16 @@ class Runtime:
             self.tasks.start(self.attempt("drain", connection), name="drain")
 
 
-def assemble(project: Path | None, settings: Settings, *, clock: Clock | None = None) -> Runtime:
-    """Wire one worker for the project in folder `project`, or for modules registered by hand (`None`)."""
-    return Runtime(project.resolve() if project is not None else None, settings, clock or SystemClock())
+def assemble(
+    project: Path | None,
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    publisher: Callable[..., Publisher] | None = None,
+) -> Runtime:
+    """Wire one worker for the project in folder `project`, or for modules registered by hand (`None`).
+
+    `publisher` makes the publisher, of what `Publisher` takes; tests have one of their own.
+    """
+    folder = project.resolve() if project is not None else None
+    return Runtime(folder, settings, clock or SystemClock(), publisher)

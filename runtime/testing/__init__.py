@@ -11,23 +11,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runtime.core.capacity import capacity_override
     from runtime.testing.caps import reset_caps, set_caps
+    from runtime.testing.chaos import Chaos, ChaosConfig
+    from runtime.testing.client import Disconnected, TestCall, TestClient
     from runtime.testing.clock import FakeClock
     from runtime.testing.context import TestContext, expect_guard_rejects
     from runtime.testing.env import TestEnv
-    from runtime.testing.peers import Disconnected, TestClient, TestStream, TestUpload
+    from runtime.testing.eventlog import EventLog, PublishedEvent
     from runtime.testing.projects import find_project
     from runtime.testing.server import RunningServer, running_server
+    from runtime.testing.stream import TestStream, subscribe_at
+    from runtime.testing.upload import TestUpload
     from runtime.testing.waiting import eventually
 
 _HOMES = {
-    "Disconnected": "runtime.testing.peers",
+    "Chaos": "runtime.testing.chaos",
+    "ChaosConfig": "runtime.testing.chaos",
+    "Disconnected": "runtime.testing.client",
+    "EventLog": "runtime.testing.eventlog",
     "FakeClock": "runtime.testing.clock",
+    "PublishedEvent": "runtime.testing.eventlog",
     "RunningServer": "runtime.testing.server",
-    "TestClient": "runtime.testing.peers",
+    "TestCall": "runtime.testing.client",
+    "TestClient": "runtime.testing.client",
     "TestContext": "runtime.testing.context",
     "TestEnv": "runtime.testing.env",
-    "TestStream": "runtime.testing.peers",
-    "TestUpload": "runtime.testing.peers",
+    "TestStream": "runtime.testing.stream",
+    "TestUpload": "runtime.testing.upload",
     "capacity_override": "runtime.core.capacity",
     "eventually": "runtime.testing.waiting",
     "expect_guard_rejects": "runtime.testing.context",
@@ -35,12 +44,18 @@ _HOMES = {
     "reset_caps": "runtime.testing.caps",
     "running_server": "runtime.testing.server",
     "set_caps": "runtime.testing.caps",
+    "subscribe_at": "runtime.testing.stream",
 }
 
 __all__ = [
+    "Chaos",
+    "ChaosConfig",
     "Disconnected",
+    "EventLog",
     "FakeClock",
+    "PublishedEvent",
     "RunningServer",
+    "TestCall",
     "TestClient",
     "TestContext",
     "TestEnv",
@@ -53,6 +68,7 @@ __all__ = [
     "reset_caps",
     "running_server",
     "set_caps",
+    "subscribe_at",
 ]
 
 

@@ -12,8 +12,12 @@ from runtime.core.clock import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FakeClock"]
+__all__ = ["DEFAULT_NOW", "FakeClock"]
 
+#: Where the wall clock of a test starts: 2023-11-14 22:13:20 UTC.
+DEFAULT_NOW = 1_700_000_000.0
+#: Timers that may run at one instant of `advance`.
+MAX_AT_ONCE = 10_000
 #: Turns of the loop in which the tasks woken by a timer go on before the next timer is looked at.
 SETTLE_TURNS = 20
 
@@ -38,7 +42,7 @@ class FakeClock:
         now: where the wall clock starts, in seconds since the epoch; the monotonic clock starts at 0.
     """
 
-    def __init__(self, now: float = 1_700_000_000.0) -> None:
+    def __init__(self, now: float = DEFAULT_NOW) -> None:
         self._start = now
         self._elapsed = 0.0
         self._timers: list[tuple[float, int, _Timer]] = []
@@ -84,10 +88,12 @@ class FakeClock:
 
         Raises:
             ValueError: `seconds` is negative.
+            RuntimeError: more than 10,000 timers ran at one instant; such time never ends.
         """
         if seconds < 0:
             raise ValueError(f"seconds: time goes forward only, not by {seconds!r}")
         target = self._elapsed + seconds
+        instant, at_once = -1.0, 0
         await self._settle()
         while self._timers and self._timers[0][0] <= target:
             due, _, timer = heapq.heappop(self._timers)
@@ -95,6 +101,13 @@ class FakeClock:
                 continue
             self._elapsed = max(self._elapsed, due)
             callback, args = timer.callback, timer.args
+            at_once = at_once + 1 if self._elapsed == instant else 1
+            instant = self._elapsed
+            if at_once > MAX_AT_ONCE:
+                raise RuntimeError(
+                    f"more than {MAX_AT_ONCE} timers at one instant, the last one {callback!r}: something waits for no "
+                    "time at all, again and again"
+                )
             timer.cancel()
             callback(*args)
             await self._settle()

@@ -3,48 +3,79 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import inspect
+import functools
+from datetime import datetime
 from pathlib import Path
-from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from runtime.core.settings import ServerSettings, Settings
 from runtime.core.tasks import TaskOwner
-from runtime.live.registry import build_module
+from runtime.live import collector
+from runtime.live.registry import build_registry
 from runtime.server.assembly import Handshake, assemble
 from runtime.server.hooks import HookSet
 from runtime.server.settings_source import load_settings
 from runtime.testing.caps import reset_caps
-from runtime.testing.clock import FakeClock
-from runtime.testing.peers import TestClient
+from runtime.testing.chaos import Chaos, ChaosConfig, ChaosPublisher, config_of
+from runtime.testing.client import TestClient
+from runtime.testing.clock import DEFAULT_NOW, FakeClock
+from runtime.testing.eventlog import EventLog, PublishedEvent
+from runtime.testing.modules import as_module, live_module
+from runtime.testing.waiting import eventually
+from runtime.wire import jsoncodec
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
+    from types import ModuleType, TracebackType
+    from typing import TypeVar
 
     from runtime.core.platform import Platform
     from runtime.core.sink import Sink
-    from runtime.live.registry import LiveModule
     from runtime.server.inbound import Inbound
+
+    T = TypeVar("T")
 
 __all__ = ["TestEnv"]
 
+#: Seconds of real time that one wait of a test may take where nothing else was said.
+WAIT_TIMEOUT = 5.0
+#: Seconds of real time that `tick` may take.
+TICK_TIMEOUT = 30.0
 #: Seconds that running handlers get at the end of a test before they are cancelled.
 SHUTDOWN_TIMEOUT = 0.5
+#: Seconds that the whole end of an env may take.
+CLEANUP_TIMEOUT = 20.0
+#: While it takes long, the server's clock moves on: by how many seconds, how often.
+CLEANUP_STEP = 60.0
+CLEANUP_INTERVAL = 1.0
+#: What the framework itself tells clients is no publish of the app.
+SYSTEM_TOPIC = "__realtime"
 
 
 class TestEnv:
     """The real runtime with an in-memory transport and a clock that stands still.
 
-    Use it with `async with`, or call `cleanup` at the end. It starts with its first connection, or with `start`.
+    Use it with `async with`, or call `cleanup` at the end. It starts with its first connection, or with `start`. Each
+    wait of it, of its clients and of their streams has a limit, and what ends at one shows the last frames.
 
     Args:
         dev: behave as `realtime dev` does: replies of unexpected exceptions carry a traceback.
+        chaos: what `chaos.set` takes, as a mapping, from the beginning on.
         hooks: a module, or a mapping of names to functions, with hooks as in `hooks.py`.
         settings: other settings; `[server] env` is `test` unless they say otherwise.
+        project: the folder of a project; `from_project` is the usual way.
+        now: where the server's wall clock starts, in seconds since the epoch or as a datetime with a zone.
+        timeout: seconds of real time that one wait may take where nothing else is said.
+
+    Attributes:
+        clock: the clock of the server's side; `tick` moves it.
+        chaos: loses, delays and reorders publishes and breaks lines, see `Chaos`.
+        published: every publish so far, of whatever function, hook or job, as `.topic`, `.event` and `.data`:
+            `env.published.on("todos")`, `await env.published.wait_for("created", topic="todos")`. Publishes of streams
+            with `coalesce_by` to their subscribers are not among them.
     """
 
     __test__ = False
@@ -52,35 +83,57 @@ class TestEnv:
     def __init__(
         self,
         dev: bool = False,
+        chaos: Mapping[str, Any] | ChaosConfig | None = None,
         *,
         hooks: ModuleType | Mapping[str, Any] | None = None,
         settings: Settings | None = None,
         project: Path | None = None,
+        now: float | datetime = DEFAULT_NOW,
+        timeout: float = WAIT_TIMEOUT,
     ) -> None:
+        if not timeout > 0:
+            raise ValueError(f"timeout: must be above 0, not {timeout!r}")
         if settings is None:
             settings = Settings(server=ServerSettings(env="dev" if dev else "test"))
-        server = msgspec.structs.replace(settings.server, shutdown_timeout=SHUTDOWN_TIMEOUT)
-        #: The clock of the server's side; `tick` moves it.
-        self.clock = FakeClock()
-        self.runtime = assemble(project, msgspec.structs.replace(settings, server=server), clock=self.clock)
-        if hooks is not None:
-            self.runtime.set_hooks(HookSet.from_module(_as_module("hooks", hooks)))
-        self.tasks = TaskOwner("test env")
+        server = msgspec.structs.replace(
+            settings.server, shutdown_timeout=SHUTDOWN_TIMEOUT, shutdown_spread=0
+        )
+        self.timeout = timeout
+        self.clock = FakeClock(_epoch(now))
         self._clients: list[TestClient] = []
+        self.chaos = Chaos(self.clock, lambda: self._clients)
+        if chaos is not None:
+            self.chaos.set(**config_of(chaos))
+        self.published: EventLog[PublishedEvent] = EventLog("publish", self.last_frames)
+        self.runtime = assemble(
+            project,
+            msgspec.structs.replace(settings, server=server),
+            clock=self.clock,
+            publisher=functools.partial(ChaosPublisher, self.chaos, self._note_publish),
+        )
+        if hooks is not None:
+            self.runtime.set_hooks(HookSet.from_module(as_module("hooks", hooks)))
+        self.tasks = TaskOwner("test env")
+        self._forget_declared = collector.ambient.remember()
         self._starting = asyncio.Lock()
         self._started = False
         self._clean = False
 
     @classmethod
-    def from_project(cls, project: str | os.PathLike[str], *, dev: bool = False) -> TestEnv:
+    def from_project(cls, project: str | os.PathLike[str], *, dev: bool = False, **options: Any) -> TestEnv:
         """Return the env of the project in a folder: its settings, `hooks.py` and `live/*.py`.
+
+        Args:
+            project: the folder.
+            dev: as of `TestEnv`.
+            options: further ones of `TestEnv`, `hooks`, `settings` and `project` excepted.
 
         Raises:
             SettingsError: the settings are broken; a module that does not load raises `StartupError` at the start.
         """
         folder = Path(project).resolve()
         settings = load_settings(folder, env_default="dev" if dev else "test").settings
-        return cls(settings=settings, project=folder)
+        return cls(settings=settings, project=folder, **options)
 
     async def __aenter__(self) -> TestEnv:
         await self.start()
@@ -97,19 +150,22 @@ class TestEnv:
         return self.runtime.platform
 
     def register(self, module: str, exports: ModuleType | Mapping[str, Any]) -> None:
-        """Register live functions as the file `live/<module>.py` would.
+        """Register live functions as the file `live/<module>.py` would; one of the same name is replaced.
 
         Args:
             module: `todos` makes `todos/add` of `add`.
-            exports: an imported module, or names to decorated functions; `_guard` is the module's guard.
+            exports: an imported module, or names to whatever a live module may declare; `_guard` is its guard.
 
         Raises:
-            ValueError: a declaration that the server would refuse to load; the message says which and why.
+            ValueError: a declaration that the server would refuse to load; the message says which and why, and nothing
+                of the module is registered.
         """
-        self.runtime.live.register(_live_module(module, exports))
-        problems = self.runtime.live.registry.problems
+        live, made = self.runtime.live, live_module(module, exports)
+        modules = {**live.registry.modules, made.name: made}
+        problems = build_registry(modules.values(), apart=[live.collector]).problems
         if problems:
             raise ValueError("\n".join(f"{module}: {problem}" for problem in problems))
+        live.register(made)
 
     def connect(self, user_data: Any = None) -> TestClient:
         """Return a new client, as if the `upgrade` hook had returned `user_data`."""
@@ -118,9 +174,47 @@ class TestEnv:
         return client
 
     async def tick(self, seconds: float) -> None:
-        """Move the server's clock, running whatever becomes due meanwhile."""
+        """Move the server's clock, running whatever becomes due meanwhile, each at its own time: cron jobs, windows,
+        debounces, grace periods, timeouts. `tick(0)` lets what runs go on for a moment.
+
+        Raises:
+            ValueError: `seconds` is negative. TimeoutError: it took more than 30 seconds of real time.
+            RuntimeError: timers that set each other for the same instant, without end.
+        """
         await self.start()
-        await self.clock.advance(seconds)
+        begun = self.clock.monotonic()
+        try:
+            async with asyncio.timeout(TICK_TIMEOUT):
+                await self.clock.advance(seconds)
+        except TimeoutError:
+            moved = self.clock.monotonic() - begun
+            raise TimeoutError(
+                f"tick({seconds:g}) came {moved:g} seconds far in {TICK_TIMEOUT:g}s of real time: too much becomes due "
+                "on the way, tick shorter"
+            ) from None
+
+    async def tick_to(self, instant: float | datetime) -> None:
+        """Move the server's clock to an instant, as `tick` does.
+
+        Raises:
+            ValueError: it is in the past, or a datetime without a zone. Others as `tick`.
+        """
+        await self.tick(_epoch(instant) - self.clock.now())
+
+    async def eventually(self, predicate: Callable[[], T | Awaitable[T]], timeout: float | None = None) -> T:
+        """Wait until `predicate()` gives something true and return that, as `runtime.testing.eventually`.
+
+        Raises:
+            AssertionError: it did not in `timeout` seconds, of the env when missing; with the last frames of everybody.
+        """
+        try:
+            return await eventually(predicate, self.timeout if timeout is None else timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.last_frames()}") from error
+
+    def last_frames(self) -> str:
+        """Return the last frames of every client as lines of text."""
+        return "\n".join(client.last_frames() for client in self._clients) or "no client has connected"
 
     async def start(self) -> None:
         """Load the project, if there is one, and run the `init` hook. A second call does nothing.
@@ -134,16 +228,40 @@ class TestEnv:
                 self._started = True
 
     async def cleanup(self) -> None:
-        """Disconnect everybody, run the `shutdown` hook, end what runs and put every bound back. Idempotent."""
+        """Disconnect everybody, run the `shutdown` hook, end what runs, and put back every bound and whatever was
+        declared for all apps since the env was made. Idempotent.
+
+        Raises:
+            TimeoutError: something did not end within 20 seconds; it is named.
+        """
         if self._clean:
             return
         self._clean = True
-        for client in self._clients:
-            await client.close()
-        self._clients.clear()
-        await self.tasks.close()
-        await self.runtime.stop("cleanup")
-        reset_caps()
+        self.chaos.forget()
+        try:
+            async with asyncio.timeout(CLEANUP_TIMEOUT):
+                for client in self._clients:
+                    await client.close()
+                self._clients.clear()
+                await self._stop()
+        except TimeoutError:
+            running = ", ".join(sorted(task.get_name() for task in asyncio.all_tasks()))
+            raise TimeoutError(
+                f"the env did not end within {CLEANUP_TIMEOUT:g}s; still running: {running}\n{self.last_frames()}"
+            ) from None
+        finally:
+            await self.tasks.close()
+            self._forget_declared()
+            reset_caps()
+
+    async def _stop(self) -> None:
+        """Stop the runtime; what waits for the clock, which nobody moves any more, goes on after a second."""
+        stopping = self.tasks.start(self.runtime.stop("cleanup"), name="stop")
+        while not stopping.done():
+            await asyncio.wait([stopping], timeout=CLEANUP_INTERVAL)
+            if not stopping.done():
+                await self.clock.advance(CLEANUP_STEP)
+        stopping.result()
 
     async def open(self, sink: Sink, user_data: Any) -> Inbound:
         """Make the server's side of one connection; `connect` is the usual way."""
@@ -152,48 +270,14 @@ class TestEnv:
             user_data = dict(user_data)  # the server adds the address; the test's own stays as it is
         return await self.runtime.open(sink, Handshake(user_data=user_data, has_user=user_data is not None))
 
-
-def _as_module(name: str, exports: ModuleType | Mapping[str, Any]) -> ModuleType:
-    if isinstance(exports, ModuleType):
-        return exports
-    module = ModuleType(name)
-    vars(module).update(exports)
-    return module
+    def _note_publish(self, topic: str, event: str, data: bytes) -> None:
+        if topic != SYSTEM_TOPIC:
+            self.published.add(PublishedEvent(topic, event, jsoncodec.decode(data)))
 
 
-def _live_module(name: str, exports: ModuleType | Mapping[str, Any]) -> LiveModule:
-    """Describe live functions that no loader imported; they may come from several files."""
-    if isinstance(exports, ModuleType):
-        return _described(exports, name, Path(exports.__file__ or f"{name}.py"))
-    guard = {key: value for key, value in exports.items() if key == "_guard"}
-    homes: dict[tuple[str, str], dict[str, Any]] = {}
-    for key, value in exports.items():
-        if key != "_guard":
-            homes.setdefault(_home(value), {})[key] = value
-    parts = []
-    for (module_name, file), members in homes.items():
-        part = ModuleType(module_name)
-        vars(part).update({**guard, **members})
-        parts.append(_described(part, name, Path(file)))
-    if not parts:
-        raise ValueError(f"{name}: there is nothing to register")
-    return dataclasses.replace(
-        parts[0],
-        endpoints=tuple(endpoint for part in parts for endpoint in part.endpoints),
-        problems=tuple(problem for part in parts for problem in part.problems),
-    )
-
-
-def _described(module: ModuleType, name: str, file: Path) -> LiveModule:
-    return build_module(module, name, file, file.parent)
-
-
-def _home(value: Any) -> tuple[str, str]:
-    """Return the module and the file in which a live declaration was written."""
-    file = getattr(value, "file", None)
-    if not isinstance(file, str):
-        try:
-            file = inspect.getsourcefile(inspect.unwrap(value)) or ""
-        except TypeError:
-            file = ""
-    return getattr(value, "__module__", "") or "", file
+def _epoch(instant: float | datetime) -> float:
+    if not isinstance(instant, datetime):
+        return float(instant)
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant!r} has no zone: write datetime(..., tzinfo=UTC) or another zone")
+    return instant.timestamp()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING
 
 from runtime.client.transport import Socket, SocketClosed, is_binary
@@ -17,12 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["MemorySink", "MemoryTransport"]
 
+#: Frames that one connection's `log` keeps; then the oldest go.
+MAX_LOGGED_FRAMES = 10_000
+
 
 class MemorySink:
-    """A `Sink` that keeps frames until the peer reads them; `log` has every frame that was ever written."""
+    """A `Sink` that keeps frames until the peer reads them; `log` has what was written, at most 10,000 frames."""
 
     def __init__(self) -> None:
-        self.log: list[str] = []
+        self.log: deque[str] = deque(maxlen=MAX_LOGGED_FRAMES)
+        #: Whether the line was broken.
+        self.is_cut = False
         self._frames: asyncio.Queue[bytes | SocketClosed] = asyncio.Queue()
         self._closed = False
         self._wanted = asyncio.Event()
@@ -82,6 +88,14 @@ class MemorySink:
         """Cut the peer off."""
         self.close(ABNORMAL, "")
 
+    def cut(self) -> None:
+        """Break the line, as a network does: what is on its way is lost, and nobody says goodbye."""
+        if not self._closed:
+            self.is_cut = True
+            while not self._frames.empty():
+                self._frames.get_nowait()
+            self.terminate()
+
     async def read(self) -> bytes:
         """Return the next frame. Raises `SocketClosed` behind the last one."""
         item = await self._frames.get()
@@ -92,10 +106,23 @@ class MemorySink:
 
 
 class MemoryTransport:
-    """A client's way to a runtime of the same process; `opened` is the server side of the newest connection."""
+    """A client's way to a runtime of the same process; `inbound` is the server's side of the newest connection.
 
-    def __init__(self, open_inbound: Callable[[Sink], Awaitable[Inbound]]) -> None:
+    Args:
+        open_inbound: makes the server's side of a connection.
+        sent: told of each frame of the client.
+        received: told of each frame of the server, when the client takes it.
+    """
+
+    def __init__(
+        self,
+        open_inbound: Callable[[Sink], Awaitable[Inbound]],
+        sent: Callable[[bytes], object] = lambda frame: None,
+        received: Callable[[bytes], object] = lambda frame: None,
+    ) -> None:
         self._open_inbound = open_inbound
+        self._sent = sent
+        self._received = received
         self.sink: MemorySink | None = None
         self.inbound: Inbound | None = None
 
@@ -103,13 +130,21 @@ class MemoryTransport:
         """Return a new connection."""
         self.sink = MemorySink()
         self.inbound = await self._open_inbound(self.sink)
-        return _MemorySocket(self.sink, self.inbound)
+        return _MemorySocket(self.sink, self.inbound, self._sent, self._received)
 
 
 class _MemorySocket:
-    def __init__(self, sink: MemorySink, inbound: Inbound) -> None:
+    def __init__(
+        self,
+        sink: MemorySink,
+        inbound: Inbound,
+        sent: Callable[[bytes], object],
+        received: Callable[[bytes], object],
+    ) -> None:
         self._sink = sink
         self._inbound = inbound
+        self._sent = sent
+        self._received = received
 
     @property
     def buffered(self) -> int:
@@ -117,14 +152,19 @@ class _MemorySocket:
 
     async def send(self, frame: bytes) -> None:
         await self._sink.wanted()
+        if self._sink.is_cut:
+            raise SocketClosed(ABNORMAL, "")
+        self._sent(frame)
         self._inbound.feed(frame if is_binary(frame) else frame.decode())
 
     async def recv(self) -> bytes:
         try:
-            return await self._sink.read()
+            frame = await self._sink.read()
         except SocketClosed as closed:
             await self._inbound.closed(closed.code, closed.reason)
             raise
+        self._received(frame)
+        return frame
 
     async def close(self, code: int, reason: str) -> None:
         self._sink.close(code, reason)

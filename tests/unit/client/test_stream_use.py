@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from runtime.client import RpcError, StreamLagged
+from runtime.testing import capacity_override
 from tests.unit.client.scripted import LIST, answer, rows, scripted
 
 pytestmark = pytest.mark.spec("LIVE-191")
@@ -418,8 +419,7 @@ async def test_mutate_refuses_what_it_cannot_do_and_too_much() -> None:
         for change in (5, {"data": 1}, ("created",)):
             with pytest.raises(TypeError, match="change"):
                 await stream.mutate(run, change)  # type: ignore[arg-type]  # what is tested
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("runtime.client.streamvalue.MAX_OPTIMISTIC_QUEUE_DEPTH", 1)
+        with capacity_override(MAX_OPTIMISTIC_QUEUE_DEPTH=1):
             hanging = asyncio.ensure_future(stream.mutate(asyncio.Event().wait, ("created", {"id": 2})))
             await s.settle()
             with pytest.raises(Exception, match="1 mutations of this stream wait"):
