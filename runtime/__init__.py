@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from runtime.core.pressure import PressureSnapshot, TopicRate
     from runtime.core.signal import Signal
     from runtime.live.context import Ctx, current_ctx
+    from runtime.live.cronconfig import configure_cron
+    from runtime.live.cronctx import CronCtx
     from runtime.live.declare import live as live
     from runtime.live.delta import Delta
     from runtime.live.guards import guard
@@ -106,6 +108,7 @@ _HOMES = {
     "RequestFailed": "runtime.core.errors",
     "RequestTimeout": "runtime.core.errors",
     "Room": "runtime.live.roomclass",
+    "CronCtx": "runtime.live.cronctx",
     "RoomCtx": "runtime.live.roomctx",
     "Rule": "runtime.live.ratelimit",
     "ScopedTopic": "runtime.core.platform",
@@ -117,6 +120,7 @@ _HOMES = {
     "StartupRefused": "runtime.server.startup",
     "UpgradeResponse": "runtime.server.upgrade",
     "activate_derived": "runtime.live.wiring",
+    "configure_cron": "runtime.live.cronconfig",
     "create_app": "runtime.server.app",
     "create_message": "runtime.live.messageoptions",
     "current_ctx": "runtime.live.context",
@@ -162,6 +166,7 @@ __all__ = [
     "ConnectionBusy",
     "ConnectionClosed",
     "Cookies",
+    "CronCtx",
     "Ctx",
     "Dedup",
     "Delta",
@@ -208,6 +213,7 @@ __all__ = [
     "UploadCtx",
     "__version__",
     "activate_derived",
+    "configure_cron",
     "create_app",
     "create_message",
     "current_ctx",

@@ -33,6 +33,8 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "capacity_events_total": ("structure", "action"),
         "capacity_limit": ("structure",),
         "capacity_size": ("structure",),
+        "cron_errors_total": ("path",),
+        "cron_total": ("path", "status"),
         "cursor_broadcasts_total": ("topic",),
         "cursor_throttled_total": ("topic",),
         "cursor_updates_total": ("topic",),

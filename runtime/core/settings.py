@@ -16,6 +16,7 @@ import msgspec
 
 from runtime.core import addresskinds, devkinds, filekinds
 from runtime.core import settingkinds as kinds
+from runtime.core.cronsettings import CronSettings
 from runtime.core.devkinds import PublishRateWarning, SilentTopicWarning
 from runtime.core.metricsettings import MetricsSettings
 from runtime.core.pressuresettings import PressureSettings
@@ -24,6 +25,7 @@ from runtime.core.settingsection import Key, Section, SettingsError, keys_of
 
 __all__ = [
     "SECTIONS",
+    "CronSettings",
     "DevSettings",
     "Key",
     "MetricsSettings",
@@ -463,6 +465,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Mapping[str, int] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     metrics: MetricsSettings = msgspec.field(default_factory=MetricsSettings)
     rate_limits: RateLimitSettings = msgspec.field(default_factory=RateLimitSettings)
+    cron: CronSettings = msgspec.field(default_factory=CronSettings)
     dev: DevSettings = msgspec.field(default_factory=DevSettings)
 
     @property
@@ -537,6 +540,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
         "websocket.pressure": PressureSettings,
         "security": SecuritySettings,
         "rate_limits": RateLimitSettings,
+        "cron": CronSettings,
         "metrics": MetricsSettings,
         "dev": DevSettings,
     }

@@ -14,6 +14,7 @@ from runtime.core.events import EventBus, LiveFailed, LiveReloaded
 from runtime.core.tasks import TaskOwner, reraise_own_cancellation
 from runtime.live.apppackage import public_text
 from runtime.live.collector import Collector
+from runtime.live.cron import Cron
 from runtime.live.dispatch import Dispatcher
 from runtime.live.generation import Generation
 from runtime.live.loader import LiveLoader
@@ -98,6 +99,10 @@ class LiveApp:
         self.wiring = platform.parts.wiring = Wiring(platform, self.pushes)
         self.wiring.loads = PageLoads(
             self._scope, self.functions, self.streams, executor, lambda: self.generation
+        )
+        #: What runs at its time.
+        self.cron = Cron(
+            platform, self._scope, self.functions, self.wiring, metrics=metrics, clock=clock, dev=dev
         )
         pipeline = Pipeline(self.functions, self.streams, self._buckets)
         self.dispatcher = Dispatcher(
@@ -254,6 +259,7 @@ class LiveApp:
     async def close(self, *, timeout: float) -> int:
         """Wait for running calls, at most `timeout` seconds, then end them; return how many were ended."""
         self._refresher.close()
+        await self.cron.drain(0.0)
         self.streams.reloads.close()
         self.streams.warnings.close()
         await self.calls.wait_idle(timeout=timeout)
@@ -274,6 +280,7 @@ class LiveApp:
         self._scope.admission = registry.admission
         self.streams.warnings.configure(registry.warnings)
         self.rewire()
+        self.cron.adopt(self.generation)
         self._old.add(old)
         old.retire(self._drained)
 

@@ -16,6 +16,7 @@ from runtime.live.admission import Admission
 from runtime.live.bare import remember
 from runtime.live.binarycalls import binary
 from runtime.live.breakers import breaker
+from runtime.live.cronjobs import cron
 from runtime.live.idempotent import idempotent
 from runtime.live.locked import lock
 from runtime.live.marks import Mark, ensure_mark, mark_of, set_mark
@@ -86,6 +87,9 @@ class Live:
     # What takes bytes. Spec: live-api 6 and 7.
     binary = staticmethod(binary)
     upload = staticmethod(upload)
+
+    # What runs at its time. Spec: live-api 16.
+    cron = staticmethod(cron)
 
     def __init__(self) -> None:
         #: Ready-made access predicates.

@@ -17,6 +17,7 @@ from runtime.live import collector
 from runtime.live.bare import bare_of
 from runtime.live.callables import call, call_in_thread
 from runtime.live.context import call_in
+from runtime.live.cronoptions import CronOptions
 from runtime.live.options import Predicate, StreamOptions
 from runtime.live.uploadoptions import UploadOptions
 
@@ -56,6 +57,8 @@ class Mark:
     max_size: int | None = None
     #: Of an upload: its bounds.
     upload: UploadOptions | None = None
+    #: Of a scheduled function: when it runs, and where its result goes.
+    cron: CronOptions | None = None
     #: The path it is registered under, the latest one; `None` before.
     path: str | None = None
 

@@ -14,6 +14,7 @@ from runtime.live import collector as collecting
 from runtime.live.admission import Admission
 from runtime.live.bare import bare_of
 from runtime.live.collector import Collector, MessageOptions, Middleware
+from runtime.live.cronjobs import CronJob, job_of
 from runtime.live.declare import Channel
 from runtime.live.guards import Guard
 from runtime.live.marks import Kind, Mark, learn_path, mark_of
@@ -97,6 +98,8 @@ class LiveModule:
     module: types.ModuleType
     warnings: tuple[str, ...] = ()
     problems: tuple[LoadProblem, ...] = ()
+    #: What runs at its time.
+    jobs: tuple[CronJob, ...] = ()
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -115,6 +118,8 @@ class Registry:
     wiring: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     #: Streams with a fixed topic and an `on_unsubscribe`, by topic: it runs for raw subscriptions as well.
     leavable: Mapping[str, Endpoint] = field(default_factory=lambda: MappingProxyType({}))
+    #: Scheduled functions by path; clients cannot call them.
+    jobs: Mapping[str, CronJob] = field(default_factory=lambda: MappingProxyType({}))
 
     def find(self, path: str) -> Endpoint | None:
         """Return the endpoint registered as `path`."""
@@ -131,6 +136,7 @@ def build_module(
     warnings: list[str] = []
     problems: list[LoadProblem] = []
     endpoints: list[Endpoint] = []
+    jobs: list[CronJob] = []
     guard = _guard_of(module, name, file, project, problems)
     place = relative(file, project)
     rooms = _rooms(module, file, place, problems)
@@ -161,7 +167,11 @@ def build_module(
         elif not _declared_here(value, module, file):
             continue
         try:
-            if room is None:
+            if mark is not None and mark.cron is not None:
+                job = job_of(value, mark, f"{name}/{attribute}", place, _line_of(value, file))
+                warnings.extend(f"{place}:{job.line}: {attribute}: {text}" for text in job.warnings)
+                jobs.append(job)
+            elif room is None:
                 endpoints.append(_endpoint(value, mark or Mark(), attribute, name, file, project, guard))
             else:
                 endpoints.extend(_room_endpoints(room, attribute, name, file, project, guard))
@@ -184,6 +194,7 @@ def build_module(
         module,
         tuple(warnings),
         tuple(problems),
+        tuple(jobs),
     )
 
 
@@ -230,6 +241,7 @@ def build_registry(
         warnings={name: rule for c in reversed(collectors) for name, rule in c.warnings.items()},
         rate_limits=next((c.rate_limits for c in collectors if c.rate_limits is not None), None),
         wiring=MappingProxyType({k: v for c in reversed(collectors) for k, v in c.wiring.items()}),
+        jobs=MappingProxyType({job.path: job for module in kept.values() for job in module.jobs}),
         leavable=MappingProxyType(
             {
                 topic: group[0]

@@ -11,6 +11,7 @@ from runtime.live.callables import call, call_in_thread
 from runtime.live.context import Ctx, ThreadCtx, call_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Executor
 
     from runtime.core.connection import Connection
@@ -44,14 +45,24 @@ class FunctionRunner:
             request_id=connection.request_id,
         )
         if isinstance(made, ThreadCtx):
-            made.bind(asyncio.get_running_loop(), self._executor)
+            self.bind(made)
         return made
+
+    def bind(self, ctx: ThreadCtx) -> None:
+        """Let the body of a call that has `ctx` run in the worker threads, if it wants that."""
+        ctx.bind(asyncio.get_running_loop(), self._executor)
 
     async def run(self, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
         """Call the endpoint's function with decoded arguments and return its result."""
         function = endpoint.fn
         if function is None:
             return None
-        if endpoint.thread and not inspect.iscoroutinefunction(function):  # wrappers run in the loop
+        return await self.invoke(function, ctx, args, thread=endpoint.thread)
+
+    async def invoke(
+        self, function: Callable[..., Any], ctx: Ctx, args: list[Any], *, thread: bool = False
+    ) -> Any:
+        """Call a function of the app, `function(ctx, *args)`, and return its result."""
+        if thread and not inspect.iscoroutinefunction(function):  # wrappers run in the loop
             return await call_in_thread(self._executor, call_in, ctx, function, args)
         return await call(call_in, ctx, function, args)

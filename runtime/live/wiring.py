@@ -16,6 +16,7 @@ from runtime.core.currentplatform import get_platform, replace_platform
 from runtime.core.errors import PlatformNotReady
 from runtime.core.localplatform import install_bus
 from runtime.live import collector
+from runtime.live.cronleader import check_leader
 from runtime.plugins.options import UNSET
 
 if TYPE_CHECKING:
@@ -47,12 +48,14 @@ H = TypeVar("H", bound=ErrorHandler)
 class Wiring:
     """The wiring of one worker. Found as `platform.parts.wiring`."""
 
-    __slots__ = ("_declared", "_error_handler", "_platform", "loads", "pushes")
+    __slots__ = ("_declared", "_error_handler", "_platform", "leader", "loads", "pushes")
 
     def __init__(self, platform: Platform, pushes: Pushes) -> None:
         self._platform = platform
         self._declared: Mapping[str, Any] = {}
         self._error_handler: ErrorHandler | None = None
+        #: Says whether this worker runs the jobs; without one every worker does.
+        self.leader: Callable[[], object] | None = None
         #: The users that can be pushed to.
         self.pushes = pushes
         #: What pages load; set when the worker's streams are made.
@@ -65,10 +68,12 @@ class Wiring:
         self.apply({name: v for name, v in {**gone, **values}.items() if before.get(name, UNSET) is not v})
 
     def apply(self, values: Mapping[str, Any]) -> None:
-        """Put single values in force, by name: `bus`, `identify`, `remote_registry`, `on_error`."""
+        """Put single values in force, by name: `bus`, `leader`, `identify`, `remote_registry`, `on_error`."""
         for name, value in values.items():
             if name == "bus":
                 install_bus(self._platform, value)
+            elif name == "leader":
+                self.leader = value
             elif name == "identify":
                 self.pushes.identify = value
             elif name == "remote_registry":
@@ -168,6 +173,7 @@ class RealtimeHooks:
 
 def realtime(
     bus: Any = UNSET,
+    leader: Any = UNSET,
     *,
     upgrade: Callable[..., Any] | None = None,
     on_error: ErrorHandler | Any | None = UNSET,
@@ -175,7 +181,7 @@ def realtime(
     """Set what an app wires by hand in one call, and return its hooks; what is left out stays as it is.
 
     Args:
-        bus: as for `set_bus`.
+        bus: as for `set_bus`. leader: as for `configure_cron`.
         upgrade: the app's `upgrade` hook, handed back as `hooks.upgrade`.
         on_error: as for `on_error`; `None` logs again.
 
@@ -184,6 +190,8 @@ def realtime(
     """
     if upgrade is not None and not callable(upgrade):
         raise TypeError(f"upgrade: must be a function, not {upgrade!r}")
+    if leader is not UNSET:
+        record(leader=check_leader(leader))
     if bus is not UNSET:
         set_bus(bus)
     if on_error is not UNSET:

@@ -24,6 +24,7 @@ __all__ = [
     "Gap",
     "GroupProtocol",
     "IdempotencyProtocol",
+    "LeaderProtocol",
     "LockHandle",
     "LockProtocol",
     "PresenceProtocol",
@@ -98,6 +99,32 @@ class ReplayOutcome:
 
 
 T = TypeVar("T")
+
+
+class LeaderProtocol(Protocol):
+    """One of those who might do what only one may do at a time. Spec: cluster 5."""
+
+    key: str
+    instance_id: str
+
+    @property
+    def epoch(self) -> int | None:
+        """A number that is larger than in every earlier tenure of the key, while this one leads; else `None`."""
+
+    def is_leader(self) -> bool:
+        """Return whether this one leads, from memory: it never waits, and in doubt it is `False`."""
+
+    async def current_leader(self) -> str | None:
+        """Return the `instance_id` of the one that leads, or `None`."""
+
+    async def start(self) -> None:
+        """Stand for election, and try at once; does nothing while it does so already."""
+
+    async def wait_elected(self, timeout: float | None = None) -> int:
+        """Wait until this one leads, and return its epoch. Raises `TimeoutError` after so many seconds."""
+
+    async def stop(self) -> None:
+        """Stand no more: somebody else may lead. Idempotent, and never raises."""
 
 
 class LockHandle(Protocol):

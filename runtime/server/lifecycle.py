@@ -75,6 +75,7 @@ class Lifecycle:
                 await runtime.scraping.start()
             await self._init(app)
             runtime.keepalive.start()
+            runtime.live.cron.start()
             self._sampling = runtime.tasks.start(runtime.sample_pressure(), name="pressure")
         except BaseException as failure:
             self._failure = failure
@@ -114,6 +115,8 @@ class Lifecycle:
             runtime.is_ready = False
             await self._shutdown_hook(reason)
             self._over_at = runtime.clock.monotonic() + server.shutdown_timeout
+            limit = min(STEP_TIMEOUT, server.shutdown_timeout)
+            await self._step("cron", lambda: runtime.live.cron.drain(limit), limit + STEP_TIMEOUT)
         runtime.is_ready = False
 
     async def _shutdown_hook(self, reason: str) -> None:

@@ -1,0 +1,49 @@
+"""`[cron]`: whether and by which wall clock the jobs of live modules run. Spec: platform 4, live-api 16."""
+
+from __future__ import annotations
+
+import json
+import json
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from runtime.core import settingkinds as kinds
+from runtime.core.settingsection import Key, Section
+
+__all__ = ["CronSettings"]
+
+
+class _Unfit(ValueError):
+    """The value is not of this kind."""
+
+
+def _time_zone() -> kinds.Kind:
+    """Return the kind of the IANA name of a time zone that this machine knows, or none."""
+
+    def parse(value: object) -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise _Unfit
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise _Unfit from None
+        return value
+
+    expected = 'a time zone that this machine knows, such as "Europe/Berlin"'
+    return kinds.Kind("zone", expected, parse, parse, json.dumps)
+
+
+class CronSettings(Section, frozen=True, kw_only=True):
+    """`[cron]`: the jobs of this worker."""
+
+    enabled: Annotated[bool, Key(kinds.boolean(), "Run the jobs; without it only tests do.")] = True
+    tz: Annotated[
+        str | None,
+        Key(
+            _time_zone(),
+            "Wall clock of jobs that name no time zone of their own.",
+            default_text="zone of the process",
+        ),
+    ] = None
