@@ -146,6 +146,8 @@ VARIANTS: Mapping[str, str] = {
     "ours-def": "ours, the handler a plain `def`",
     "ours-http": "ours, the body of a request",
     "ours-bare": "ours, the handler without wrappers",
+    "ours-plain": "ours, the stream without its transform",
+    "ours-own": "ours, a load for each subscriber",
 }
 
 

@@ -11,6 +11,7 @@
  *   upload   --in-flight D binary frames of --size bytes on each connection, each acknowledged
  *   storm    --connections at a time are opened, greeted with --welcome and closed
  *   idle     --steps A,B,...: opens A connections, then up to B; then waits --seconds
+ *   subscribe  --connections are opened, then all send --request at once and wait for a frame that holds --ack
  *
  * A run prints lines "# NAME" where it comes to a certain point (with --stepwise 1 it goes on when a line comes on its
  * standard input) and one JSON object at its end. Anything missing, repeated, changed or out of order, a closed
@@ -29,7 +30,7 @@ Options options = {
 const Mode *mode;
 
 static const Mode *const modes[] = {&fanout_mode, &topics_mode, &latency_mode, &rpc_mode,
-                                    &upload_mode, &storm_mode,  &idle_mode};
+                                    &upload_mode, &storm_mode,  &idle_mode, &subscribe_mode};
 
 typedef struct {
     const char *name;
@@ -74,7 +75,7 @@ static void take_option(const char *name, const char *value) {
 int main(int argc, char **argv) {
     for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof *modes; i++)
         if (!strcmp(argv[1], modes[i]->name)) mode = modes[i];
-    if (!mode) fail("which mode: fanout, topics, latency, rpc, upload, storm or idle");
+    if (!mode) fail("which mode: fanout, topics, latency, rpc, upload, storm, idle or subscribe");
     if (argc % 2) fail("%s has no value", argv[argc - 1]);
     for (int i = 2; i + 1 < argc; i += 2) take_option(argv[i], argv[i + 1]);
     if (options.port <= 0) fail("--port is needed");

@@ -56,7 +56,7 @@ extern Connection *connections;  /* one more than --connections: the last one is
 extern double read_at;           /* when the bytes being looked at were read */
 extern double idle_seconds;      /* time spent in polls that found nothing */
 
-extern const Mode fanout_mode, topics_mode, latency_mode, rpc_mode, upload_mode, storm_mode, idle_mode;
+extern const Mode fanout_mode, topics_mode, latency_mode, rpc_mode, upload_mode, storm_mode, idle_mode, subscribe_mode;
 
 __attribute__((noreturn, format(printf, 1, 2))) void fail(const char *format, ...);
 double now(void);

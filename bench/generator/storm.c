@@ -9,6 +9,7 @@
 
 static uint64_t done, welcomed;
 static int is_measuring, is_stopping, running;
+static double began_all;         /* subscribe: when all of them asked */
 static double *began;            /* storm: when the connection in each place was begun */
 
 static void begin(Connection *c) {
@@ -93,5 +94,42 @@ static void run_idle(void) {
     printf("{\"connections\": %d, \"seconds\": %.6f}\n", first, start);
 }
 
+static void on_subscribe_message(Connection *c, uint8_t opcode, const uint8_t *payload, size_t length) {
+    (void)opcode;
+    if (!is_measuring) {
+        on_idle_message(c, opcode, payload, length);
+        return;
+    }
+    if (!contains(payload, length, options.ack)) return;
+    if (contains(payload, length, "\"ok\":false")) fail("refused: %.*s", (int)length, (const char *)payload);
+    if (c->next_n) fail("two answers on connection %u", c->index);
+    c->next_n = 1;
+    histogram_add(read_at - began_all);
+    done++;
+}
+
+static void ask(Connection *c) {
+    queue_frame(c, TEXT, options.request, strlen(options.request));
+    flush_out(c);
+}
+
+/* Open all connections, then let each send --request in the same moment and wait for the last --ack. */
+static void run_subscribe(void) {
+    double took;
+    if (!options.request) fail("--request is needed");
+    open_connections(0, options.connections);
+    while (welcomed < (uint64_t)options.connections) poll_once(0);
+    poll_for(0.05);
+    is_measuring = 1;
+    idle_seconds = 0;
+    began_all = now();
+    for (int i = 0; i < options.connections; i++) ask(&connections[i]);
+    while (done < (uint64_t)options.connections) poll_once(0);
+    took = now() - began_all;
+    printf("{\"subscribed\": %lu, \"all_ms\": %.3f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"generator_idle\": %.3f}\n",
+           (unsigned long)done, took * 1000, histogram_ms(0.50), histogram_ms(0.99), idle_seconds / took);
+}
+
 const Mode storm_mode = {"storm", run_storm, NULL, on_storm_message, on_storm_close, NULL};
 const Mode idle_mode = {"idle", run_idle, NULL, on_idle_message, NULL, NULL};
+const Mode subscribe_mode = {"subscribe", run_subscribe, NULL, on_subscribe_message, NULL, NULL};

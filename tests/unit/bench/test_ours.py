@@ -13,8 +13,20 @@ from bench.generator import build
 from bench.pool import Pool
 
 TINY = Scale("tiny", rounds=1, seconds=0.05, share=0.01)
-LOADS = ("fanout", "fanout-10", "topics", "rpc-16", "wrappers", "latency", "upload", "storm", "idle")
-VARIANTS = frozenset({"ours", "ours-batch", "ours-single", "ours-def", "ours-bare"})
+LOADS = (
+    "fanout",
+    "fanout-10",
+    "topics",
+    "rpc-16",
+    "wrappers",
+    "latency",
+    "upload",
+    "storm",
+    "idle",
+    "transform",
+    "subscribe",
+)
+VARIANTS = frozenset({"ours", "ours-batch", "ours-single", "ours-def", "ours-bare", "ours-plain", "ours-own"})
 
 
 @pytest.mark.parametrize("name", LOADS)
