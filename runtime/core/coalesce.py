@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runtime.core.connection import Connection
     from runtime.core.metrics import Metrics
 
-__all__ = ["Coalesced", "check", "forget", "send", "send_shared"]
+__all__ = ["Coalesced", "check", "forget", "forget_topic", "send", "send_shared"]
 
 logger = logging.getLogger("realtime.coalesce")
 
@@ -84,6 +84,12 @@ class Coalesced:
             self._take(connection, key)
             if result is SendResult.QUEUED:
                 return
+
+    def drop(self, connection: Connection, topic: str) -> None:
+        """Forget the events of `topic` that were made for all its subscribers."""
+        for key, entry in list(self._entries.items()):
+            if entry.topic == topic and isinstance(entry.data, Frame):
+                self._take(connection, key)
 
     def clear(self) -> None:
         """Forget everything: the peer is gone."""
@@ -171,6 +177,16 @@ def forget(connection: Connection) -> None:
     if waiting is not None:
         connection.coalesced = None
         waiting.clear()
+
+
+def forget_topic(connection: Connection, topic: str) -> None:
+    """Drop what waits for a connection that has left `topic`: it would be old news to one that comes back.
+
+    Values of `send` stay, which does not ask for a subscription.
+    """
+    waiting: Coalesced | None = connection.coalesced
+    if waiting is not None and not connection.closed:
+        waiting.drop(connection, topic)
 
 
 def _is_full(connection: Connection) -> bool:

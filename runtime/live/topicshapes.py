@@ -48,6 +48,7 @@ class TopicShapes:
         """Name who is told of failures, and where the connections are that hold a topic through a stream."""
         self._tell, self._holders = tell, holders
         self._subscriptions, self._metrics = subscriptions, metrics
+        subscriptions.watch(coalesce.forget_topic)
 
     def enter(self, topic: str, options: StreamOptions) -> None:
         """Note the stream of a subscription; one that was there before decides."""

@@ -166,6 +166,29 @@ async def test_a_peer_that_is_behind_gets_the_newest_value_of_each_key(make_app:
 
 
 @pytest.mark.spec("LIVE-98")
+async def test_what_waited_for_a_peer_that_left_does_not_come_behind_its_new_load(
+    make_app: AppFactory,
+) -> None:
+    app, quick, _ = await started(make_app)
+    slow = await app.connect()
+    for peer in (quick, slow):
+        await peer.stream("feed/places")
+        await peer.stream("feed/only")
+    slow.sink.buffered = slow.connection.max_backpressure
+    await send(quick, "places", {"who": "ann", "at": "old"})
+    await send(quick, "only", "stays")
+    app.runtime.platform.send_coalesced(slow.connection, key="mine", topic="places", event="direct", data=1)
+    slow.send({"type": "unsubscribe", "topic": "places"})
+    await turns()
+    await slow.stream("feed/places")
+    slow.sink.buffered = 0
+    slow.connection.drained()
+    await turns()
+    assert (slow.events("places"), slow.events("only")) == ([("direct", 1)], [("updated", "stays")])
+    assert app.runtime.metrics.snapshot()["ws_coalesced_pending"] == {(): 0}
+
+
+@pytest.mark.spec("LIVE-98")
 async def test_only_who_holds_the_stream_gets_coalesced_events(make_app: AppFactory) -> None:
     app, peer, _ = await started(make_app)
     raw = await app.connect()
