@@ -131,9 +131,11 @@ class StreamRunner:
         result = await self._subscribe(endpoint, connection, topic, frame.args)
         try:
             await self._catch_up.close_gap(connection, topic)
-            if endpoint.room is not None and result.sub is not None:
-                await self.presence.entered(result.sub, ctx)
-            await self._call_hook("on_subscribe", options.on_subscribe, (ctx, topic))
+            if endpoint.room is not None and (sub := self._held_sub(result)) is not None:
+                await self.presence.entered(sub, ctx)
+            # Whoever left meanwhile has been told of with `on_unsubscribe`.
+            if self._held_sub(result) is not None:
+                await self._call_hook("on_subscribe", options.on_subscribe, (ctx, topic))
             missed = await self._catch_up.reply(history, options, topic, args, frame, result.held)
             if missed is not None:
                 result.reply = describe(missed, options, topic)
@@ -141,9 +143,9 @@ class StreamRunner:
                 result.reply = await self._first_value(endpoint, ctx, args, topic, result, frame)
             if result.reply.seq is None:
                 result.reply.seq = seq
-            if endpoint.room is not None and result.sub is not None and self.subs.is_held(result.sub):
-                await self.presence.loaded(result.sub, ctx, args)
-            if result.sub is not None and self.subs.is_held(result.sub):
+            if endpoint.room is not None and (sub := self._held_sub(result)) is not None:
+                await self.presence.loaded(sub, ctx, args)
+            if self._held_sub(result) is not None:
                 self.reloads.arm(endpoint, topic, options)
                 self.resyncs.enter(connection, options)
                 self.warnings.subscribed(topic)
@@ -151,6 +153,10 @@ class StreamRunner:
             self.roll_back(result, ctx)
             raise
         return result
+
+    def _held_sub(self, result: StreamResult) -> StreamSub | None:
+        """Return the subscription that a request made, unless it has ended meanwhile."""
+        return result.sub if result.sub is not None and self.subs.is_held(result.sub) else None
 
     async def load_once(self, endpoint: Endpoint, ctx: Ctx, args: list[Any]) -> Any:
         """Return the value of a stream to a plain call, which subscribes to nothing.

@@ -173,6 +173,26 @@ async def test_a_slow_presence_shows_only_who_is_still_there(make_app: AppFactor
     assert await roster(bob) == shown
 
 
+async def test_who_left_before_on_subscribe_is_not_told_of_behind_on_unsubscribe(
+    make_app: AppFactory,
+) -> None:
+    hooks = """
+        on_subscribe=lambda ctx, topic: log.append(("on", topic)),
+        on_unsubscribe=lambda ctx, topic: log.append(("off", topic)),
+    """
+    slow = BOARD.replace("async def who(ctx):", "async def who(ctx):\n        await gates['who'].wait()")
+    app, _ = await make(make_app, slow.replace("board = live.room(", "board = live.room(" + hooks))
+    gate = app.runtime.live.registry.modules["m"].module.gates["who"] = asyncio.Event()
+    ann = await app.connect(ANN)
+    ann.send({"rpc": DATA, "id": "a", "args": ["1"], "stream": True})
+    await turns()
+    await ann.leave()
+    await turns()
+    gate.set()
+    await turns()
+    assert [entry for entry in log_of(app) if entry[0] in ("on", "off")] == [("off", "board:1")]
+
+
 @pytest.mark.parametrize("payload", ["1 / 0", "object()", "'x' * 2_000_000", "[]"])
 async def test_a_presence_that_fails_hides_its_user_and_nobody_else(
     make_app: AppFactory, payload: str
