@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import select
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -130,6 +131,7 @@ class Console:
         self._stdout = stdout or sys.stdout or io.StringIO()
         self._stderr = stderr or sys.stderr or io.StringIO()
         self._no_color = no_color
+        self._reader_left = False
         self.color_out = wants_color(self._stdout, forbidden=no_color)
         self.color_err = wants_color(self._stderr, forbidden=no_color)
 
@@ -139,6 +141,26 @@ class Console:
         if self.json or self.yes or sys.stdin is None:
             return False
         return sys.stdin.isatty() and self._stderr.isatty()
+
+    @property
+    def writes_to_terminal(self) -> bool:
+        """True if data is read by a person: the standard output is a terminal, and not ``--json``."""
+        return not self.json and _is_terminal(self._stdout)
+
+    @property
+    def talks_to_terminal(self) -> bool:
+        """True if talk is read by a person."""
+        return not self.json and not self.quiet and _is_terminal(self._stderr)
+
+    @property
+    def reader_left(self) -> bool:
+        """True once the reader of the data went away, as `head` does when it has enough."""
+        if not self._reader_left and hasattr(select, "poll"):  # not on Windows, where the next writing tells
+            with contextlib.suppress(OSError, ValueError):  # no file, or a closed one
+                poll = select.poll()
+                poll.register(self._stdout.fileno(), 0)
+                self._reader_left = any(what & select.POLLERR for _, what in poll.poll(0))
+        return self._reader_left
 
     def paint(self, text: str, *styles: Style, out: bool = False) -> str:
         """Wrap `text` in ANSI codes if the stream (stderr, or stdout with `out`) takes colours."""
@@ -205,8 +227,16 @@ class Console:
             stream.flush()
         except OSError as problem:
             _silence(stream)
+            self._reader_left = self._reader_left or stream is self._stdout
             if stream is self._stdout and not isinstance(problem, BrokenPipeError):
                 raise _cannot_write(problem) from problem
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # a closed stream
+        return False
 
 
 def _align(rows: Sequence[Sequence[str]], room: int | None) -> list[str]:

@@ -24,6 +24,8 @@ COMMANDS: dict[str, str] = {
     "serve": "Serve the project in production mode.",
     "routes": "List every path that clients can call.",
     "types": "Write type declarations for editors.",
+    "call": "Call a function of a running server.",
+    "watch": "Print what a stream or topic of a running server brings.",
     "doctor": "Show versions, and what the server can do here.",
 }
 """Command name (also the module name in ``realtime_cli.commands``) and its line in the help."""
