@@ -74,8 +74,8 @@ class Chaos:
         """Put these in force instead of what was, and begin their sequence anew.
 
         Args:
-            drop_rate: share of publishes, 0 to 1, that no subscriber gets. They are numbered and kept for replay, as
-                what a network loses: a client that comes back can still be given them.
+            drop_rate: share of publishes, 0 to 1, that no subscriber gets. They are numbered and kept for replay, so
+                that a client which comes back is given those behind the last one it had.
             delay: seconds of the server's clock, which `tick` moves, by which publishes are late.
             reorder: share of publishes that the next one of their topic overtakes; after a second of `tick` they go
                 out anyway.

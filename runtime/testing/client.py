@@ -6,15 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from runtime.client.client import Realtime
+from runtime.client.errors import RpcError
 from runtime.client.options import ClientOptions
 from runtime.client.transport import is_binary
 from runtime.core.errors import RealtimeError
 from runtime.testing.eventlog import EventLog, PublishedEvent
 from runtime.testing.framelog import FrameLog
 from runtime.testing.memory import MemoryTransport
-from runtime.testing.outcome import Outcome, outcomes
+from runtime.testing.outcome import Outcome, live_error, outcomes
 from runtime.testing.stream import TestStream
 from runtime.testing.upload import TestUpload
+from runtime.testing.waiting import eventually
 from runtime.wire import jsoncodec
 
 if TYPE_CHECKING:
@@ -94,8 +96,10 @@ class TestClient:
     @property
     def connection(self) -> Connection | None:
         """The server's side of this peer, `None` before it was opened and after it was closed."""
-        inbound = self._transport.inbound if self._transport is not None else None
-        return None if inbound is None or inbound.connection.closed else inbound.connection
+        transport = self._transport
+        if transport is None or transport.inbound is None or transport.sink is None or transport.sink.is_cut:
+            return None
+        return None if transport.inbound.connection.closed else transport.inbound.connection
 
     @property
     def platform(self) -> Platform:
@@ -199,6 +203,23 @@ class TestClient:
         return self.open_client().on_push(event, handler)
 
     # ------------------------------------------------------------ coming and going
+
+    async def ready(self, timeout: float | None = None) -> None:
+        """Wait until the connection is open; calls and streams wait for that by themselves.
+
+        Raises:
+            LiveError: `DISCONNECTED`: the server closed it for good. TimeoutError: it is not open in time.
+        """
+        client, limit = self.open_client(), self.timeout if timeout is None else timeout
+        try:
+            await eventually(lambda: client.status.value == "failed" or self._is_open(client), limit)
+        except AssertionError:
+            raise TimeoutError(f"{self!r} is not open within {limit:g}s\n{self.last_frames()}") from None
+        if not self._is_open(client):
+            raise live_error(RpcError.closed(str(client.failure.value)), self.last_frames)
+
+    def _is_open(self, client: Realtime) -> bool:
+        return client.status.value == "open" and self.connection is not None
 
     def disconnect(self) -> asyncio.Task[None]:
         """Close the connection. Pending calls and unanswered streams fail with `DISCONNECTED`.

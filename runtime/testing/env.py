@@ -50,7 +50,7 @@ SHUTDOWN_TIMEOUT = 0.5
 CLEANUP_TIMEOUT = 20.0
 #: While it takes long, the server's clock moves on: by how many seconds, how often.
 CLEANUP_STEP = 60.0
-CLEANUP_INTERVAL = 1.0
+CLEANUP_INTERVAL = 1.5
 #: What the framework itself tells clients is no publish of the app.
 SYSTEM_TOPIC = "__realtime"
 
@@ -240,10 +240,7 @@ class TestEnv:
         self.chaos.forget()
         try:
             async with asyncio.timeout(CLEANUP_TIMEOUT):
-                for client in self._clients:
-                    await client.close()
-                self._clients.clear()
-                await self._stop()
+                await self._end()
         except TimeoutError:
             running = ", ".join(sorted(task.get_name() for task in asyncio.all_tasks()))
             raise TimeoutError(
@@ -254,14 +251,20 @@ class TestEnv:
             self._forget_declared()
             reset_caps()
 
-    async def _stop(self) -> None:
-        """Stop the runtime; what waits for the clock, which nobody moves any more, goes on after a second."""
-        stopping = self.tasks.start(self.runtime.stop("cleanup"), name="stop")
-        while not stopping.done():
-            await asyncio.wait([stopping], timeout=CLEANUP_INTERVAL)
-            if not stopping.done():
+    async def _end(self) -> None:
+        """Close and stop everything; what waits for the clock, which nobody moves any more, goes on after a second."""
+
+        async def end() -> None:
+            for client in self._clients:
+                await client.close()
+            await self.runtime.stop("cleanup")
+
+        ending = self.tasks.start(end(), name="cleanup")
+        while not ending.done():
+            await asyncio.wait([ending], timeout=CLEANUP_INTERVAL)
+            if not ending.done():
                 await self.clock.advance(CLEANUP_STEP)
-        stopping.result()
+        ending.result()
 
     async def open(self, sink: Sink, user_data: Any) -> Inbound:
         """Make the server's side of one connection; `connect` is the usual way."""
