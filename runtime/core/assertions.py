@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "AGGREGATE_BUCKET_INDEX",
     "CAPACITY_OVER_LIMIT",
     "COALESCE_ENTRY_EVENT_TYPE",
     "COALESCE_ENTRY_TOPIC_TYPE",
@@ -52,6 +53,7 @@ __all__ = [
 logger = logging.getLogger("realtime.assert")
 
 # What can be violated. A category is a label of a metric, so it is always one of such constants.
+AGGREGATE_BUCKET_INDEX: Final = "realtime/aggregate.bucket-index"
 CAPACITY_OVER_LIMIT: Final = "capacity.over-limit"
 COALESCE_ENTRY_EVENT_TYPE: Final = "coalesce.entry-event-type"
 COALESCE_ENTRY_TOPIC_TYPE: Final = "coalesce.entry-topic-type"

@@ -29,6 +29,7 @@ Series = dict[tuple[str, ...], float]
 # holds what a client chose; a topic passes `Metrics.topic_label` first.
 LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "aggregate_reducer_errors_total": (),
         "assertion_violations_total": ("category",),
         "capacity_events_total": ("structure", "action"),
         "capacity_limit": ("structure",),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.core.events import EventBus, LiveFailed, LiveReloaded
 from runtime.core.tasks import TaskOwner, reraise_own_cancellation
+from runtime.live.aggregates import Aggregates
 from runtime.live.apppackage import public_text
 from runtime.live.collector import Collector
 from runtime.live.cron import Cron
@@ -100,6 +101,9 @@ class LiveApp:
         self.wiring.loads = PageLoads(
             self._scope, self.functions, self.streams, executor, lambda: self.generation
         )
+        #: What counts publishes.
+        self.aggregates = Aggregates(platform, self.watchers, self.functions.tasks, self.wiring)
+        self._scope.aggregates = self.aggregates
         #: What runs at its time.
         self.cron = Cron(
             platform, self._scope, self.functions, self.wiring, metrics=metrics, clock=clock, dev=dev
@@ -260,6 +264,7 @@ class LiveApp:
         """Wait for running calls, at most `timeout` seconds, then end them; return how many were ended."""
         self._refresher.close()
         await self.cron.drain(0.0)
+        await self.aggregates.close()
         self.streams.reloads.close()
         self.streams.warnings.close()
         await self.calls.wait_idle(timeout=timeout)
@@ -281,6 +286,7 @@ class LiveApp:
         self.streams.warnings.configure(registry.warnings)
         self.rewire()
         self.cron.adopt(self.generation)
+        self.aggregates.renew(registry)
         self._old.add(old)
         old.retire(self._drained)
 

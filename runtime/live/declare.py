@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from runtime.live import collector
 from runtime.live.access import Access
 from runtime.live.admission import Admission
+from runtime.live.aggregateclass import Aggregate, aggregate
+from runtime.live.aggregates import AggregatesHandle
 from runtime.live.bare import remember
 from runtime.live.binarycalls import binary
 from runtime.live.breakers import breaker
@@ -88,10 +90,16 @@ class Live:
     binary = staticmethod(binary)
     upload = staticmethod(upload)
 
+    # What is kept of publishes. Spec: live-api 11.
+    Aggregate = Aggregate
+    aggregate = staticmethod(aggregate)
+
     # What runs at its time. Spec: live-api 16.
     cron = staticmethod(cron)
 
     def __init__(self) -> None:
+        #: The aggregates of the app that runs.
+        self.aggregates = AggregatesHandle()
         #: Ready-made access predicates.
         self.access = Access()
         #: Wrap every call: `@live.middleware`.

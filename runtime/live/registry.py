@@ -12,6 +12,8 @@ from typing import Any
 
 from runtime.live import collector as collecting
 from runtime.live.admission import Admission
+from runtime.live.aggregate import AggregateDeclaration, AggregatePart
+from runtime.live.aggregateclass import aggregates_of
 from runtime.live.bare import bare_of
 from runtime.live.collector import Collector, MessageOptions, Middleware
 from runtime.live.cronjobs import CronJob, job_of
@@ -58,6 +60,8 @@ class Endpoint:
     max_size: int | None = None
     #: Of an upload: its bounds.
     upload: UploadOptions | None = None
+    #: Of an aggregate: which part of it. `path` goes on behind the aggregate's for a window.
+    aggregate: AggregatePart | None = None
     #: Of a part of a room: which. `name` is the room's then, and `path` goes on behind it.
     room: RoomPart | None = None
 
@@ -73,7 +77,16 @@ class Endpoint:
     @property
     def member(self) -> str | None:
         """The name inside the export `name`, for clients: `data` of `board.data`; `None` for the export itself."""
+        if self.aggregate is not None:
+            return self.aggregate.window
         return self.room.member if self.room is not None else None
+
+    @property
+    def group_doc(self) -> str:
+        """What is said of the export as a whole, where it has members."""
+        if self.aggregate is not None:
+            return self.aggregate.aggregate.doc
+        return self.room.room.doc if self.room is not None else ""
 
     @property
     def guarded(self) -> bool:
@@ -142,10 +155,15 @@ def build_module(
     rooms = _rooms(module, file, place, problems)
     actions = {id(function) for room in rooms.values() for function in room.actions.values()}
     used = {id(function) for room in rooms.values() for function in room.functions()}
+    aggregates = _aggregates(module, file, place, problems)
+    for one in aggregates.values():
+        used.update(id(snapshot) for snapshot in one.snapshot_functions())
     for attribute, value in list(vars(module).items()):
         mark = mark_of(value)
         if attribute.startswith("_"):
-            if (mark is not None and attribute != "_guard") or isinstance(value, RoomDeclaration):
+            if (mark is not None and attribute != "_guard") or isinstance(
+                value, RoomDeclaration | AggregateDeclaration
+            ):
                 warnings.append(
                     f"{place}: {attribute} is reserved: names that begin with '_' are not exported"
                 )
@@ -155,6 +173,11 @@ def build_module(
         room = rooms.get(attribute)
         if room is not None:
             warnings.extend(f"{place}: {attribute}: {text}" for text in room.skipped)
+        elif attribute in aggregates:
+            one = aggregates[attribute]
+            warnings.extend(f"{place}:{one.line}: {attribute}: {text}" for text in one.skipped)
+            endpoints.extend(_aggregate_endpoints(one, attribute, name, file, project, guard))
+            continue
         elif mark is None:
             bare = bare_of(value)
             if bare is not None and bare.function.__name__ == attribute:
@@ -386,6 +409,48 @@ def _room_endpoints(
             limited=mark.limited,
             doc=part.doc,
             room=part,
+        )
+
+
+def _aggregates(
+    module: types.ModuleType, file: Path, place: str, problems: list[LoadProblem]
+) -> dict[str, AggregateDeclaration]:
+    """Return the aggregates that this module exports, by attribute; a class that cannot be one becomes a problem."""
+    found, wrong = aggregates_of(module, file)
+    for attribute, (line, error) in wrong.items():
+        message = f"{attribute}: {error}"
+        problems.append(LoadProblem(place, line, type(error).__name__, message, excerpt=excerpt(file, line)))
+    return found
+
+
+def _aggregate_endpoints(
+    declared: AggregateDeclaration,
+    name: str,
+    module: str,
+    file: Path,
+    project: Path,
+    guard: Callable[[Any], Any] | None,
+) -> Iterable[Endpoint]:
+    path = f"{module}/{name}"
+    for part in declared.parts(path):
+        yield Endpoint(
+            path=path + part.segment,
+            module=module,
+            name=name,
+            kind="stream",
+            fn=part.fn,
+            signature=part.signature,
+            options=part.options,
+            gates=(),
+            guard=guard,
+            file=relative(file, project),
+            line=declared.line,
+            public=False,
+            volatile=False,
+            thread=False,
+            limited=False,
+            doc=declared.doc if part.window is None else "",
+            aggregate=part,
         )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runtime.core.publisher import Event
     from runtime.core.turnbatch import TurnBatch
     from runtime.live.admission import Admission
+    from runtime.live.aggregates import Aggregates
     from runtime.live.roomcursors import RoomCursors
 
 __all__ = ["LiveScope"]
@@ -32,6 +33,7 @@ class LiveScope:
         "_publisher",
         "_turn",
         "admission",
+        "aggregates",
         "buckets",
         "cursors",
         "dev",
@@ -62,6 +64,8 @@ class LiveScope:
         self.own_keys = security.idempotency_namespace
         self._turn = turn
         self._publisher = platform.parts.publisher
+        #: The aggregates of the worker; set when they are made.
+        self.aggregates: Aggregates
         #: The cursors in rooms; set when the rooms of the worker are made.
         self.cursors: RoomCursors
         #: Who called what how often.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runtime.core.bus import Bus
     from runtime.core.connection import Connection
     from runtime.core.platform import Platform
+    from runtime.live.aggregates import Aggregates
     from runtime.live.pageload import PageLoads
     from runtime.live.pushes import Pushes
 
@@ -48,7 +49,7 @@ H = TypeVar("H", bound=ErrorHandler)
 class Wiring:
     """The wiring of one worker. Found as `platform.parts.wiring`."""
 
-    __slots__ = ("_declared", "_error_handler", "_platform", "leader", "loads", "pushes")
+    __slots__ = ("_declared", "_error_handler", "_platform", "aggregates", "leader", "loads", "pushes")
 
     def __init__(self, platform: Platform, pushes: Pushes) -> None:
         self._platform = platform
@@ -58,6 +59,8 @@ class Wiring:
         self.leader: Callable[[], object] | None = None
         #: The users that can be pushed to.
         self.pushes = pushes
+        #: What is counted of publishes; set when the worker's aggregates are made.
+        self.aggregates: Aggregates
         #: What pages load; set when the worker's streams are made.
         self.loads: PageLoads
 

@@ -13,6 +13,7 @@ __all__ = ["HELP", "reference_name"]
 #: One line for people, by the name of the metric without its prefix.
 HELP: Mapping[str, str] = MappingProxyType(
     {
+        "aggregate_reducer_errors_total": "What functions of aggregates raised.",
         "assertion_violations_total": "Violated checks of what must always hold; each is a bug of Realtime Toolkit.",
         "capacity_events_total": "How often a bound was met, and what was done then.",
         "capacity_limit": "Bounds in force.",
