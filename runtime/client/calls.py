@@ -184,8 +184,7 @@ class Calls:
             raise RuntimeError("a batch cannot be made inside a batch")
         batch = self._batch = Batch()
         try:
-            returned = list(collect())
-            _check_collected(returned, batch)
+            returned = _checked(collect(), batch)
         except BaseException:
             for future in batch.futures:
                 future.cancel()
@@ -353,13 +352,18 @@ def _batch_frame(requests: Sequence[Request], *, sequential: bool) -> bytes:
     return encode(frame)
 
 
-def _check_collected(returned: Sequence[Any], batch: Batch) -> None:
-    for item in returned:
-        if not any(item is future for future in batch.futures):
+def _checked(returned: Any, batch: Batch) -> list[asyncio.Future[Any]]:
+    """Return the calls that the function of a batch returned."""
+    # A call alone is iterable as well, that is how it is awaited.
+    alone = isinstance(returned, asyncio.Future) or not isinstance(returned, Iterable)
+    items = [] if alone else list(returned)
+    for item in [returned] if alone else items:
+        if alone or not any(item is future for future in batch.futures):
             raise TypeError(
                 "batch: the function must return the calls it made, as in "
                 f"`lambda: [rt.call('a/b'), rt.call('a/c')]`, not {item!r}"
             )
+    return items
 
 
 def _copy_result(done: asyncio.Future[Any], futures: Iterable[asyncio.Future[Any]]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.client.backoff import is_quick, stream_delay
 from runtime.client.calls import Calls
-from runtime.client.errors import CANCELLED, DISCONNECTED, STREAM_ERROR, RpcError
+from runtime.client.errors import CANCELLED, DISCONNECTED, LOAD_MORE_ERROR, STREAM_ERROR, RpcError
 from runtime.client.options import ClientOptions
 from runtime.client.stores import Listeners
 from runtime.client.streamreply import ReplyKind, StreamReply, is_number
@@ -229,12 +229,17 @@ class StreamState:
 
         def arrived(reply: dict[str, Any]) -> None:
             self._page = None
-            if generation == self._generation:
-                self._set_paging(StreamReply.of(reply))
-                if self._value.server.extend(reply.get("data")):
-                    self._value.touched()
-                    self.emit()
-            done(self.has_more)
+            try:
+                if generation == self._generation:
+                    self._set_paging(StreamReply.of(reply))
+                    if self._value.server.extend(reply.get("data")):
+                        self._value.touched()
+                        self.emit()
+            except Exception:
+                logger.exception("the next page of stream %r could not be used", self.path)
+                failed(RpcError(LOAD_MORE_ERROR, f"the next page of stream {self.path!r} could not be used"))
+            else:
+                done(self.has_more)
 
         def broke(error: RpcError) -> None:
             self._page = None

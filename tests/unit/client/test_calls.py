@@ -304,6 +304,9 @@ async def test_a_batch_whose_function_raises_sends_nothing() -> None:
             s.client.batch(broken)
         with pytest.raises(TypeError, match="must return the calls"):
             s.client.batch(lambda: [5])
+        for alone in (lambda: s.client.call("a/b"), lambda: None, lambda: "a/b"):
+            with pytest.raises(TypeError, match="must return the calls"):
+                s.client.batch(alone)  # type: ignore[arg-type]  # what it refuses
         with pytest.raises(RuntimeError, match="inside a batch"):
             s.client.batch(lambda: [s.client.batch(list)])
         call = s.client.call("a/after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import logging
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from runtime.client import RpcError
+from runtime.live.merge import Merger
 from runtime.wire.limits import MAX_OUTBOUND_CHARS
 from tests.unit.client.scripted import LIST, answer, rows, scripted
 
@@ -84,6 +86,21 @@ async def test_an_answer_that_cannot_be_used_is_an_error_of_the_stream(
         await s.clock.advance(0.1)
         await answer(s, rows(1))
         assert (stream.status, stream.error, stream.value) == ("connected", None, rows(1))
+
+
+async def test_a_page_that_cannot_be_used_is_an_error_of_its_caller(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with scripted() as s, s.client.stream(LIST) as stream:
+        await answer(s, rows(1), hasMore=True, cursor="c")
+        monkeypatch.setattr(Merger, "extend", lambda *_: 1 / 0)
+        more = asyncio.ensure_future(stream.load_more())
+        await s.settle()
+        await answer(s, rows(2), hasMore=True, cursor="d")
+        with pytest.raises(RpcError, match="could not be used") as caught:
+            await more
+        assert (caught.value.code, stream.status, stream.value) == ("LOAD_MORE_ERROR", "connected", rows(1))
+        assert "ZeroDivisionError" in caplog.text
 
 
 async def test_json_that_is_nested_too_deep_is_ignored() -> None:
