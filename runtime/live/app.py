@@ -16,7 +16,9 @@ from runtime.live.aggregates import Aggregates
 from runtime.live.apppackage import public_text
 from runtime.live.collector import Collector
 from runtime.live.cron import Cron
+from runtime.live.derivedruns import DerivedRuns
 from runtime.live.dispatch import Dispatcher
+from runtime.live.effects import Effects
 from runtime.live.generation import Generation
 from runtime.live.loader import LiveLoader
 from runtime.live.messageoptions import take_message
@@ -108,6 +110,10 @@ class LiveApp:
         self.cron = Cron(
             platform, self._scope, self.functions, self.wiring, metrics=metrics, clock=clock, dev=dev
         )
+        self.wiring.tasks = self.functions.tasks
+        #: What follows publishes.
+        self.effects = Effects(platform, self.watchers, self.wiring, clock, executor)
+        self.streams.derived = DerivedRuns(self._scope, self.functions, self.watchers, self.wiring, clock)
         pipeline = Pipeline(self.functions, self.streams, self._buckets)
         self.dispatcher = Dispatcher(
             pipeline=pipeline,
@@ -273,6 +279,8 @@ class LiveApp:
         await self.pushes.close(timeout)
         self.streams.presence.close()
         await self.functions.tasks.wait_idle(timeout=timeout)
+        await self.streams.derived.close()
+        await self.effects.close(timeout)
         await self.functions.tasks.close()
         for generation in (*self._old, self.generation):
             await generation.tasks.close()
@@ -286,6 +294,8 @@ class LiveApp:
         self.streams.warnings.configure(registry.warnings)
         self.rewire()
         self.cron.adopt(self.generation)
+        self.streams.derived.adopt(self.generation)
+        self.effects.adopt(self.generation)
         self.aggregates.renew(registry)
         self._old.add(old)
         old.retire(self._drained)

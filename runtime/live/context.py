@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from runtime.live.pacing import Key
     from runtime.live.scope import LiveScope
 
-__all__ = ["Ctx", "ThreadCtx", "current_ctx", "keeping_current"]
+__all__ = ["Ctx", "ThreadCtx", "call_in", "current_ctx", "keeping_current", "leave_call"]
 
 _current: ContextVar[Ctx | None] = ContextVar("realtime_ctx", default=None)
 
@@ -274,6 +274,11 @@ class ThreadCtx(Ctx):
 
     def _is_heard(self, topic: str) -> bool:
         return threading.get_ident() != self._loop_thread or super()._is_heard(topic)
+
+
+def leave_call() -> None:
+    """Let `current_ctx()` be `None` in a task that a call has started and that is no part of it."""
+    _current.set(None)
 
 
 def call_in(ctx: Ctx, function: Callable[..., Any], args: list[Any]) -> Any:

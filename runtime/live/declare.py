@@ -19,6 +19,7 @@ from runtime.live.bare import remember
 from runtime.live.binarycalls import binary
 from runtime.live.breakers import breaker
 from runtime.live.cronjobs import cron
+from runtime.live.derived import derived, effect
 from runtime.live.idempotent import idempotent
 from runtime.live.locked import lock
 from runtime.live.marks import Mark, ensure_mark, mark_of, set_mark
@@ -96,6 +97,10 @@ class Live:
 
     # What runs at its time. Spec: live-api 16.
     cron = staticmethod(cron)
+
+    # What follows publishes. Spec: live-api 10.
+    derived = staticmethod(derived)
+    effect = staticmethod(effect)
 
     def __init__(self) -> None:
         #: The aggregates of the app that runs.

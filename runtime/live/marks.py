@@ -18,6 +18,7 @@ from runtime.live.bare import bare_of
 from runtime.live.callables import call, call_in_thread
 from runtime.live.context import call_in
 from runtime.live.cronoptions import CronOptions
+from runtime.live.derivedoptions import DerivedOptions, EffectOptions
 from runtime.live.options import Predicate, StreamOptions
 from runtime.live.uploadoptions import UploadOptions
 
@@ -59,6 +60,10 @@ class Mark:
     upload: UploadOptions | None = None
     #: Of a scheduled function: when it runs, and where its result goes.
     cron: CronOptions | None = None
+    #: Of a derived stream: what it is made of.
+    derived: DerivedOptions | None = None
+    #: Of an effect: after which publishes it runs.
+    effect: EffectOptions | None = None
     #: The path it is registered under, the latest one; `None` before.
     path: str | None = None
 

@@ -7,7 +7,6 @@ by itself; at a bound the publish goes out at once and the gate stays open.
 from __future__ import annotations
 
 import heapq
-import logging
 import threading
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from runtime.core.publisher import Event
 
 __all__ = ["Gates", "Key", "Pacing"]
-
-logger = logging.getLogger("realtime.rpc")
 
 #: Topic, event and what tells the publishes of one topic apart.
 Key = tuple[str, str, str | bytes | None]
@@ -57,16 +54,33 @@ class _Wait:
 class Pacing:
     """The throttled and debounced publishes of one worker; what waits is published when the worker stops."""
 
-    __slots__ = ("__weakref__", "_clock", "_closed", "_publish", "_sent", "_waits", "_windows", "gates")
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_closed",
+        "_failed",
+        "_publish",
+        "_sent",
+        "_waits",
+        "_windows",
+        "gates",
+    )
 
     #: Its name in logs.
     label = "throttled publishes"
 
-    def __init__(self, clock: Clock, publish: Callable[[Event], None], sent: Callable[[], None]) -> None:
-        """`publish` takes an event now, `sent` has what was published leave."""
+    def __init__(
+        self,
+        clock: Clock,
+        publish: Callable[[Event], None],
+        sent: Callable[[], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """`publish` takes an event now, `sent` has what was published leave, `failed` hears of what could not."""
         self._clock = clock
         self._publish = publish
         self._sent = sent
+        self._failed = failed
         self._windows: dict[Key, _Window] = {}
         self._waits: dict[Key, _Wait] = {}
         self._closed = False
@@ -154,8 +168,9 @@ class Pacing:
         """Publish; whoever made the event is not there to be told of a failure any more."""
         try:
             self._publish(event)
-        except Exception:
-            logger.exception("%r on %r could not be published", event.event, event.topic)
+        except Exception as error:
+            error.add_note(f"{event.event!r} on {event.topic!r} could not be published")
+            self._failed(error)
 
 
 class Gates:

@@ -89,6 +89,10 @@ class _Pipe:
         mark = mark_of(stream)
         if mark is None or mark.kind != "stream":
             raise TypeError(f"pipe: the first argument must be a stream made by live.stream, not {stream!r}")
+        if mark.derived is not None:
+            raise TypeError(
+                f"pipe: {stream.__qualname__} is computed anew for every change; do there what the pipe would do"
+            )
         if mark.thread:
             raise TypeError(
                 f"pipe: {stream.__qualname__} runs in a thread; pipe an async stream that calls it"

@@ -18,6 +18,8 @@ from runtime.live.bare import bare_of
 from runtime.live.collector import Collector, MessageOptions, Middleware
 from runtime.live.cronjobs import CronJob, job_of
 from runtime.live.declare import Channel
+from runtime.live.derived import Effect, effect_of
+from runtime.live.derivedoptions import DerivedOptions
 from runtime.live.guards import Guard
 from runtime.live.marks import Kind, Mark, learn_path, mark_of
 from runtime.live.options import Predicate, StreamOptions
@@ -60,6 +62,8 @@ class Endpoint:
     max_size: int | None = None
     #: Of an upload: its bounds.
     upload: UploadOptions | None = None
+    #: Of a derived stream: what it is made of.
+    derived: DerivedOptions | None = None
     #: Of an aggregate: which part of it. `path` goes on behind the aggregate's for a window.
     aggregate: AggregatePart | None = None
     #: Of a part of a room: which. `name` is the room's then, and `path` goes on behind it.
@@ -113,6 +117,8 @@ class LiveModule:
     problems: tuple[LoadProblem, ...] = ()
     #: What runs at its time.
     jobs: tuple[CronJob, ...] = ()
+    #: What runs after publishes.
+    effects: tuple[Effect, ...] = ()
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -133,6 +139,8 @@ class Registry:
     leavable: Mapping[str, Endpoint] = field(default_factory=lambda: MappingProxyType({}))
     #: Scheduled functions by path; clients cannot call them.
     jobs: Mapping[str, CronJob] = field(default_factory=lambda: MappingProxyType({}))
+    #: What runs after publishes, by path; clients cannot call it.
+    effects: Mapping[str, Effect] = field(default_factory=lambda: MappingProxyType({}))
 
     def find(self, path: str) -> Endpoint | None:
         """Return the endpoint registered as `path`."""
@@ -150,6 +158,7 @@ def build_module(
     problems: list[LoadProblem] = []
     endpoints: list[Endpoint] = []
     jobs: list[CronJob] = []
+    effects: list[Effect] = []
     guard = _guard_of(module, name, file, project, problems)
     place = relative(file, project)
     rooms = _rooms(module, file, place, problems)
@@ -194,6 +203,8 @@ def build_module(
                 job = job_of(value, mark, f"{name}/{attribute}", place, _line_of(value, file))
                 warnings.extend(f"{place}:{job.line}: {attribute}: {text}" for text in job.warnings)
                 jobs.append(job)
+            elif mark is not None and mark.effect is not None:
+                effects.append(effect_of(value, mark, f"{name}/{attribute}", place, _line_of(value, file)))
             elif room is None:
                 endpoints.append(_endpoint(value, mark or Mark(), attribute, name, file, project, guard))
             else:
@@ -218,6 +229,7 @@ def build_module(
         tuple(warnings),
         tuple(problems),
         tuple(jobs),
+        tuple(effects),
     )
 
 
@@ -265,6 +277,7 @@ def build_registry(
         rate_limits=next((c.rate_limits for c in collectors if c.rate_limits is not None), None),
         wiring=MappingProxyType({k: v for c in reversed(collectors) for k, v in c.wiring.items()}),
         jobs=MappingProxyType({job.path: job for module in kept.values() for job in module.jobs}),
+        effects=MappingProxyType({one.path: one for module in kept.values() for one in module.effects}),
         leavable=MappingProxyType(
             {
                 topic: group[0]
@@ -353,8 +366,13 @@ def _endpoint(
     if function is None:
         signature = signature_of(topic, skip_ctx=False) if callable(topic) else Signature((), Any)
     else:
-        signature = signature_of(function)
         learn_path(function, f"{module}/{name}")
+        if mark.derived is None:
+            signature = signature_of(function)
+        else:
+            signature = mark.derived.signature_of(function)
+            function = mark.derived.body_of(function)
+            options = mark.derived.options_at(f"{module}/{name}")
     return Endpoint(
         path=f"{module}/{name}",
         module=module,
@@ -373,6 +391,7 @@ def _endpoint(
         limited=mark.limited,
         max_size=mark.max_size,
         upload=mark.upload,
+        derived=mark.derived,
         doc=inspect.getdoc(value) or "" if function is not None else "",
     )
 

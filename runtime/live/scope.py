@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from runtime.live.roomcursors import RoomCursors
 
 __all__ = ["LiveScope"]
+
+logger = logging.getLogger("realtime.live")
 
 
 class LiveScope:
@@ -71,7 +74,7 @@ class LiveScope:
         #: Who called what how often.
         self.buckets = Buckets(platform.parts.clock)
         #: Publishes that wait, and the gates of `ctx.skip`.
-        self.pacing = Pacing(platform.parts.clock, self.publish_late, platform.flush)
+        self.pacing = Pacing(platform.parts.clock, self.publish_late, platform.flush, self._late_failed)
         platform.parts.closing.add(self.pacing)
         turn.through = self._through
 
@@ -112,6 +115,14 @@ class LiveScope:
     def original(self, topic: str, data: Any) -> Any:
         """Return what watchers see of `data`, which a stream changes before it is sent; `UNSET` if nobody watches."""
         return snapshot(data) if topic in self._publisher.watchers else UNSET
+
+    def _late_failed(self, error: Exception) -> None:
+        """Report what came of a publish whose maker is not there any more."""
+        wiring = self.platform.parts.wiring
+        if wiring is not None:
+            wiring.report("timer", error)
+        else:
+            logger.error("timer failed", exc_info=error)
 
     def sheds(self, class_name: str) -> bool:
         """Return whether `class_name` is refused under the present pressure.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from runtime.core.gate import Membership
     from runtime.core.subscriptions import Subscriptions
     from runtime.live.context import Ctx
+    from runtime.live.derivedruns import DerivedRuns
     from runtime.live.options import StreamOptions
     from runtime.live.registry import Endpoint, Registry
     from runtime.live.roompresence import RoomPresence
@@ -70,6 +71,7 @@ class StreamRunner:
         "_scope",
         "_shared",
         "_subscriptions",
+        "derived",
         "presence",
         "reloads",
         "resyncs",
@@ -100,6 +102,8 @@ class StreamRunner:
         self.reloads = TopicReloads(scope.platform, functions, subs, self.load_told)
         #: Loads streams anew for connections that have missed events of theirs.
         self.resyncs = DropResyncs(scope.platform, subs)
+        #: What computes derived streams anew; set when the watchers of the worker are made.
+        self.derived: DerivedRuns
         #: What dev says of silent and of busy topics.
         self.warnings = StreamWarnings(scope.platform, subs, scope.shapes)
         if scope.dev is not None:
@@ -125,11 +129,13 @@ class StreamRunner:
         await self._admit(options, ctx, args)
         if frame.cursor is not None and self.subs.holds(connection, endpoint, topic):
             return StreamResult(await self._load(endpoint, ctx, args, topic, frame))
+        self.derived.check(endpoint, topic, args)
         history = self._catch_up.history(options, topic)
         # Read before anything is held back: whoever comes back with this number gets all that was held.
         seq = await self._catch_up.number(history, options, topic)
         result = await self._subscribe(endpoint, connection, topic, frame.args)
         try:
+            self.derived.enter(endpoint, topic, args, ctx.user)
             await self._catch_up.close_gap(connection, topic)
             if endpoint.room is not None and (sub := self._held_sub(result)) is not None:
                 await self.presence.entered(sub, ctx)
@@ -275,6 +281,7 @@ class StreamRunner:
         reply.version = version
         if is_reload:
             reply.replay = False
+        reply.derived = endpoint.derived is not None
         return describe(reply, options, topic)
 
     async def load_told(self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str) -> Any:
@@ -328,6 +335,7 @@ class StreamRunner:
                 self._scope.shapes.renew(sub.topic, renewed.options)
                 self.reloads.disarm(sub.topic)
                 self.reloads.arm(renewed, sub.topic, renewed.options)
+            self.derived.renew(sub.topic, renewed, sub.args)
 
     def leave(self, connection: Connection, topic: str) -> None:
         """End the streams of `connection` on `topic`: an unsubscribe frame came, or the topic was taken away."""
@@ -356,6 +364,7 @@ class StreamRunner:
             self._scope.shapes.leave(topic)
             self.reloads.disarm(topic)
             self.warnings.left(topic)
+            self.derived.leave(topic)
         self._call_unsubscribed(sub.endpoint, ctx, topic, sub.connection, times)
 
     def _call_unsubscribed(

@@ -6,8 +6,9 @@ its app, and a reload replaces it; what is set later holds at once, for the app 
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ from runtime.core.currentplatform import get_platform, replace_platform
 from runtime.core.errors import PlatformNotReady
 from runtime.core.localplatform import install_bus
 from runtime.live import collector
+from runtime.live.callables import is_pending
 from runtime.live.cronleader import check_leader
 from runtime.plugins.options import UNSET
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from runtime.core.bus import Bus
     from runtime.core.connection import Connection
     from runtime.core.platform import Platform
+    from runtime.core.tasks import TaskOwner
     from runtime.live.aggregates import Aggregates
     from runtime.live.pageload import PageLoads
     from runtime.live.pushes import Pushes
@@ -49,7 +52,16 @@ H = TypeVar("H", bound=ErrorHandler)
 class Wiring:
     """The wiring of one worker. Found as `platform.parts.wiring`."""
 
-    __slots__ = ("_declared", "_error_handler", "_platform", "aggregates", "leader", "loads", "pushes")
+    __slots__ = (
+        "_declared",
+        "_error_handler",
+        "_platform",
+        "aggregates",
+        "leader",
+        "loads",
+        "pushes",
+        "tasks",
+    )
 
     def __init__(self, platform: Platform, pushes: Pushes) -> None:
         self._platform = platform
@@ -57,6 +69,8 @@ class Wiring:
         self._error_handler: ErrorHandler | None = None
         #: Says whether this worker runs the jobs; without one every worker does.
         self.leader: Callable[[], object] | None = None
+        #: Where an async error handler runs; set when the worker's functions are made.
+        self.tasks: TaskOwner
         #: The users that can be pushed to.
         self.pushes = pushes
         #: What is counted of publishes; set when the worker's aggregates are made.
@@ -91,9 +105,26 @@ class Wiring:
             logger.error("%s failed", path, exc_info=error)
             return
         try:
-            handler(path, error)
+            told = handler(path, error)
         except Exception:
             logger.exception("the on_error handler failed for %s", path)
+            return
+        if is_pending(told):
+            if self.tasks.closed:
+                logger.error(
+                    "%s failed, and it is too late for an async on_error handler", path, exc_info=error
+                )
+                with contextlib.suppress(AttributeError):
+                    told.close()
+                return
+            self.tasks.start(_awaited(told, path), name="on_error")
+
+
+async def _awaited(told: Awaitable[Any], path: str) -> None:
+    try:
+        await told
+    except Exception:
+        logger.exception("the on_error handler failed for %s", path)
 
 
 def wiring_of(platform: Platform) -> Wiring:
@@ -148,8 +179,9 @@ def get_bus() -> Any:
 def on_error(handler: H) -> H:
     """Let `handler(path, exception)` hear of failures that have no caller; also a decorator. The last one wins.
 
-    Without one they are logged. Calls that fail go to `live.message_options(on_error=...)`, loaders to the `on_error`
-    of their stream.
+    `path` is that of a cron job, or `derived`, `effect`, `aggregate`, or `timer` for publishes that were to come later.
+    The handler may be async; what it raises is logged. Without one the failures are logged. Calls that fail go to
+    `live.message_options(on_error=...)`, loaders to the `on_error` of their stream.
 
     Raises:
         TypeError: not a function.
