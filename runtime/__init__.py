@@ -40,6 +40,16 @@ if TYPE_CHECKING:
     from runtime.core.platform import BatchMessage, Platform, ScopedTopic
     from runtime.core.pressure import PressureSnapshot, TopicRate
     from runtime.core.signal import Signal
+    from runtime.live.aggregate import Compute, Lifetime, Reducer, Sliding, Tumbling
+    from runtime.live.aggregateclass import Aggregate
+    from runtime.live.combiners import (
+        associative,
+        combine_counts,
+        combine_max,
+        combine_merge,
+        combine_min,
+        combine_sum,
+    )
     from runtime.live.context import Ctx, current_ctx
     from runtime.live.cronconfig import configure_cron
     from runtime.live.cronctx import CronCtx
@@ -82,6 +92,18 @@ if TYPE_CHECKING:
 __version__ = "0.5.0"
 
 _HOMES = {
+    "Aggregate": "runtime.live.aggregateclass",
+    "Compute": "runtime.live.aggregate",
+    "Lifetime": "runtime.live.aggregate",
+    "Reducer": "runtime.live.aggregate",
+    "Sliding": "runtime.live.aggregate",
+    "Tumbling": "runtime.live.aggregate",
+    "associative": "runtime.live.combiners",
+    "combine_counts": "runtime.live.combiners",
+    "combine_max": "runtime.live.combiners",
+    "combine_merge": "runtime.live.combiners",
+    "combine_min": "runtime.live.combiners",
+    "combine_sum": "runtime.live.combiners",
     "BatchMessage": "runtime.core.platform",
     "CapacityExceeded": "runtime.core.errors",
     "ClientAddressError": "runtime.server.proxies",
@@ -159,9 +181,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "Aggregate",
     "BatchMessage",
     "CapacityExceeded",
     "ClientAddressError",
+    "Compute",
     "Connection",
     "ConnectionBusy",
     "ConnectionClosed",
@@ -175,6 +199,7 @@ __all__ = [
     "IdempotencyPendingError",
     "IdempotencySlotLostError",
     "InvariantViolation",
+    "Lifetime",
     "LiveError",
     "Lock",
     "LockCleared",
@@ -197,6 +222,7 @@ __all__ = [
     "RealtimeApp",
     "RealtimeError",
     "RealtimeHooks",
+    "Reducer",
     "RequestFailed",
     "RequestTimeout",
     "Room",
@@ -206,13 +232,21 @@ __all__ = [
     "SendResult",
     "Session",
     "Signal",
+    "Sliding",
     "StartupError",
     "StartupRefused",
     "TopicRate",
+    "Tumbling",
     "UpgradeResponse",
     "UploadCtx",
     "__version__",
     "activate_derived",
+    "associative",
+    "combine_counts",
+    "combine_max",
+    "combine_merge",
+    "combine_min",
+    "combine_sum",
     "configure_cron",
     "create_app",
     "create_message",

@@ -94,14 +94,14 @@ def declaration_source(module: LiveModule, error_codes: Iterable[str] = ()) -> s
 def _export(name: str, endpoints: list[Endpoint], model: TypeModel) -> str:
     """Declare one export: a function, a stream, or an object with the parts of a room."""
     first = endpoints[0]
-    if first.room is None:
+    if first.member is None:
         doc, kind = _comment(first.doc), _kind(first, model)
     else:
         members = [
             f"{_comment(endpoint.doc)}{_property(endpoint.member or '')}: {_kind(endpoint, model)};"
             for endpoint in endpoints
         ]
-        doc, kind = _comment(first.room.room.doc), f"{{\n{indent(chr(10).join(members), '  ')}\n}}"
+        doc, kind = _comment(first.group_doc), f"{{\n{indent(chr(10).join(members), '  ')}\n}}"
     if name in RESERVED_WORDS or name in CLIENT_TYPES:
         return f"{doc}declare const ${name}: {kind};\nexport {{ ${name} as {name} }};\n"
     return f"{doc}export const {name}: {kind};\n"

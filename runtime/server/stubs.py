@@ -50,7 +50,8 @@ _TOP_LEVEL = re.compile(
 
 
 def stub_source(module: LiveModule, settings: Settings) -> str:
-    """Return the JavaScript module with one export per endpoint of `module`; a room's are members of one object.
+    """Return the JavaScript module of `module`, with one export per endpoint; those of a room, or of the windows of an
+    aggregate, are members of one object.
 
     In dev each export has a comment with where it stands and what its docstring says.
     """
@@ -155,10 +156,10 @@ def _maker(endpoint: Endpoint) -> str:
 
 
 def _export(name: str, endpoints: list[Endpoint], *, with_comments: bool) -> list[str]:
-    """Return the lines of one export: a stub, or an object with the stubs of a room's parts."""
+    """Return the lines of one export: a stub, or an object with the stubs of its parts."""
     first = endpoints[0]
     lines = [""] if with_comments else []
-    if first.room is None:
+    if first.member is None:
         lines += _comment(first.name, first) if with_comments else []
         value = _call(first)
     else:
@@ -167,7 +168,7 @@ def _export(name: str, endpoints: list[Endpoint], *, with_comments: bool) -> lis
             if with_comments:
                 members += [f"  {line}" for line in _comment(f"{name}.{endpoint.member}", endpoint)]
             members.append(f"  {_property(endpoint.member or '')}: {_call(endpoint)},")
-        lines += _doc([f"{name}, {first.file}:{first.line}"], first.room.room.doc) if with_comments else []
+        lines += _doc([f"{name}, {first.file}:{first.line}"], first.group_doc) if with_comments else []
         value = "\n".join(["{", *members, "}"])
     if name not in RESERVED_WORDS:
         return [*lines, f"export const {name} = {value};"]
