@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RoomCursors"]
 
+_PER_CONNECTION = "MAX_STREAM_SUBSCRIPTIONS"
 
 #: The topic of a room and the identity of a user.
 Place = tuple[str, str]
@@ -98,17 +99,21 @@ class RoomCursors:
         """Publish where the caller's cursor is, or remember it until `throttle` seconds are over.
 
         Raises:
-            LiveError: `VALIDATION`: `data` is no object.
+            LiveError: `VALIDATION`: `data` is no object. `RATE_LIMITED`: the connection moves cursors in as many rooms
+                that it has not subscribed to as it may have subscriptions.
         """
         if not isinstance(data, Mapping):
             raise LiveError.validation([Issue(path=["data"], message="Expected an object")])
         ws = ctx.ws
         if ws is None or ws.closed or self._closed:
             return
-        pointer = self._pointer((room_topic, identity_of(ctx.user, ws.id)))
+        place = room_topic, identity_of(ctx.user, ws.id)
+        if place not in self._subs:
+            self._check_mover(ws, place)
+        pointer = self._pointer(place)
         if pointer is None:
             return
-        if pointer.place not in self._subs:
+        if place not in self._subs:
             pointer.movers.add(ws)
             self._by_mover.setdefault(ws, set()).add(pointer)
         if pointer.timer is not None:
@@ -126,6 +131,15 @@ class RoomCursors:
         self._subs.clear()
         self._by_sub.clear()
         self._by_mover.clear()
+
+    def _check_mover(self, ws: Connection, place: Place) -> None:
+        """Look whether a connection may move one cursor more in a room it is not subscribed to."""
+        moved = self._by_mover.get(ws, ())
+        if len(moved) >= capacity.get(_PER_CONNECTION) and self._pointers.get(place) not in moved:
+            capacity.record(_PER_CONNECTION, "reject")
+            raise LiveError(
+                "RATE_LIMITED", "Too many rooms with a moved cursor and no subscription on this connection"
+            )
 
     def _pointer(self, place: Place) -> _Pointer | None:
         pointer = self._pointers.get(place)

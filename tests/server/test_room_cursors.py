@@ -230,6 +230,27 @@ async def test_cursors_have_a_bound(make_app: AppFactory, monkeypatch: pytest.Mo
     assert xs(bob) == [1, "-u1", 3]
 
 
+async def test_one_connection_cannot_take_all_cursors(make_app: AppFactory) -> None:
+    app, _ = await make(make_app)
+    ann, bob = await app.connect(ANN), await app.connect(BOB)
+    with capacity_override(MAX_STREAM_SUBSCRIPTIONS=2):
+        for board in ("2", "3", "2"):
+            assert (await ann.request(MOVE, board, {"x": 1}))["ok"]
+        refused = await ann.request(MOVE, "4", {"x": 1})
+        assert (refused["code"], refused["error"]) == (
+            "RATE_LIMITED",
+            "Too many rooms with a moved cursor and no subscription on this connection",
+        )
+        await ann.stream(CURSORS, "1")
+        await ann.stream(DATA, "2")  # one of the two is a room that it is in from now on
+        for board in ("1", "3", "4"):
+            assert (await ann.request(MOVE, board, {"x": 2}))["ok"]
+        assert (await bob.request(MOVE, "5", {"x": 1}))["ok"]
+    await ann.leave()
+    await bob.leave()
+    assert len(app.runtime.live.dispatcher._streams.presence.cursors) == 0
+
+
 async def test_a_move_that_cannot_be_published_later_is_reported(
     make_app: AppFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
