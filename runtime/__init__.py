@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     )
     from runtime.core.platform import BatchMessage, Platform, ScopedTopic
     from runtime.core.pressure import PressureSnapshot, TopicRate
+    from runtime.core.rpcerror import RpcError
     from runtime.core.signal import Signal
+    from runtime.core.transport import Transport, transport
     from runtime.live.aggregate import Compute, Lifetime, Reducer, Sliding, Tumbling
     from runtime.live.aggregateclass import Aggregate
     from runtime.live.combiners import (
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from runtime.live.delta import Delta
     from runtime.live.guards import guard
     from runtime.live.messageoptions import create_message
+    from runtime.live.pageload import Preloaded
     from runtime.live.pipe import pipe
     from runtime.live.ratelimit import Rule
     from runtime.live.roomclass import Room
@@ -84,8 +87,10 @@ if TYPE_CHECKING:
     from runtime.server.cookies import Cookies
     from runtime.server.current import get_platform, publish, publish_threadsafe, settings
     from runtime.server.hooks import HookContext, HookSignatureError
+    from runtime.server.livedata import live_data, live_error
     from runtime.server.metricsregistry import metrics_registry
     from runtime.server.proxies import ClientAddressError
+    from runtime.server.rendering import render
     from runtime.server.startup import StartupError, StartupRefused
     from runtime.server.upgrade import UpgradeResponse
 
@@ -161,6 +166,13 @@ _HOMES = {
     "set_bus": "runtime.live.wiring",
     "set_cron_platform": "runtime.live.wiring",
     "settings": "runtime.server.current",
+    "RpcError": "runtime.core.rpcerror",
+    "Transport": "runtime.core.transport",
+    "transport": "runtime.core.transport",
+    "Preloaded": "runtime.live.pageload",
+    "live_data": "runtime.server.livedata",
+    "live_error": "runtime.server.livedata",
+    "render": "runtime.server.rendering",
     "Dedup": "runtime.plugins.dedup",
     "IdempotencyPendingError": "runtime.core.errors",
     "IdempotencySlotLostError": "runtime.core.errors",
@@ -215,6 +227,7 @@ __all__ = [
     "Platform",
     "PlatformError",
     "PlatformNotReady",
+    "Preloaded",
     "PressureSnapshot",
     "Queue",
     "QueueCleared",
@@ -227,6 +240,7 @@ __all__ = [
     "RequestTimeout",
     "Room",
     "RoomCtx",
+    "RpcError",
     "Rule",
     "ScopedTopic",
     "SendResult",
@@ -236,6 +250,7 @@ __all__ = [
     "StartupError",
     "StartupRefused",
     "TopicRate",
+    "Transport",
     "Tumbling",
     "UpgradeResponse",
     "UploadCtx",
@@ -259,15 +274,19 @@ __all__ = [
     "get_platform",
     "guard",
     "live",
+    "live_data",
+    "live_error",
     "metrics_registry",
     "on_error",
     "pipe",
     "publish",
     "publish_threadsafe",
     "realtime",
+    "render",
     "set_bus",
     "set_cron_platform",
     "settings",
+    "transport",
 ]
 
 

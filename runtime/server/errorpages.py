@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from runtime.core.sensitive import redact_text
 from runtime.live.problems import user_traceback
 from runtime.server.importmap import inject
+from runtime.server.liveerrors import live_error_handlers
 from runtime.server.pages import mount_prefix
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def error_handlers(runtime: HttpRuntime) -> dict[Any, Handler]:
         content = inject(text.encode("utf-8", "replace"), mount_prefix(request), snippets)
         return HTMLResponse(content, status, headers)
 
-    return {HTTPException: http_error, Exception: server_error}
+    return {HTTPException: http_error, **live_error_handlers(runtime), Exception: server_error}
 
 
 def _phrase(status: int) -> str:

@@ -6,7 +6,8 @@ Both get the import map and the page snippets in their head. Spec: platform 3.2 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from runtime.live.pageload import load, preload
 from runtime.server.importmap import inject
 from runtime.server.representation import Representation, base36, respond
 
@@ -71,7 +73,9 @@ class HtmlPage:
 
 
 class TemplatePage:
-    """One Jinja2 page. The template sees `request` and `prefix`, the path under which the app is mounted."""
+    """One Jinja2 page. The template sees `request`, `prefix` (the path under which the app is mounted), and `load` and
+    `preload` of `live`, for the app's platform.
+    """
 
     __slots__ = ("name", "snippets", "templates")
 
@@ -80,11 +84,27 @@ class TemplatePage:
         self.templates = templates
         self.snippets = snippets
 
-    async def respond(self, request: Request) -> Response:
-        """Return the rendered page, also for HEAD. What the template raises is the caller's: a 500."""
+    async def respond(
+        self,
+        request: Request,
+        context: Mapping[str, Any] | None = None,
+        *,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Return the rendered page, also for HEAD. What the template raises is the caller's: a 500, or what is
+        answered for a `LiveError`.
+        """
         prefix = mount_prefix(request)
-        context: dict[str, Any] = {"request": request, "prefix": prefix}
-        text = self.templates.get_template(self.name).render(context)
+        platform = request.scope.get("state", {}).get("platform")
+        names = {
+            "request": request,
+            "prefix": prefix,
+            "load": functools.partial(load, platform=platform),
+            "preload": functools.partial(preload, platform=platform),
+            **(context or {}),
+        }
+        text = await self.templates.get_template(self.name).render_async(names)
         body = inject(text.encode("utf-8"), prefix, self.snippets)
-        headers = {**HTML_HEADERS, "content-length": str(len(body))}
-        return Response(body, 200, headers)
+        own = {name.lower(): value for name, value in (headers or {}).items()}
+        return Response(body, status_code, {**HTML_HEADERS, **own, "content-length": str(len(body))})

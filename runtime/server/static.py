@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from runtime.core.settings import Settings
 from runtime.server.pages import HtmlPage, TemplatePage
@@ -66,6 +66,8 @@ class StaticIndex:
     settings: Settings
     snippets: Sequence[str] = ()
     _entries: Mapping[str, Entry] = field(default_factory=dict)
+    #: A Jinja2 environment, once there is one.
+    _environment: Any = None
 
     def find(self, path: str) -> Entry | None:
         """Return what is served at `path`, decoded and without the mount prefix."""
@@ -81,12 +83,10 @@ class StaticIndex:
         budget = _Budget(self.settings.server.static_memory_file, self.settings.server.static_memory_total)
         found = {item.path: item for item in self._scan()}
         entries: dict[str, Entry] = {}
-        templates = None
+        self._environment = None  # in production templates are read once, and may be others now
         for path, item in found.items():
             if path.endswith(TEMPLATE_SUFFIX):
-                templates = templates or self._templates()
-                name = item.path.removeprefix("/")
-                page = TemplatePage(name, templates, self.snippets)
+                page = TemplatePage(item.path.removeprefix("/"), self.templates, self.snippets)
                 self._add_page(entries, path.removesuffix(".j2"), page)
             elif self._is_sibling(path, found):
                 continue
@@ -101,10 +101,17 @@ class StaticIndex:
         self._add_redirects(entries)
         self._entries = entries
 
-    def _templates(self) -> Environment:
-        from runtime.server.templates import make_templates  # Jinja2 is loaded only where there are templates
+    @property
+    def templates(self) -> Environment:
+        """The Jinja2 environment of the folder; made when it is first needed."""
+        if self._environment is None:
+            from runtime.server.templates import (
+                make_templates,  # Jinja2 is loaded only where there are templates
+            )
 
-        return make_templates(self.root, dev=self.settings.is_dev)
+            self._environment = make_templates(self.root, dev=self.settings.is_dev)
+        made: Environment = self._environment
+        return made
 
     def _scan(self) -> Iterator[_Found]:
         try:

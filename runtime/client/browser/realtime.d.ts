@@ -318,6 +318,28 @@ export interface MappedStore<U> extends Store<U[]> {
   map<V>(fn: (item: U, index: number, list: U[]) => V): MappedStore<V>;
 }
 
+/** Where a stream goes on from a value. */
+export interface StreamPosition {
+  seq?: number;
+  version?: unknown;
+  schemaVersion?: number;
+  cursor?: unknown;
+  hasMore?: boolean;
+}
+
+/**
+ * Take over what the server put into the page with `live_data`: a stream that was preloaded has its value from now on,
+ * and asks only for what is new since. Import the streams before.
+ * @returns every value, by its name
+ */
+export function hydrateFromPage(root?: ParentNode): Record<string, any>;
+
+/** The error with which the server rendered the page, or `null`. */
+export function pageError(root?: ParentNode): RpcError | null;
+
+/** The error in the JSON that the server answers for a failed page: `decodeError(await response.json())`. */
+export function decodeError(payload: unknown): RpcError;
+
 /** The value of a stream: `undefined` while it loads. */
 export interface StreamStore<T> extends Store<T | undefined> {
   /** The path on the server, for example `todos/list`. */
@@ -325,8 +347,11 @@ export interface StreamStore<T> extends Store<T | undefined> {
   /** The last error or `null`; an error never replaces the value. */
   readonly error: Store<RpcError | null>;
   readonly status: Store<StreamStatus>;
-  /** Set the value now; it is loaded on subscribe all the same. */
-  hydrate(data: T): this;
+  /**
+   * Set the value now. On subscribe the stream asks what is new since `position`, and without one for everything;
+   * `hydrateFromPage` does this with what the server put into the page.
+   */
+  hydrate(data: T, position?: StreamPosition): this;
   /** Apply an event here only; returns what puts the value back. */
   optimistic(event: string, data: any): () => void;
   /** Show a change at once, run the operation, and keep or drop the change by its outcome. */

@@ -3094,12 +3094,24 @@ class StreamStore {
     };
   }
 
-  /** Set the value now, for data that came with the page; it is loaded on subscribe all the same. @param {any} data */
-  hydrate(data) {
+  /**
+   * Set the value now, for data that came with the page. On subscribe the stream asks what is new since `position`, and
+   * without one for everything.
+   * @param {any} data
+   * @param {{seq?: number, version?: unknown, schemaVersion?: number, cursor?: unknown, hasMore?: boolean}} [position]
+   */
+  hydrate(data, position) {
     if (this.#server.isList && data !== undefined && data !== null && !Array.isArray(data)) {
       warnInDev(`${this.path}.hydrate: the merge strategy '${this.#server.merge}' needs a list`);
     }
     this.#server.replace(data);
+    if (position) {
+      this.#seq = this.#applied = position.seq;
+      this.#version = position.version;
+      this.#schemaVersion = position.schemaVersion;
+      this.#cursor = position.cursor;
+      this.#hasMore = position.hasMore === true;
+    }
     this.#show();
     return this;
   }
@@ -3862,6 +3874,43 @@ export function __stream(path, options = {}, isDynamic = false) {
   const stream = new StreamStore(path, [], options);
   staticStreams.push(stream);
   return stream;
+}
+
+/**
+ * Take over what the server put into the page with `live_data`: a stream that was loaded for it has its value from now on,
+ * and asks only for what is new since. Import the streams before.
+ * @param {ParentNode} [root]
+ * @returns {Record<string, any>} every value, by its name
+ */
+export function hydrateFromPage(root = document) {
+  const found = /** @type {Record<string, any>} */ ({});
+  for (const block of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("script[data-live]"))) {
+    callSafely(() => {
+      const data = JSON.parse(/** @type {string} */ (block.textContent));
+      found[/** @type {string} */ (block.dataset.live)] = data;
+      if (!block.dataset.stream) return;
+      const { path, args, options, ...position } = JSON.parse(block.dataset.stream);
+      const stream = args ? streamCache.get(path, args, options) : staticStreams.find((known) => known.path === path);
+      if (stream && stream.get() === undefined) stream.hydrate(data, position);
+    });
+  }
+  return found;
+}
+
+/** The error with which the server rendered the page, or `null`. @param {ParentNode} [root] @returns {RpcError | null} */
+export function pageError(root = document) {
+  const block = root.querySelector("script[data-live-error]");
+  return block && decodeError(JSON.parse(/** @type {string} */ (block.textContent)));
+}
+
+/**
+ * The error in what the server answers for a failed page or request: `{"type", "value"}`.
+ * @param {any} payload
+ * @returns {RpcError}
+ */
+export function decodeError(payload) {
+  const [code, message, issues] = Array.isArray(payload?.value) ? payload.value : [];
+  return errorFromReply("", { code, error: message, issues });
 }
 
 // ====================================================================================================
