@@ -75,8 +75,10 @@ class Chaos:
 
         Args:
             drop_rate: share of publishes, 0 to 1, that no subscriber gets. They are numbered and kept for replay, so
-                that a client which comes back is given those behind the last one it had.
-            delay: seconds of the server's clock, which `tick` moves, by which publishes are late.
+                that a client which comes back is given those behind the last one it had; what follows publishes in the
+                server, as derived streams and aggregates do, has them all.
+            delay: seconds of the server's clock, which `tick` moves, by which publishes are late, as behind a slow
+                bus: with all that follows from them.
             reorder: share of publishes that the next one of their topic overtakes; after a second of `tick` they go
                 out anyway.
             disconnect_rate: share of publishes at which the line of one client breaks; it comes back by itself.
@@ -200,14 +202,16 @@ class ChaosPublisher(Publisher):
         return reached
 
     def publish_many(self, events: Sequence[Event]) -> None:
-        """Deliver several events, those to which nothing is to happen together."""
+        """Deliver several events: together, or one by one while something may happen to them."""
         for event in events:
             self.check(event)
-        passing = [event for event in events if self._passes(event)]
-        if passing:
-            super().publish_many(passing)
-        for topic in dict.fromkeys(event.topic for event in passing):
-            self._chaos.overtaken(topic)
+        if self._chaos.config is not None:
+            for event in events:
+                self.publish(event)
+            return
+        for event in events:
+            self._log(event.topic, event.event, event.data)
+        super().publish_many(events)
 
     def _passes(self, event: Event) -> bool:
         self.check(event)
@@ -230,6 +234,8 @@ class ChaosPublisher(Publisher):
                 record(event.event, event.data, number)
         for observe in self.observers:
             observe(topic, event.event)
+        if self.watchers:
+            self.tell(event)
 
 
 def config_of(given: Mapping[str, Any] | ChaosConfig) -> dict[str, Any]:
