@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from realtime_cli.devserver.overlay import CHANNEL_PATH, SCRIPT_PATH
+from runtime.server.devtools.owner import PAGE_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RequestLog", "Traffic"]
 
-_OWN = (CHANNEL_PATH, SCRIPT_PATH)
+_OWN = f"{PAGE_PATH}/"  # ours, wherever the app is mounted; the page itself is worth a line
 
 
 class Traffic:
@@ -42,7 +42,7 @@ class RequestLog:
         """Serve one request or connection."""
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
-        elif scope["type"] == "http" and not scope["path"].endswith(_OWN):
+        elif scope["type"] == "http" and _OWN not in scope["path"]:
             await self._http(scope, receive, send)
         else:
             await self.app(scope, receive, send)

@@ -36,6 +36,11 @@ __all__ = [
     "MAX_DEFERRED_UPGRADES",
     "MAX_DEGRADED_CAUSES",
     "MAX_DERIVED_ARGS",
+    "MAX_DEVTOOLS_BYTES",
+    "MAX_DEVTOOLS_CALLS",
+    "MAX_DEVTOOLS_FRAMES",
+    "MAX_DEVTOOLS_ROWS",
+    "MAX_DEVTOOLS_TOPICS",
     "MAX_EFFECT_RUNS",
     "MAX_GROUPS_LOCAL_MEMBERS",
     "MAX_HELD_FRAMES",
@@ -186,6 +191,11 @@ MAX_WATCHER_DEPTH = 8  # publishes that watchers make for each other; deeper one
 MAX_WRAPPER_DEPTH = 10  # wrappers of a handler that learn its path; deeper ones do not
 MAX_AGGREGATE_BUCKETS = 1000  # buckets of one sliding window; REJECT at its declaration
 MAX_AGGREGATE_HYDRATION_QUEUE = 10_000  # events that wait for the snapshot of an aggregate; EVICT the oldest
+MAX_DEVTOOLS_BYTES = 8 * 1024 * 1024  # bytes of the frames that the devtools keep; EVICT the oldest
+MAX_DEVTOOLS_CALLS = 1000  # calls whose answers the devtools wait for; EVICT the oldest
+MAX_DEVTOOLS_FRAMES = 2000  # frames that the devtools keep; EVICT the oldest
+MAX_DEVTOOLS_ROWS = 500  # rows of one list that the devtools send to a page; the rest is counted
+MAX_DEVTOOLS_TOPICS = 1000  # topics whose events the devtools count; EVICT the one silent longest
 MAX_BATCH_CALLS = limits.MAX_BATCH_CALLS  # calls per RPC batch; REJECT
 
 DEFAULTS: Mapping[str, int] = MappingProxyType(
@@ -206,6 +216,11 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_DEFERRED_UPGRADES": MAX_DEFERRED_UPGRADES,
         "MAX_DEGRADED_CAUSES": MAX_DEGRADED_CAUSES,
         "MAX_DERIVED_ARGS": MAX_DERIVED_ARGS,
+        "MAX_DEVTOOLS_BYTES": MAX_DEVTOOLS_BYTES,
+        "MAX_DEVTOOLS_CALLS": MAX_DEVTOOLS_CALLS,
+        "MAX_DEVTOOLS_FRAMES": MAX_DEVTOOLS_FRAMES,
+        "MAX_DEVTOOLS_ROWS": MAX_DEVTOOLS_ROWS,
+        "MAX_DEVTOOLS_TOPICS": MAX_DEVTOOLS_TOPICS,
         "MAX_EFFECT_RUNS": MAX_EFFECT_RUNS,
         "MAX_GROUPS_LOCAL_MEMBERS": MAX_GROUPS_LOCAL_MEMBERS,
         "MAX_HELD_FRAMES": MAX_HELD_FRAMES,

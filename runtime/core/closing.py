@@ -13,7 +13,7 @@ from runtime.core import capacity
 from runtime.core.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["Closable", "Closing"]
 
@@ -52,6 +52,9 @@ class Closing:
 
     def __len__(self) -> int:
         return len(self._things)
+
+    def __iter__(self) -> Iterator[Closable]:
+        return iter(list(self._things))
 
     def add(self, thing: Closable) -> bool:
         """Close `thing` with the worker; return whether it is taken up."""

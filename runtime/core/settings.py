@@ -18,6 +18,7 @@ from runtime.core import addresskinds, devkinds, filekinds
 from runtime.core import settingkinds as kinds
 from runtime.core.cronsettings import CronSettings
 from runtime.core.devkinds import PublishRateWarning, SilentTopicWarning
+from runtime.core.devtoolsettings import DevtoolsSettings
 from runtime.core.metricsettings import MetricsSettings
 from runtime.core.pressuresettings import PressureSettings
 from runtime.core.settingkinds import RateRule
@@ -27,6 +28,7 @@ __all__ = [
     "SECTIONS",
     "CronSettings",
     "DevSettings",
+    "DevtoolsSettings",
     "Key",
     "MetricsSettings",
     "PressureSettings",
@@ -440,6 +442,7 @@ class DevSettings(Section, frozen=True, kw_only=True):
     """`[dev]`: read when `env` is `"dev"`; everywhere else the defaults stand."""
 
     reload: Annotated[bool, _flag("Take changed code without a restart.")] = True
+    devtools: Annotated[bool, _flag("Answer with the devtools page at `/__realtime`.")] = True
     types: Annotated[bool, _flag("Keep the `.d.ts` and `.pyi` files of the live modules fresh.")] = True
     skip_origin_check: Annotated[bool, _flag("Accept WebSocket connections from any page.")] = False
     silent_topic_warning: Annotated[
@@ -466,12 +469,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics: MetricsSettings = msgspec.field(default_factory=MetricsSettings)
     rate_limits: RateLimitSettings = msgspec.field(default_factory=RateLimitSettings)
     cron: CronSettings = msgspec.field(default_factory=CronSettings)
+    devtools: DevtoolsSettings = msgspec.field(default_factory=DevtoolsSettings)
     dev: DevSettings = msgspec.field(default_factory=DevSettings)
 
     @property
     def is_dev(self) -> bool:
         """Whether this is a developer's own server, where clients get tracebacks."""
         return self.server.env == "dev"
+
+    @property
+    def has_devtools(self) -> bool:
+        """Whether the devtools page is served."""
+        return self.dev.devtools if self.is_dev else self.devtools.enabled
 
     def __post_init__(self) -> None:
         capacity: dict[str, int] = {}
@@ -542,6 +551,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
         "rate_limits": RateLimitSettings,
         "cron": CronSettings,
         "metrics": MetricsSettings,
+        "devtools": DevtoolsSettings,
         "dev": DevSettings,
     }
 )

@@ -15,6 +15,7 @@ from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.callables import call
 from runtime.live.devwarnings import CallWarnings
 from runtime.live.pipeline import Pipeline, resolve
+from runtime.live.runningcalls import RunningCall
 from runtime.live.stream import StreamResult, StreamRunner
 from runtime.wire import jsoncodec, rpc
 from runtime.wire.rpc import BadEntry, BatchFrame, CallFrame
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from runtime.live.generation import Generation
     from runtime.live.registry import Endpoint
     from runtime.live.runner import FunctionRunner
+    from runtime.live.runningcalls import RunningCalls
     from runtime.wire.binary import BinaryCall
 
 __all__ = ["CallSlots", "Dispatcher"]
@@ -110,6 +112,8 @@ class Dispatcher:
         self._dev = dev
         self._warnings = CallWarnings() if dev else None
         self._traceback_of = traceback_of
+        #: What runs now, where somebody may want to look; else `None`.
+        self.running: RunningCalls | None = None
 
     def wire_error(self, error: BaseException) -> WireError:
         """Return what a client may see of `error`; in dev with its traceback."""
@@ -196,6 +200,7 @@ class Dispatcher:
         generation = self._generation()
         generation.enter()
         started = self._clock.monotonic()
+        ended = None if self.running is None else self._begin(self.running, connection, frame, started)
         endpoint: Endpoint | None = None
         ctx: Ctx | None = None
         failure: BaseException | None = None
@@ -218,12 +223,23 @@ class Dispatcher:
                 await self.unexpected(generation, frame.path if endpoint else UNKNOWN_PATH, error, ctx)
         finally:
             generation.exit()
+            if ended is not None:
+                ended()
         code = wire_error.code if wire_error else None
         kind = "stream" if endpoint and frame.stream and endpoint.kind != "rpc" else "rpc"
         self.finished(
             connection, endpoint, frame.path, kind, code, self._clock.monotonic() - started, failure
         )
         return answer
+
+    @staticmethod
+    def _begin(
+        running: RunningCalls, connection: Connection, frame: CallFrame, started: float
+    ) -> Callable[[], None]:
+        """Note a call for those who look; return what ends that."""
+        call = RunningCall(connection, frame.path, frame.id, frame.stream, frame.args, started)
+        running.begin(call)
+        return lambda: running.end(call)
 
     def _answer(self, id: str, result: Any, ctx: Ctx) -> _Answer:
         if not isinstance(result, StreamResult):

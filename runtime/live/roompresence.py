@@ -88,6 +88,11 @@ class RoomPresence:
         visits = self._by_topic.get(topic, {}).values()
         return [{"key": visit.key, "data": visit.data} for visit in visits if visit.is_shown]
 
+    @property
+    def topics(self) -> list[str]:
+        """The topics of the rooms in which anybody is, or is in the grace."""
+        return list(self._by_topic)
+
     async def entered(self, sub: StreamSub, ctx: Ctx) -> None:
         """Note that a data stream was subscribed, and publish `join` if that makes its user appear.
 

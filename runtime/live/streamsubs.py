@@ -149,6 +149,12 @@ class StreamSubs:
                 return sub
         return None
 
+    def all(self) -> Iterator[StreamSub]:
+        """Yield every subscription. Do not change any while iterating."""
+        for mine in self._by_connection.values():
+            for paths in mine.values():
+                yield from paths.values()
+
     def on_topic(self, topic: str) -> bool:
         """Return whether any stream is subscribed on `topic`."""
         return topic in self._by_topic

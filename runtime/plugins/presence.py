@@ -8,7 +8,7 @@ subscription.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runtime.core.errors import PayloadTooLarge
@@ -231,6 +231,11 @@ class Presence(Plugin[_State]):
     async def list(self, topic: str) -> Rows:
         """Return the data of those present on `topic`, as copies, in the order in which they came."""
         return self.list_nowait(topic)
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """The topics on which anybody is present."""
+        return tuple(topic for topic, room in self._state.rooms.items() if room.entries)
 
     def list_nowait(self, topic: str) -> Rows:
         """Do what `list` does, from code that cannot await."""

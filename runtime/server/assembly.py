@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from runtime.core.settings import Settings
     from runtime.core.sink import Sink
+    from runtime.server.devtools import Devtools
     from runtime.server.metricsendpoint import MetricsEndpoint
     from runtime.server.static import StaticIndex
 
@@ -120,6 +121,13 @@ class Runtime:
         max_frame = websocket.max_outbound_frame or 0
         self.sequence = Sequence(base)
         publisher = publisher or (Publisher if self.debug is None else DebugPublisher)
+        #: What a developer may look at; `None` where there is no page for that.
+        self.devtools: Devtools | None = None
+        if settings.has_devtools:
+            from runtime.server.devtools import Devtools
+
+            self.devtools = Devtools(self)
+            publisher = self.devtools.publisher(publisher)
         self.publisher = publisher(self.subscriptions, self.outbox, self.sequence, self.metrics, max_frame)
         self.turn = TurnBatch(self.publisher, self.metrics)
         self.membership = Membership(self.subscriptions, Gate(self.metrics))
@@ -151,6 +159,8 @@ class Runtime:
             max_frame=max_frame,
             dev=self.is_dev,
         )
+        if self.devtools is not None:
+            self.devtools.start()
         self._signals = AutomaticSignals() if websocket.signals else None
         self.keepalive = Keepalive(self.connections, websocket.text_keepalive or 0, clock)
         self._inbounds: set[Inbound] = set()
@@ -273,7 +283,8 @@ class Runtime:
             if type(user_data) is dict:
                 user_data = dict(user_data)  # the hook may return one for all connections of a user
             user_data["remote_address"] = handshake.remote_address
-        connection = Connection(
+        make = Connection if self.devtools is None else self.devtools.connection
+        connection = make(
             id=str(uuid.uuid4()),
             sink=sink,
             outbox=self.outbox,
@@ -300,7 +311,7 @@ class Runtime:
             self.events.emit(ConnectionOpened(connection.id, connection.user, connection.remote_address))
         if self.hooks.get("drain") is not None:
             connection.on_drain = self._drained
-        inbound = Inbound(self, connection)
+        inbound = Inbound(self, connection) if self.devtools is None else self.devtools.inbound(connection)
         self._inbounds.add(inbound)
         return inbound
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from runtime.core.metrics import Metrics
     from runtime.core.settings import Settings
     from runtime.live.registry import Registry
+    from runtime.server.devtools import Devtools
     from runtime.server.metricsendpoint import MetricsEndpoint
     from runtime.server.static import Entry
 
@@ -53,6 +54,7 @@ class HttpRuntime(Readiness, Protocol):
     static: StaticIndex | None
     metrics: Metrics
     scraping: MetricsEndpoint | None
+    devtools: Devtools | None
 
     @property
     def live(self) -> Live:
@@ -79,6 +81,8 @@ def http_routes(
     found: list[BaseRoute] = [*health_routes(settings.server, runtime)]
     if runtime.scraping is not None and settings.metrics.listen is None:
         found.append(runtime.scraping.route)
+    if runtime.devtools is not None:
+        found += runtime.devtools.routes()
     found += [*socket, Route("/live/{module:path}.js", live_module), *routes]
     if runtime.project is not None:
         web = runtime.project / settings.server.web

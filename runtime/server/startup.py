@@ -57,6 +57,12 @@ set one of these in realtime.toml:
   token = "env:METRICS_TOKEN"      # or what the scraper sends as Authorization: Bearer ...
   allow = ["10.0.0.0/8"]           # or the networks it asks from"""
 
+OPEN_DEVTOOLS: Final = "[devtools] enabled shows every frame of the app to everybody who can reach it"
+OPEN_DEVTOOLS_REMEDY: Final = """\
+set a token in realtime.toml, or leave the devtools to `realtime dev`:
+  [devtools]
+  token = "env:DEVTOOLS_TOKEN"     # the password that the browser asks for at /__realtime"""
+
 
 class StartupError(RealtimeError):
     """The app cannot start. `problems` say what is wrong where."""
@@ -79,12 +85,13 @@ def refuse_unsafe(settings: Settings, *, has_upgrade_hook: bool) -> None:
     """Refuse settings that leave a known hole open, outside of dev and test; in dev say what production would do.
 
     Raises:
-        StartupRefused: a same-origin policy without a host pin, metrics that everybody may read, or a dangerous opt-out
-            that is not acknowledged.
+        StartupRefused: a same-origin policy without a host pin, metrics or devtools that everybody may read, or a
+            dangerous opt-out that is not acknowledged.
     """
     refusals = [
         *_unpinned(settings, has_upgrade_hook),
         *_open_metrics(settings),
+        *_open_devtools(settings),
         *_unacknowledged(settings),
     ]
     if not refusals:
@@ -148,6 +155,11 @@ def _open_metrics(settings: Settings) -> Iterator[StartupRefused]:
     metrics = settings.metrics
     if metrics.enabled and metrics.listen is None and metrics.token is None and not metrics.allow:
         yield StartupRefused(OPEN_METRICS, OPEN_METRICS_REMEDY)
+
+
+def _open_devtools(settings: Settings) -> Iterator[StartupRefused]:
+    if settings.devtools.enabled and settings.devtools.token is None:
+        yield StartupRefused(OPEN_DEVTOOLS, OPEN_DEVTOOLS_REMEDY)
 
 
 def _unacknowledged(settings: Settings) -> Iterator[StartupRefused]:
