@@ -196,7 +196,8 @@ class AggregateDeclaration:
         """Return a window, to be loaded for a page: `await requests.today.load(platform)`."""
         if not name.startswith("_") and name != "windows" and name in (self.windows or ()):
             return Loadable(self.place, segment_of(name))
-        raise AttributeError(f"this aggregate has no window {name!r}")
+        has = f"its windows are: {', '.join(self.windows)}" if self.windows else "and no windows"
+        raise AttributeError(f"this aggregate has no {name!r}; {has}")
 
     @property
     def load(self) -> Callable[..., Awaitable[Any]]:
@@ -206,7 +207,7 @@ class AggregateDeclaration:
             AttributeError: it has windows; each of them has a `load`.
         """
         if self.windows is not None:
-            raise AttributeError(f"load one of its windows: {', '.join(self.windows)}")
+            raise AttributeError("each window has a load")
         return Loadable(self.place).load
 
     @property
@@ -328,8 +329,11 @@ class AggregateDeclaration:
             _check(callable(snapshot), f"snapshots: {name!r} must be an async function, not {snapshot!r}")
             if isinstance(windows[name], Sliding):
                 self.skipped.append(f"the snapshot of {name!r} is not used: sliding windows start empty")
-        if self.windows is not None and self.snapshot is not None and self.snapshot_of(SINGLE) is None:
-            self.skipped.append("snapshot= is not used: snapshots= has one for each window")
+        is_used = self.windows is None or (
+            SINGLE in self.windows and self.snapshot_of(SINGLE) == self.snapshot
+        )
+        if self.snapshot is not None and not is_used:
+            self.skipped.append(f"snapshot= is not used: it is for a window that is called {SINGLE!r}")
 
 
 def segment_of(window: str | None) -> str:
