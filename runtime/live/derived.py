@@ -71,8 +71,6 @@ def derived(
     Raises:
         ValueError: an option that cannot be; the message names it.
     """
-    if inspect.iscoroutinefunction(sources):
-        raise TypeError(Bare("live.derived", sources).text)
     shape = StreamOptions(
         topic=UNNAMED,
         merge=merge,

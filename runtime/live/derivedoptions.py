@@ -46,7 +46,10 @@ class DerivedOptions:
         if not callable(sources):
             return cls(source_names("live.derived", sources), wait, shape)
         if is_async(sources):
-            raise ValueError("live.derived: sources must be a plain function, not async")
+            raise ValueError(
+                "live.derived: sources must be topics or a plain function, not an async one; over a function it needs "
+                'parentheses: @live.derived(["orders"])'
+            )
         if next(iter(inspect.signature(sources).parameters), None) in CTX_NAMES:
             raise ValueError(
                 "live.derived: sources gets the arguments alone: what it returns holds for everybody with the same "
@@ -189,10 +192,11 @@ def wants_ctx(function: Callable[..., Any]) -> bool:
 def _text(arg: Any) -> str:
     if isinstance(arg, str):
         return str(arg)
-    encoded = jsoncodec.encode(arg)
-    value = jsoncodec.decode(encoded)
+    value = jsoncodec.decode(jsoncodec.encode(arg))
     if isinstance(value, list | dict):
         raise LiveError(
             "INVALID_REQUEST", "Arguments of a derived stream must be text, numbers, true, false or null"
         )
-    return value if isinstance(value, str) else encoded.decode()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # as a browser writes it
+    return value if isinstance(value, str) else jsoncodec.encode(value).decode()
