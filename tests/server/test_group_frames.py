@@ -5,18 +5,17 @@ Spec: wire 6.3 and 6.5, platform 7.6 to 7.12.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
 
 from runtime.plugins import Group
-from runtime.testing import RunningServer, eventually, running_server
+from runtime.testing import eventually
 from tests.server.conftest import AppFactory
+from tests.server.crowd import Crowd, gathered
 
 HOOKS = """
 from urllib.parse import parse_qsl
@@ -74,61 +73,13 @@ async def lead(ctx):
 async def end(ctx):
     await raid.close()
 """
-SETTINGS = """
-[server]
-env = "test"
-
-[websocket]
-fast_path = "{fast_path}"
-"""
-TIMEOUT = 5.0
 TOPIC = "__group:raid"
 
 
-class Person:
-    """A raw WebSocket client."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
-
-    async def send(self, **frame: Any) -> None:
-        await self.socket.send(json.dumps(frame, separators=(",", ":")))
-
-    async def until(self, text: str) -> list[str]:
-        """Return the frames up to one that has `text` in it."""
-        found: list[str] = []
-        async with asyncio.timeout(TIMEOUT):
-            while not found or text not in found[-1]:
-                found.append(str(await self.socket.recv()))
-        return found
-
-    async def subscribe(self, topic: str) -> list[str]:
-        await self.send(type="subscribe", topic=topic, ref=1)
-        return await self.until('"ref":1')
-
-
-class Crowd:
-    """Lets people come, all of whom are gone at the end."""
-
-    def __init__(self, server: RunningServer) -> None:
-        self.server = server
-        self.people: list[Person] = []
-
-    @property
-    def group(self) -> Group:
-        (group,) = [
-            thing.plugin  # type: ignore[attr-defined]  # the state of a plugin
-            for thing in self.server.runtime.platform.parts.closing._things
-            if isinstance(getattr(thing, "plugin", None), Group)
-        ]
-        assert isinstance(group, Group)
-        return group
-
-    async def come(self, key: str) -> Person:
-        person = Person(await connect(f"{self.server.ws_url}?id={key}"))
-        self.people.append(person)
-        await person.until('"welcome"')
-        return person
+def group_of(crowd: Crowd) -> Group:
+    (group,) = crowd.plugins(Group)
+    assert isinstance(group, Group)
+    return group
 
 
 def write_project(folder: Path) -> None:
@@ -140,12 +91,8 @@ def write_project(folder: Path) -> None:
 @pytest.fixture(params=["auto", "off"])
 async def crowd(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Crowd]:
     write_project(tmp_path)
-    (tmp_path / "realtime.toml").write_text(SETTINGS.format(fast_path=request.param), encoding="utf-8")
-    async with running_server(tmp_path) as server:
-        crowd = Crowd(server)
+    async with gathered(tmp_path, request.param) as crowd:
         yield crowd
-        for person in crowd.people:
-            await person.socket.close()
 
 
 @pytest.mark.spec("WIRE-111", "PLAT-140")
@@ -177,7 +124,7 @@ async def test_its_topic_is_nobody_s_to_subscribe_to(crowd: Crowd) -> None:
     await eve.send(type="subscribe", topic=TOPIC, ref=1)
     assert "INVALID_TOPIC" in (await eve.until("subscribe-denied"))[-1]
     await eve.subscribe("raid")
-    assert await crowd.group.count() == 1
+    assert await group_of(crowd).count() == 1
 
 
 @pytest.mark.spec("PLAT-140")
@@ -187,7 +134,7 @@ async def test_a_peer_that_vanishes_makes_room(crowd: Crowd) -> None:
     await bob.subscribe("raid")
     bob.socket.transport.abort()
     assert '"leave"' in (await ann.until("leave"))[-1]
-    assert await crowd.group.count() == 1
+    assert await group_of(crowd).count() == 1
     assert "subscribed" in (await eve.subscribe("raid"))[-1]
 
 
@@ -228,14 +175,12 @@ async def test_a_message_goes_through_a_limit_a_chain_and_a_channel(crowd: Crowd
 @pytest.mark.spec("PLAT-140")
 async def test_it_ends_with_the_app(tmp_path: Path) -> None:
     write_project(tmp_path)
-    async with running_server(tmp_path) as server:
-        crowd = Crowd(server)
+    async with gathered(tmp_path) as crowd:
         ann = await crowd.come("u1")
         await ann.subscribe("raid")
-        group = crowd.group
+        group = group_of(crowd)
         assert await group.count() == 1
     assert await group.count() == 0
-    await ann.socket.close()
 
 
 @pytest.mark.spec("PLAT-140")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
 
 from runtime.plugins import Cursor, Presence
-from runtime.testing import RunningServer, eventually, running_server
+from runtime.testing import eventually
+from tests.server.crowd import Crowd, gathered
 
 HOOKS = """
 from urllib.parse import parse_qsl
@@ -40,66 +38,15 @@ async def close(ws, ctx):
     await presence.hooks.close(ws, ctx)
     await cursors.hooks.close(ws, ctx)
 """
-SETTINGS = """
-[server]
-env = "test"
-
-[websocket]
-fast_path = "{fast_path}"
-"""
-TIMEOUT = 5.0
 PRESENCE, CURSOR = "__presence:room", "__cursor:canvas"
 U1, U2 = '"u1":{"id":"u1","name":"Ann"}', '"u2":{"id":"u2","name":"Bob"}'
-
-
-class Person:
-    """A raw WebSocket client that keeps what it was sent."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
-        self.frames: list[str] = []
-
-    async def send(self, **frame: Any) -> None:
-        await self.socket.send(json.dumps(frame, separators=(",", ":")))
-
-    async def until(self, text: str) -> list[str]:
-        """Return the frames up to one that has `text` in it."""
-        found: list[str] = []
-        async with asyncio.timeout(TIMEOUT):
-            while not found or text not in found[-1]:
-                found.append(str(await self.socket.recv()))
-        return found
-
-
-class Crowd:
-    """Lets people come, all of whom are gone at the end."""
-
-    def __init__(self, server: RunningServer) -> None:
-        self.server = server
-        self.people: list[Person] = []
-
-    async def come(self, key: str, name: str) -> Person:
-        person = Person(await connect(f"{self.server.ws_url}?id={key}&name={name}"))
-        self.people.append(person)
-        await person.until('"welcome"')
-        return person
-
-    async def subscribed(self, key: str, name: str, topic: str) -> Person:
-        person = await self.come(key, name)
-        await person.send(type="subscribe", topic=topic, ref=1)
-        await person.until('"subscribed"')
-        return person
 
 
 @pytest.fixture(params=["auto", "off"])
 async def crowd(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Crowd]:
     (tmp_path / "hooks.py").write_text(HOOKS, encoding="utf-8")
-    (tmp_path / "realtime.toml").write_text(SETTINGS.format(fast_path=request.param), encoding="utf-8")
-    async with running_server(tmp_path) as server:
-        crowd = Crowd(server)
+    async with gathered(tmp_path, request.param) as crowd:
         yield crowd
-        for person in crowd.people:
-            await person.socket.close()
 
 
 @pytest.mark.spec("WIRE-108", "WIRE-109", "PLAT-136")
@@ -184,16 +131,11 @@ async def test_cursors_are_of_the_topics_that_are_named(crowd: Crowd) -> None:
 
 async def test_the_plugins_end_with_the_app(tmp_path: Path) -> None:
     (tmp_path / "hooks.py").write_text(HOOKS, encoding="utf-8")
-    async with running_server(tmp_path) as server:
-        crowd = Crowd(server)
+    async with gathered(tmp_path) as crowd:
         ann = await crowd.subscribed("u1", "Ann", "canvas")
-        closing = server.runtime.platform.parts.closing
-        plugins = [getattr(thing, "plugin", None) for thing in closing._things]
-        (presence,) = [one for one in plugins if isinstance(one, Presence)]
+        (presence,) = crowd.plugins(Presence)
         assert await presence.count("canvas") == 1
-        assert [one for one in plugins if isinstance(one, Cursor)] == []
-        before = len(closing)
+        assert crowd.plugins(Cursor) == []
         await ann.send(type="cursor", topic="canvas", data=1)
-        await eventually(lambda: len(closing) == before + 1)
+        await eventually(lambda: len(crowd.plugins(Cursor)) == 1)
     assert await presence.count("canvas") == 0
-    await ann.socket.close()
