@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
-from runtime.core import capacity
+from runtime.core import capacity, nesting
 from runtime.core.errors import PayloadTooLarge
 from runtime.core.sink import Frame
 from runtime.wire import envelope, jsoncodec, names
@@ -181,6 +181,12 @@ class Publisher:
             if event.relay and (event.topic, event.event) in self.unrelayed:
                 event = msgspec.structs.replace(event, relay=False)
             watcher(event)
+
+    def tell_apart(self, event: Event) -> None:
+        """Tell the watchers of an event that every peer was sent by itself, as with `coalesce_by`."""
+        if self.watchers:
+            with nesting.at_depth(0):
+                self.tell(event)
 
     @contextlib.contextmanager
     def carrying(self, events: SequenceOf[Event]) -> Iterator[None]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from runtime.core import nesting
 from runtime.core.bus import Outlet
 from runtime.live.pacing import Pacing
 from runtime.live.ratelimit import Buckets
@@ -104,9 +103,7 @@ class LiveScope:
         else:
             self._turn.flush()
             self.shapes.send_newest(event)
-            if self._publisher.watchers:
-                with nesting.at_depth(0):
-                    self._publisher.tell(event)
+            self._publisher.tell_apart(event)
 
     def publish_late(self, event: Event) -> None:
         """Queue a publish that was checked a while ago."""

@@ -74,8 +74,7 @@ class TestEnv:
         clock: the clock of the server's side; `tick` moves it.
         chaos: loses, delays and reorders publishes and breaks lines, see `Chaos`.
         published: every publish so far, of whatever function, hook or job, as `.topic`, `.event` and `.data`:
-            `env.published.on("todos")`, `await env.published.wait_for("created", topic="todos")`. Publishes of streams
-            with `coalesce_by` to their subscribers are not among them.
+            `env.published.on("todos")`, `await env.published.wait_for("created", topic="todos")`.
     """
 
     __test__ = False

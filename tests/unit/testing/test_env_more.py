@@ -65,7 +65,27 @@ async def todos(ctx: Any) -> list[Any]:
     return []
 
 
-EXPORTS = {"add": add, "tell": tell, "buy": buy, "people": people, "list": todos}
+@live.stream(
+    "mice", merge="cursor", coalesce_by=lambda data: data["key"], transform=lambda data: {**data, "z": 1}
+)
+async def mice(ctx: Any) -> list[Any]:
+    return []
+
+
+@live
+async def point(ctx: Any, key: str) -> None:
+    ctx.publish("mice", "update", {"key": key})
+
+
+EXPORTS = {
+    "add": add,
+    "tell": tell,
+    "buy": buy,
+    "people": people,
+    "list": todos,
+    "mice": mice,
+    "point": point,
+}
 
 
 def open_hook(ws: Any) -> None:
@@ -110,6 +130,16 @@ async def test_whatever_is_published_can_be_asserted_on(env: TestEnv) -> None:
     assert env.published == []
     env.platform.health.degrade("test")
     assert env.published == []
+
+
+async def test_coalesced_events_are_noted_as_they_are_sent(env: TestEnv) -> None:
+    client = env.connect()
+    stream = client.subscribe("m/mice")
+    await stream.ready()
+    for key in ("a", "b"):
+        await client.call("m/point", key)
+    assert env.published == [("mice", "update", {"key": key, "z": 1}) for key in ("a", "b")]
+    await stream.wait_for(lambda value: len(value) == 2)
 
 
 async def test_a_log_keeps_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
