@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, get_args, get_type_hints
+from typing import TYPE_CHECKING, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -16,16 +16,34 @@ from runtime.core.settingkinds import Kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Key", "Section", "SettingsError", "keys_of"]
+__all__ = ["Key", "Problem", "Section", "SettingsError", "keys_of"]
+
+
+#: What is wrong with a setting: the file is no TOML, there is no such key, its value does not fit, the variable that it
+#: points to is empty, or it does not go with another one.
+Problem = Literal["syntax", "unknown", "value", "unset", "conflict"]
 
 
 class SettingsError(RealtimeError, ValueError):
-    """A setting cannot be used. `key` is `section.name`, `origin` where the value stood, if known."""
+    """A setting cannot be used. `key` is `section.name`, `origin` where the value stood, if known.
 
-    def __init__(self, message: str, *, key: str | None = None, origin: str | None = None) -> None:
+    `nearest` is the known key or section that is meant, of an unknown one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        key: str | None = None,
+        origin: str | None = None,
+        problem: Problem = "conflict",
+        nearest: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.key = key
         self.origin = origin
+        self.problem: Problem = problem
+        self.nearest = nearest
 
 
 @dataclass(frozen=True)

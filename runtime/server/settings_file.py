@@ -49,15 +49,16 @@ def read_settings_file(path: Path) -> SettingsFile:
         return SettingsFile()
     except OSError as error:
         message = f"{SETTINGS_FILE} cannot be read: {error.strerror or type(error).__name__}"
-        raise SettingsError(message, origin=SETTINGS_FILE) from error
+        raise SettingsError(message, origin=SETTINGS_FILE, problem="syntax") from error
     if len(raw) > MAX_FILE_BYTES:
-        raise SettingsError(f"{SETTINGS_FILE} is larger than {MAX_FILE_BYTES} bytes", origin=SETTINGS_FILE)
+        message = f"{SETTINGS_FILE} is larger than {MAX_FILE_BYTES} bytes"
+        raise SettingsError(message, origin=SETTINGS_FILE, problem="syntax")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         message = f"{SETTINGS_FILE}:{line}: the file is not UTF-8 text; save it as UTF-8"
-        raise SettingsError(message, origin=f"{SETTINGS_FILE}:{line}") from None
+        raise SettingsError(message, origin=f"{SETTINGS_FILE}:{line}", problem="syntax") from None
     text = text.replace("\r\n", "\n")
     try:
         data = tomllib.loads(text)
@@ -71,11 +72,12 @@ def _broken(text: str, error: Exception) -> SettingsError:
     lines = text.split("\n")
     reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "nested too deeply"
     if not 1 <= line <= len(lines):
-        return SettingsError(f"{SETTINGS_FILE} is not valid TOML: {reason}", origin=SETTINGS_FILE)
+        message = f"{SETTINGS_FILE} is not valid TOML: {reason}"
+        return SettingsError(message, origin=SETTINGS_FILE, problem="syntax")
     shown = redact_text(lines[line - 1][:200])
     marker = "" if column > 200 or shown != lines[line - 1] else f"\n    | {' ' * (column - 1)}^"
     message = f"{SETTINGS_FILE}:{line}:{column}: not valid TOML: {reason}\n    | {shown}{marker}"
-    return SettingsError(message, origin=f"{SETTINGS_FILE}:{line}")
+    return SettingsError(message, origin=f"{SETTINGS_FILE}:{line}", problem="syntax")
 
 
 def _position(text: str) -> tuple[int, int]:

@@ -6,10 +6,11 @@ The last one that names a key wins; every value remembers where it came from. Sp
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +25,9 @@ from runtime.server.settings_file import SETTINGS_FILE, SettingsFile, read_setti
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LoadedSettings", "load_settings"]
+    from runtime.core.settingsection import Problem
+
+__all__ = ["ExaminedSettings", "LoadedSettings", "examine_settings", "load_settings"]
 
 ENVIRONMENT_PREFIX: Final = "REALTIME_"
 COMMAND_LINE: Final = "command line"
@@ -34,6 +37,7 @@ MAX_SHOWN_VALUE: Final = 80
 _ALIASES: Final = {"REALTIME_ENV": ("server", "env")}
 # [capacity] MAX_ENVELOPE_DEPTH is another spelling. Spec: platform 4.
 _OTHER_SPELLINGS: Final = {("capacity", "max_envelope_depth"): ("security", "max_envelope_depth")}
+_NOTHING: Final = object()
 _INDIRECT = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 
 
@@ -76,7 +80,7 @@ class _Entry:
         text = environ.get(variable, "").strip()
         if not text:
             message = f'[{self.section}] {self.name} = "env:{variable}": the environment variable {variable}'
-            raise self._error(f"{message} is empty or not set")
+            raise self._error(f"{message} is empty or not set", "unset")
         return self._convert(text, is_text=True, shown="***")
 
     def _convert(self, value: object, is_text: bool, shown: str) -> Any:
@@ -86,11 +90,27 @@ class _Entry:
             return self.key.kind.parse(value)
         except ValueError:
             message = f"[{self.section}] {self.name} = {shown}: expected {self.key.kind.expected}"
-            raise self._error(message) from None
+            raise self._error(message, "value") from None
 
-    def _error(self, message: str) -> SettingsError:
+    def _error(self, message: str, problem: Problem) -> SettingsError:
         key = f"{self.section}.{self.name}"
-        return SettingsError(f"{message} ({self.origin})", key=key, origin=self.origin)
+        return SettingsError(f"{message} ({self.origin})", key=key, origin=self.origin, problem=problem)
+
+
+@dataclass(frozen=True)
+class ExaminedSettings:
+    """Everything that is known of the settings of a project, right or wrong.
+
+    `settings` leaves out what cannot be used. `problems` are in the order of the file, then the environment, then
+    the command line. `file` is None when it is no TOML. `texts` holds, by `section.key` and origin, what each source
+    gave, as it stands there.
+    """
+
+    settings: Settings
+    origins: Mapping[str, str]
+    problems: tuple[SettingsError, ...]
+    file: SettingsFile | None
+    texts: Mapping[str, Mapping[str, object]]
 
 
 def load_settings(
@@ -109,28 +129,94 @@ def load_settings(
         SettingsError: there is no such folder; the file is broken; a section or key is unknown; a value does
             not fit; a variable that a value points to is empty. The text says where.
     """
+    found = examine_settings(project, flags=flags, environ=environ, env_default=env_default)
+    if found.problems:
+        raise found.problems[0]
+    return LoadedSettings(found.settings, found.origins)
+
+
+def examine_settings(
+    project: Path,
+    *,
+    flags: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    env_default: str = "production",
+) -> ExaminedSettings:
+    """Return the settings of a project with everything that is wrong with them; arguments as of `load_settings`.
+
+    Raises:
+        SettingsError: there is no such folder.
+    """
     if not project.is_dir():
         raise SettingsError(f"there is no project folder {project}; make a project with `realtime new NAME`")
     environ = os.environ if environ is None else environ
-    file = read_settings_file(project / SETTINGS_FILE)
-    outside = [*_from_environment(environ), *_from_flags(flags or {})]
-    base = list(_from_tables(file, {name: file.data[name] for name in file.data if name != "env"}))
-    by_env = _env_tables(file)
+    problems: list[SettingsError] = []
+    file: SettingsFile | None = None
+    try:
+        file = read_settings_file(project / SETTINGS_FILE)
+    except SettingsError as problem:
+        problems.append(problem)
+    known = file or SettingsFile()
+    tables = {name: known.data[name] for name in known.data if name != "env"}
+    base = list(_usable(_from_tables(known, tables), problems))
+    by_env = _env_tables(known, problems)
+    outside = list(_usable(_from_environment(environ), problems))
+    outside += _usable(_from_flags(flags or {}), problems)
     # Settings of every source are checked, even where a later one wins.
     for entry in (*base, *(entry for entries in by_env.values() for entry in entries), *outside):
         if entry.variable is None:
-            entry.parse()
+            _try(entry.parse, problems)
     env = env_default
     for entry in (*base, *outside):
         if (entry.section, entry.name) == ("server", "env"):
-            env = entry.resolve(environ)
+            env = _try(functools.partial(entry.resolve, environ), [], env)
     effective = {(entry.section, entry.name): entry for entry in (*base, *by_env.get(env, ()), *outside)}
     values: dict[str, dict[str, Any]] = {"server": {"env": env}}
     origins = dict.fromkeys(_all_keys(), DEFAULT)
     for (section, name), entry in effective.items():
-        values.setdefault(section, {})[name] = entry.resolve(environ)
-        origins[f"{section}.{name}"] = entry.origin
-    return LoadedSettings(_build(values, origins), MappingProxyType(origins))
+        # A value that does not fit was reported above; one from a variable is read here for the first time.
+        value = _try(functools.partial(entry.resolve, environ), problems if entry.variable else [], _NOTHING)
+        if value is not _NOTHING:
+            values.setdefault(section, {})[name] = value
+            origins[f"{section}.{name}"] = entry.origin
+    texts: dict[str, dict[str, object]] = {}
+    for entry in (*base, *by_env.get(env, ()), *outside):
+        texts.setdefault(f"{entry.section}.{entry.name}", {})[entry.origin] = entry.raw
+    settings = _built(values, origins, problems)
+    return ExaminedSettings(
+        settings, MappingProxyType(origins), tuple(problems), file, MappingProxyType(texts)
+    )
+
+
+def _usable(found: Iterator[_Entry | SettingsError], problems: list[SettingsError]) -> Iterator[_Entry]:
+    for entry in found:
+        if isinstance(entry, SettingsError):
+            problems.append(entry)
+        else:
+            yield entry
+
+
+def _try(function: Callable[[], Any], problems: list[SettingsError], otherwise: Any = None) -> Any:
+    try:
+        return function()
+    except SettingsError as problem:
+        problems.append(problem)
+        return otherwise
+
+
+def _built(
+    values: dict[str, dict[str, Any]], origins: dict[str, str], problems: list[SettingsError]
+) -> Settings:
+    """Make the settings; what does not go together is reported and left out, key by key."""
+    while True:
+        try:
+            return _build(values, origins)
+        except SettingsError as problem:
+            problems.append(problem)
+            section, _, name = (problem.key or "").rpartition(".")
+            if values.get(section, {}).pop(name, _NOTHING) is _NOTHING:
+                return _build({"server": {"env": values["server"].get("env", "production")}}, origins)
+            origins[f"{section}.{name}"] = DEFAULT
 
 
 def _all_keys() -> Iterator[str]:
@@ -153,48 +239,59 @@ def _build(values: Mapping[str, Mapping[str, Any]], origins: Mapping[str, str]) 
         raise SettingsError(f"{error} ({origin})", key=error.key, origin=origin) from None
 
 
-def _env_tables(file: SettingsFile) -> dict[str, list[_Entry]]:
+def _env_tables(file: SettingsFile, problems: list[SettingsError]) -> dict[str, list[_Entry]]:
     tables = file.data.get("env", {})
     if not isinstance(tables, Mapping):
-        raise _misplaced("env", file.origin("env"))
+        problems.append(_misplaced("env", file.origin("env")))
+        return {}
     found: dict[str, list[_Entry]] = {}
     for env, sections in tables.items():
         if not isinstance(sections, Mapping):
-            raise _misplaced(f"env.{env}", file.origin("env", env))
-        found[env] = list(_from_tables(file, sections, ("env", env)))
-        for entry in found[env]:
+            problems.append(_misplaced(f"env.{env}", file.origin("env", env)))
+            continue
+        found[env] = []
+        for entry in _usable(_from_tables(file, sections, ("env", env)), problems):
             if (entry.section, entry.name) == ("server", "env"):
                 message = (
                     f"[env.{env}.server] env: the tables of an environment cannot change which one it is"
                 )
-                raise SettingsError(f"{message} ({entry.origin})", key="server.env", origin=entry.origin)
+                problems.append(
+                    SettingsError(f"{message} ({entry.origin})", key="server.env", origin=entry.origin)
+                )
+            else:
+                found[env].append(entry)
     return found
 
 
 def _misplaced(name: str, origin: str) -> SettingsError:
     message = f"{name!r} must be a table with sections, such as [env.production.server] ({origin})"
-    return SettingsError(message, key=name, origin=origin)
+    return SettingsError(message, key=name, origin=origin, problem="value")
 
 
-def _from_tables(
-    file: SettingsFile, sections: Mapping[str, Any], above: tuple[str, ...] = ()
-) -> Iterator[_Entry]:
+_Found = Iterator[_Entry | SettingsError]
+
+
+def _from_tables(file: SettingsFile, sections: Mapping[str, Any], above: tuple[str, ...] = ()) -> _Found:
     for section, table in sections.items():
         origin = file.origin(*above, section)
         if not isinstance(table, Mapping):
             owners = [name for name, struct in SECTIONS.items() if section in keys_of(struct)]
-            if not owners:
-                _check_section(section, origin)
+            unknown = None if owners else _unknown_section(section, origin)
+            if unknown is not None:
+                yield unknown
+                continue
             where = f"below the line [{'.'.join((*above, owners[0]))}]" if owners else "in a table"
             message = f"{section!r} stands outside of its section; write it {where} ({origin})"
-            raise SettingsError(message, key=section, origin=origin)
-        _check_section(section, origin)
-        yield from _from_table(file, section, table, above)
+            yield SettingsError(message, key=section, origin=origin, problem="unknown")
+            continue
+        unknown = _unknown_section(section, origin)
+        if unknown is not None:
+            yield unknown
+        else:
+            yield from _from_table(file, section, table, above)
 
 
-def _from_table(
-    file: SettingsFile, section: str, table: Mapping[str, Any], above: tuple[str, ...]
-) -> Iterator[_Entry]:
+def _from_table(file: SettingsFile, section: str, table: Mapping[str, Any], above: tuple[str, ...]) -> _Found:
     for name, raw in table.items():
         origin = file.origin(*above, *section.split("."), name)
         inner = f"{section}.{name}"
@@ -204,10 +301,10 @@ def _from_table(
             yield from _from_table(file, inner, raw, above)
         else:
             message = f"[{section}] {name} is a table: write its keys below the line [{inner}] ({origin})"
-            raise SettingsError(message, key=inner, origin=origin)
+            yield SettingsError(message, key=inner, origin=origin, problem="value")
 
 
-def _from_environment(environ: Mapping[str, str]) -> Iterator[_Entry]:
+def _from_environment(environ: Mapping[str, str]) -> _Found:
     for variable, (section, name) in _ALIASES.items():
         if environ.get(variable):
             yield _entry(section, name, environ[variable], variable, is_text=True)
@@ -216,28 +313,32 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[_Entry]:
         if not variable.startswith(ENVIRONMENT_PREFIX) or not separator:
             continue
         section = path.replace("__", ".")
-        _check_section(section, variable)
-        yield _entry(section, name, environ[variable], variable, is_text=True)
+        yield _unknown_section(section, variable) or _entry(
+            section, name, environ[variable], variable, is_text=True
+        )
 
 
-def _from_flags(flags: Mapping[str, Any]) -> Iterator[_Entry]:
+def _from_flags(flags: Mapping[str, Any]) -> _Found:
     for path, raw in flags.items():
         if raw is None:
             continue
         section, _, name = path.rpartition(".")
-        _check_section(section, COMMAND_LINE)
-        yield _entry(section, name, raw, COMMAND_LINE, is_text=True)
+        yield _unknown_section(section, COMMAND_LINE) or _entry(
+            section, name, raw, COMMAND_LINE, is_text=True
+        )
 
 
-def _check_section(section: str, origin: str) -> None:
+def _unknown_section(section: str, origin: str) -> SettingsError | None:
     known = [*SECTIONS, "capacity"]
     if section in known:
-        return
-    hint = _nearest(section, known) or f"known sections: {', '.join(known)}"
-    raise SettingsError(f"unknown section [{section}]; {hint} ({origin})", key=section, origin=origin)
+        return None
+    nearest = _nearest(section, known)
+    hint = f"did you mean {nearest!r}?" if nearest else f"known sections: {', '.join(known)}"
+    message = f"unknown section [{section}]; {hint} ({origin})"
+    return SettingsError(message, key=section, origin=origin, problem="unknown", nearest=nearest)
 
 
-def _entry(section: str, name: str, raw: object, origin: str, *, is_text: bool) -> _Entry:
+def _entry(section: str, name: str, raw: object, origin: str, *, is_text: bool) -> _Entry | SettingsError:
     section, name = _OTHER_SPELLINGS.get((section, name.lower()), (section, name))
     if section == "capacity":
         key = capacity_key(name)
@@ -245,27 +346,31 @@ def _entry(section: str, name: str, raw: object, origin: str, *, is_text: bool) 
     else:
         key = keys_of(SECTIONS[section]).get(name)
     if key is None:
-        message = f"unknown key {name!r} in [{section}]{_key_hint(section, name)} ({origin})"
-        raise SettingsError(message, key=f"{section}.{name}", origin=origin)
+        nearest = _nearest(name, _known_keys(section))
+        message = f"unknown key {name!r} in [{section}]{_key_hint(section, name, nearest)} ({origin})"
+        full = f"{section}.{name}"
+        return SettingsError(message, key=full, origin=origin, problem="unknown", nearest=nearest)
     return _Entry(section, name, key, raw, origin, is_text)
 
 
-def _key_hint(section: str, name: str) -> str:
+def _known_keys(section: str) -> list[str]:
     known = list(capacity.DEFAULTS) if section == "capacity" else list(keys_of(SECTIONS[section]))
-    known += [inner.rpartition(".")[2] for inner in SECTIONS if inner.rpartition(".")[0] == section]
-    hint = _nearest(name, known)
-    if hint:
-        return f"; {hint}"
+    return known + [inner.rpartition(".")[2] for inner in SECTIONS if inner.rpartition(".")[0] == section]
+
+
+def _key_hint(section: str, name: str, nearest: str | None) -> str:
+    if nearest:
+        return f"; did you mean {nearest!r}?"
     homes = [other for other, struct in SECTIONS.items() if name.lower() in keys_of(struct)]
     if capacity_key(name) is not None:
         homes.append("capacity")
-    return f"; it belongs to [{homes[0]}]" if homes else f"; known keys: {', '.join(known)}"
+    return f"; it belongs to [{homes[0]}]" if homes else f"; known keys: {', '.join(_known_keys(section))}"
 
 
 def _nearest(name: str, known: list[str]) -> str | None:
     spelled = {other.lower(): other for other in known}
     close = difflib.get_close_matches(name.lower(), spelled, 1, 0.7)
-    return f"did you mean {spelled[close[0]]!r}?" if close else None
+    return spelled[close[0]] if close else None
 
 
 def _shown(name: str, raw: object) -> str:
