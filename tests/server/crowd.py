@@ -79,8 +79,12 @@ class Crowd:
 async def gathered(project: Path, fast_path: str = "auto") -> AsyncIterator[Crowd]:
     """Serve a project on the named write path, to which whoever came stays connected until it ends."""
     (project / "realtime.toml").write_text(SETTINGS.format(fast_path=fast_path), encoding="utf-8")
-    async with running_server(project) as server:
-        crowd = Crowd(server)
-        yield crowd
-    for person in crowd.people:
-        await person.socket.close()
+    people: list[Person] = []
+    try:
+        async with running_server(project) as server:
+            crowd = Crowd(server)
+            people = crowd.people
+            yield crowd
+    finally:
+        for person in people:
+            await person.socket.close()
