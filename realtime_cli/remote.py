@@ -22,6 +22,7 @@ from realtime_cli.exitcodes import COULD_NOT_START, INTERRUPTED, USAGE, CommandF
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from realtime_cli.console import Console
     from realtime_cli.flags import Invocation
     from runtime.client import Realtime
 
@@ -148,13 +149,14 @@ def value_of(text: str) -> Any:
         return text
 
 
-async def opened(remote: Remote) -> Realtime:
+async def opened(remote: Remote, console: Console) -> Realtime:
     """Connect once; the client then makes no attempt to come back until it is configured so.
 
     Raises:
         CommandFailed: with exit code 3 and what to do, if there is no connection.
     """
     from runtime.client import ClientOptions, Realtime, RpcError
+    from runtime.client.transport import shown_url
 
     logging.getLogger("realtime.client").addHandler(logging.NullHandler())  # what is wrong is in `failure`
     client = Realtime(remote.url, ClientOptions.of(remote.options))
@@ -168,6 +170,7 @@ async def opened(remote: Remote) -> Realtime:
     except BaseException:
         await client.close()
         raise
+    console.detail(f"connected to {shown_url(remote.url)}")
     return client
 
 
@@ -252,13 +255,9 @@ def _address(url: str | None, settings: Any) -> str:
 
 def _normal(url: str, settings: Any) -> str:
     """Complete an address: a missing scheme is ``ws``, a missing path that of the project, or ``/ws``."""
-    try:
-        parts = urllib.parse.urlsplit(url if "://" in url else f"ws://{url}")
-        scheme, has_host = _SCHEMES.get(parts.scheme), bool(parts.hostname)
-        _ = parts.port
-    except ValueError:
-        scheme, has_host = None, False
-    if scheme is None or not has_host:
+    parts = _split(url if "://" in url else f"ws://{url}")
+    scheme = None if parts is None else _SCHEMES.get(parts.scheme)
+    if parts is None or scheme is None or not parts.hostname:
         raise CommandFailed(
             "--url: not the address of a server",
             hint="write it as in --url ws://localhost:3000/ws",

@@ -207,7 +207,7 @@ async def watch_topic(remote: Remote, topic: str, printer: Printer) -> None:
 async def _watch(
     remote: Remote, printer: Printer, begin: Callable[[Realtime, _Records], None], title: str
 ) -> None:
-    client = await opened(remote)
+    client = await opened(remote, printer.console)
     records = _Records()
     try:
         client.configure(max_attempts=None)

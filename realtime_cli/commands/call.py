@@ -34,7 +34,7 @@ def call(
     path: Annotated[str, typer.Argument(metavar="PATH", help="The function, as in todos/add.")],
     args: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ARGS]...", help="Its arguments: JSON, or text where it is no JSON."),
+        typer.Argument(metavar="ARGS", help="Its arguments: JSON, or text where it is no JSON."),
     ] = None,
     args_file: Annotated[
         FileFlag,
@@ -93,7 +93,7 @@ def call(
 async def _ask(remote: remotes.Remote, console: Console, ask: Callable[[Realtime], Awaitable[Any]]) -> None:
     from runtime.client import RpcError
 
-    client = await remotes.opened(remote)
+    client = await remotes.opened(remote, console)
     try:
         started = time.perf_counter()
         try:

@@ -39,6 +39,8 @@ from realtime_cli.typegen.nodes import (
 )
 
 if TYPE_CHECKING:
+    import enum
+
     from runtime.live.registry import Endpoint
 
 __all__ = ["Direction", "TypeModel", "stream_value"]
@@ -132,10 +134,10 @@ class TypeModel:
             return self._custom(info.cls, direction)
         return UNKNOWN
 
-    def _enum(self, cls: type) -> Node:
+    def _enum(self, cls: type[enum.Enum]) -> Node:
         name, is_new = self.claim(cls, _class_name(cls))
         if is_new:
-            values = tuple(member.value for member in cls)  # type: ignore[attr-defined]  # an Enum class
+            values = tuple(member.value for member in cls)
             self.declarations[name] = Alias(name, Literals(values), _doc(cls))
         return Ref(name)
 
