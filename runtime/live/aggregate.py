@@ -177,7 +177,7 @@ class AggregateDeclaration:
                 self._check_window(name, window)
         self._check_snapshots()
         # Checks the topics, which are declared like those of any stream.
-        for one in self.parts_of_windows():
+        for one in self.window_names():
             StreamOptions(topic=self.topic_of(one), merge="set")
 
     def __call__(self, ctx: Ctx) -> Awaitable[dict[str, Any]]:
@@ -215,7 +215,7 @@ class AggregateDeclaration:
         """The path it is registered under; `None` before."""
         return self.place.path
 
-    def parts_of_windows(self) -> tuple[str | None, ...]:
+    def window_names(self) -> tuple[str | None, ...]:
         """Return the names of the windows; `None` alone for an aggregate without."""
         return (None,) if self.windows is None else tuple(self.windows)
 
@@ -265,7 +265,7 @@ class AggregateDeclaration:
     def parts(self, path: str) -> list[AggregatePart]:
         """Return the streams that this aggregate stands for, registered below `path`."""
         self.place.path = path
-        return [self._part(path, name) for name in self.parts_of_windows()]
+        return [self._part(path, name) for name in self.window_names()]
 
     def _part(self, path: str, window: str | None) -> AggregatePart:
         async def load(ctx: Ctx) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class _Running:
         fields = Fields(declared.fields, aggregates.failed)
         self.windows: dict[str | None, RunningWindow] = {
             name: running_window(declared, name, fields, clock, self._publisher(declared.topic_of(name)))
-            for name in declared.parts_of_windows()
+            for name in declared.window_names()
         }
         #: Restores the windows; `None` when there is nothing to wait for.
         self.hydration: asyncio.Task[None] | None = None
