@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextvars import Token
 
-__all__ = ["at_depth", "depth", "enter"]
+__all__ = ["at_depth", "depth", "enter", "leave"]
 
 _depth: ContextVar[int] = ContextVar("realtime_watcher_depth", default=0)
 
@@ -23,9 +24,14 @@ def depth() -> int:
     return _depth.get()
 
 
-def enter(depth: int) -> None:
-    """Be `depth` watchers deep until the present context, mostly that of a task, ends."""
-    _depth.set(depth)
+def enter(depth: int) -> Token[int]:
+    """Be `depth` watchers deep until `leave(...)` of what is returned, or the present context, mostly a task's, ends."""
+    return _depth.set(depth)
+
+
+def leave(entered: Token[int]) -> None:
+    """Be as deep as before an `enter`."""
+    _depth.reset(entered)
 
 
 @contextlib.contextmanager

@@ -162,12 +162,15 @@ class _Topic:
         if self._now is None:
             self._now = tuple(self._callbacks.values())
         published = Published(event, depth)
-        with nesting.at_depth(depth + 1):
+        entered = nesting.enter(depth + 1)
+        try:
             for callback in self._now:
                 try:
                     callback(published)
                 except Exception:
                     logger.exception("a watcher of %r failed", event.topic)
+        finally:
+            nesting.leave(entered)
 
 
 def deepened(event: Event) -> Event:
