@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import json
 from typing import Annotated
 from zoneinfo import ZoneInfo
 

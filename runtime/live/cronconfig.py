@@ -15,22 +15,25 @@ if TYPE_CHECKING:
     from runtime.core.bus import Bus
     from runtime.plugins.protocols import LeaderProtocol
 
+    AnyLeader = Callable[[], object] | LeaderProtocol
+
 __all__ = ["configure_cron"]
 
 
 def configure_cron(
-    both: Unset | None = UNSET,
+    leader_or_none: AnyLeader | Unset | None = UNSET,
     /,
-    *,
-    leader: Callable[[], object] | LeaderProtocol | Unset | None = UNSET,
     bus: Bus | Unset | None = UNSET,
+    *,
+    leader: AnyLeader | Unset | None = UNSET,
 ) -> None:
     """Let only the leader run jobs, and a bus carry what they publish; `configure_cron(None)` takes both back.
 
-    What is not named stays as it is, and `None` takes back the one. Set at run time it holds from the next tick on.
+    What is not named stays as it is; `leader=None` or `bus=None` takes back that one. Set at run time it holds from the
+    next tick on.
 
     Args:
-        both: nothing but `None`.
+        leader_or_none: as `leader`; `None` takes the bus back as well, unless one is given.
         leader: `() -> bool`, or an object with `is_leader()`. It is asked once in each tick in which a job is due, and
             must answer at once; where it raises, no job runs. Jobs with `per_worker=True` run anyway.
         bus: as for `set_bus`.
@@ -38,10 +41,11 @@ def configure_cron(
     Raises:
         ValueError: nothing is given. TypeError: a leader or a bus that is none.
     """
-    if both is None:
-        leader, bus = (None if leader is UNSET else leader), (None if bus is UNSET else bus)
-    elif both is not UNSET:
-        raise TypeError(f"configure_cron: write leader=... or bus=... before {both!r}")
+    if leader_or_none is not UNSET:
+        if leader is not UNSET:
+            raise TypeError("configure_cron: there are two leaders; give one")
+        leader = leader_or_none
+        bus = None if leader is None and bus is UNSET else bus
     values: dict[str, Any] = {}
     if leader is not UNSET:
         values["leader"] = check_leader(leader)

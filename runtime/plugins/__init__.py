@@ -22,6 +22,7 @@ from runtime.plugins.defaults import default_idempotency_store, default_lock
 from runtime.plugins.group import Group
 from runtime.plugins.idempotency import MemoryIdempotencyStore
 from runtime.plugins.keyedqueue import Queue
+from runtime.plugins.leader import Leader
 from runtime.plugins.lock import Lock
 from runtime.plugins.middleware import Middleware, MiddlewareContext
 from runtime.plugins.presence import Presence
@@ -32,6 +33,7 @@ from runtime.plugins.protocols import (
     Gap,
     GroupProtocol,
     IdempotencyProtocol,
+    LeaderProtocol,
     LockHandle,
     LockProtocol,
     PresenceProtocol,
@@ -64,6 +66,8 @@ __all__ = [
     "IdempotencyPendingError",
     "IdempotencyProtocol",
     "IdempotencySlotLostError",
+    "Leader",
+    "LeaderProtocol",
     "Lock",
     "LockCleared",
     "LockError",
