@@ -18,6 +18,8 @@ HELP: Mapping[str, str] = MappingProxyType(
         "capacity_events_total": "How often a bound was met, and what was done then.",
         "capacity_limit": "Bounds in force.",
         "capacity_size": "Present sizes of what has a bound.",
+        "cron_errors_total": "Runs of jobs that failed.",
+        "cron_total": "Runs of jobs by outcome, and ticks in which nothing could run.",
         "cursor_broadcasts_total": "Cursor positions that were published.",
         "cursor_throttled_total": "Cursor positions that a newer one replaced before they were published.",
         "cursor_updates_total": "Cursor positions that clients sent.",
