@@ -72,7 +72,7 @@ async def test_parts_and_their_topics(make_app: AppFactory) -> None:
     assert (await ann.request("m/add_card", "1", "x"))["code"] == "NOT_FOUND"
 
 
-# The windows of aggregates are the other half of this item; there are none yet.
+# The windows of aggregates are the other half of this item; see test_aggregates.py.
 @pytest.mark.spec("LIVE-4")
 async def test_parts_are_guarded_by_the_guard_of_their_file(make_app: AppFactory) -> None:
     room = """
