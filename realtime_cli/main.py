@@ -21,6 +21,7 @@ __all__ = ["COMMANDS", "app", "run"]
 COMMANDS: dict[str, str] = {
     "new": "Make a project from a template.",
     "dev": "Serve the project with hot reload.",
+    "check": "Find what is unsafe, unbounded or wrong before production does.",
     "serve": "Serve the project in production mode.",
     "routes": "List every path that clients can call.",
     "types": "Write type declarations for editors.",

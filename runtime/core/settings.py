@@ -16,6 +16,7 @@ import msgspec
 
 from runtime.core import addresskinds, devkinds, filekinds
 from runtime.core import settingkinds as kinds
+from runtime.core.checksettings import CheckSettings
 from runtime.core.cronsettings import CronSettings
 from runtime.core.devkinds import PublishRateWarning, SilentTopicWarning
 from runtime.core.devtoolsettings import DevtoolsSettings
@@ -26,6 +27,7 @@ from runtime.core.settingsection import Key, Section, SettingsError, keys_of
 
 __all__ = [
     "SECTIONS",
+    "CheckSettings",
     "CronSettings",
     "DevSettings",
     "DevtoolsSettings",
@@ -471,6 +473,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cron: CronSettings = msgspec.field(default_factory=CronSettings)
     devtools: DevtoolsSettings = msgspec.field(default_factory=DevtoolsSettings)
     dev: DevSettings = msgspec.field(default_factory=DevSettings)
+    check: CheckSettings = msgspec.field(default_factory=CheckSettings)
 
     @property
     def is_dev(self) -> bool:
@@ -553,6 +556,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
         "metrics": MetricsSettings,
         "devtools": DevtoolsSettings,
         "dev": DevSettings,
+        "check": CheckSettings,
     }
 )
 

@@ -1,0 +1,169 @@
+"""Runs the rules over a project and gathers what they find. Spec: platform 8.1."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from realtime_cli.rules.catalog import all_rules
+from realtime_cli.rules.finding import Edit, Finding, Severity
+from realtime_cli.rules.suppressions import Suppressions, suppressions_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from realtime_cli.rules.imported import Imported
+    from realtime_cli.rules.online import Backends
+    from realtime_cli.rules.project import Project
+    from realtime_cli.rules.rule import Rule
+
+__all__ = ["UNUSED", "Baseline", "Report", "Selection", "run_rules"]
+
+UNUSED = "CFG020"  # the rule of suppressions that take nothing back
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rules run: all, or those that `select` names, without those of `ignore`; an id or its letters (`SEC`)."""
+
+    select: Collection[str] = ()
+    ignore: Collection[str] = ()
+
+    def takes(self, rule: str) -> bool:
+        """Return whether a rule runs."""
+        chosen = not self.select or rule.startswith(tuple(self.select))
+        return chosen and not (self.ignore and rule.startswith(tuple(self.ignore)))
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Findings that were known before and are left out: by rule, path and message, so that lines may move."""
+
+    known: frozenset[tuple[str, str, str]] = frozenset()
+
+    @classmethod
+    def read(cls, path: Path) -> Baseline:
+        """Read a file that `write` made.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is no baseline.
+        """
+        data = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            return cls(frozenset((one["rule"], one["path"], one["message"]) for one in data["findings"]))
+        except (KeyError, TypeError):
+            raise ValueError("no list of findings, each with rule, path and message") from None
+
+    @staticmethod
+    def text(findings: Iterable[Finding]) -> str:
+        """Return the content of a baseline file for findings."""
+        known = sorted({(one.rule, one.path, one.message) for one in findings})
+        entries = [{"rule": rule, "path": path, "message": message} for rule, path, message in known]
+        return json.dumps({"version": 1, "findings": entries}, indent=2, ensure_ascii=False) + "\n"
+
+    def knows(self, finding: Finding) -> bool:
+        """Return whether a finding was known."""
+        return (finding.rule, finding.path, finding.message) in self.known
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found, sorted by path, line and rule.
+
+    Attributes:
+        findings: what is to be told.
+        hidden: how many findings the baseline left out.
+        skipped: files that were not looked at, with the reason.
+    """
+
+    findings: tuple[Finding, ...]
+    hidden: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings weigh so much."""
+        return sum(one.severity is severity for one in self.findings)
+
+    @property
+    def fixable(self) -> int:
+        """How many of them ``--fix`` can mend."""
+        return sum(one.fixable for one in self.findings)
+
+    def fails(self, *, strict: bool) -> bool:
+        """Return whether the exit code is 1: an error, or under ``--strict`` a warning."""
+        heavy = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+        return any(one.severity in heavy for one in self.findings)
+
+
+def run_rules(
+    project: Project,
+    *,
+    selection: Selection | None = None,
+    baseline: Baseline | None = None,
+    imported: Imported | None = None,
+    backends: Backends | None = None,
+    blocking_only: bool = False,
+) -> Report:
+    """Run the rules and return what they find, without what comments, settings or the baseline take back.
+
+    `imported` and `backends` are what the other passes gave; their rules run when they are there. `blocking_only`
+    leaves all rules but those that keep `realtime serve` from starting.
+    """
+    selection, baseline = selection or Selection(), baseline or Baseline()
+    check = project.settings.settings.check
+    rules = [
+        rule
+        for rule in all_rules().values()
+        if selection.takes(rule.id) and (rule.blocking or not blocking_only)
+    ]
+    raw = [finding for rule in rules for finding in _found(rule, project, imported, backends)]
+    comments = Suppressions({path: suppressions_in(path, text) for path, text in project.texts.items()})
+    ran = {rule.id for rule in rules}
+    kept = [
+        _weighed(finding, check.severity)
+        for finding in dict.fromkeys(raw)
+        if not comments.takes_back(finding) and finding.rule not in check.ignore
+    ]
+    kept += _unused(project, comments, check.ignore, ran, complete=imported is not None)
+    told = sorted((one for one in kept if not baseline.knows(one)), key=lambda one: one.order)
+    return Report(tuple(told), hidden=len(kept) - len(told), skipped=dict(sorted(project.skipped.items())))
+
+
+def _found(
+    rule: Rule, project: Project, imported: Imported | None, backends: Backends | None
+) -> Iterable[Finding]:
+    if rule.when == "static":
+        yield from rule.check(project)
+    elif rule.when == "import" and imported is not None:
+        yield from rule.check_imported(project, imported)
+    elif rule.when == "online" and backends is not None:
+        yield from rule.check_online(project, backends)
+
+
+def _weighed(finding: Finding, severities: Mapping[str, str]) -> Finding:
+    wanted = severities.get(finding.rule)
+    return replace(finding, severity=Severity(wanted)) if wanted else finding
+
+
+def _unused(
+    project: Project, comments: Suppressions, ignored: Collection[str], ran: set[str], *, complete: bool
+) -> Iterable[Finding]:
+    """Yield the suppressions that took nothing back, of rules that ran and so would have found something."""
+    rules = all_rules()
+    if UNUSED not in ran or UNUSED in ignored:
+        return
+    rule = rules[UNUSED]
+    for one in list(comments.unused):
+        known = rules.get(one.rule)
+        if known is not None and (one.rule not in ran or (known.when != "static" and not complete)):
+            continue
+        if one.rule == UNUSED:
+            continue
+        what = "takes nothing back" if known else "is no rule"
+        edits = (Edit(one.path, one.whole, ""),)
+        found = rule.on(one.path, one.span, f"the suppression of {one.rule} {what}", edits=edits)
+        if not comments.takes_back(found):
+            yield _weighed(found, project.settings.settings.check.severity)

@@ -1,0 +1,198 @@
+"""What the rules look at: the settings, the environment and every source file of a project. Spec: platform 8.1."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from realtime_cli.rules.handlers import Handler, handlers_of
+from realtime_cli.rules.settingsview import SettingsView
+from realtime_cli.rules.source import Kind, Source
+from runtime.server.settings_file import SETTINGS_FILE
+
+__all__ = ["MAX_FILES", "MAX_FILE_BYTES", "Project"]
+
+MAX_FILES = 20_000  # Python files of a project that are looked at
+MAX_FILE_BYTES = 2 * 1024 * 1024  # of one file
+LEFT_OUT = frozenset({"node_modules", "__pycache__", "site-packages", "build", "dist", "venv", "env"})
+
+
+@dataclass(eq=False)
+class Project:
+    """A project as it lies on the disk; nothing of it is imported.
+
+    Attributes:
+        root: its folder.
+        environ: the variables that settings are read from.
+        settings: what `realtime.toml`, the variables and the flags say.
+        skipped: files that were not looked at, with the reason.
+    """
+
+    root: Path
+    environ: Mapping[str, str]
+    settings: SettingsView
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(
+        cls, root: Path, *, env: str = "production", environ: Mapping[str, str] | None = None
+    ) -> Project:
+        """Read the settings of a project; its files are read when a rule asks for them."""
+        environ = dict(os.environ if environ is None else environ)
+        return cls(root, environ, SettingsView.read(root, env=env, environ=environ))
+
+    @property
+    def in_production(self) -> bool:
+        """Whether the settings that are looked at are those of production: any environment but dev and test."""
+        return self.settings.env not in {"dev", "test"}
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        """Every Python file by its path, sorted."""
+        found = {}
+        for path in self._files():
+            text = self._text(path)
+            if text is not None:
+                relative = path.relative_to(self.root).as_posix()
+                source = Source.parse(relative, self._module(relative), self._kind(relative), text)
+                source.elsewhere = self._elsewhere
+                found[relative] = source
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def by_module(self) -> dict[str, Source]:
+        """Every Python file by its dotted name."""
+        return {source.module: source for source in self.sources.values()}
+
+    @property
+    def live(self) -> Iterator[Source]:
+        """The live modules."""
+        return (source for source in self.sources.values() if source.kind == "live")
+
+    @property
+    def hooks(self) -> Source | None:
+        """The file with the hooks, None without one."""
+        return next((source for source in self.sources.values() if source.kind == "hooks"), None)
+
+    @property
+    def code(self) -> Iterator[Source]:
+        """Everything that runs in the server: live modules, hooks and what stands beside them, but no tests."""
+        return (source for source in self.sources.values() if source.kind != "test")
+
+    @cached_property
+    def handlers(self) -> list[Handler]:
+        """Every function that is registered with a decorator of `live`."""
+        return [handler for source in self.live for handler in handlers_of(source)]
+
+    @cached_property
+    def web(self) -> dict[str, str]:
+        """The text files of the web folder by path, sorted."""
+        folder = self.root / self.settings.text_of("server.web")
+        found = {}
+        if folder.is_dir():
+            for path in sorted(folder.rglob("*")):
+                suffixes = {".html", ".j2", ".js", ".mjs", ".ts", ".svelte", ".vue"}
+                if (
+                    path.suffix in suffixes
+                    and path.is_file()
+                    and not LEFT_OUT & {*path.relative_to(folder).parts}
+                ):
+                    text = self._text(path)
+                    if text is not None:
+                        found[path.relative_to(self.root).as_posix()] = text
+        return found
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The text of every file that is looked at, by path: Python, web files and the settings."""
+        found = {source.path: source.text for source in self.sources.values()} | self.web
+        if self.settings.text:
+            found[SETTINGS_FILE] = self.settings.text
+        return found
+
+    def _files(self) -> Iterator[Path]:
+        count = 0
+        for folder, folders, names in os.walk(self.root):
+            here = Path(folder)
+            folders[:] = sorted(
+                name
+                for name in folders
+                if not name.startswith(".")
+                and name not in LEFT_OUT
+                and not (here / name / "pyvenv.cfg").exists()
+            )
+            for name in sorted(names):
+                if name.endswith(".py") and not name.startswith("."):
+                    count += 1
+                    if count > MAX_FILES:
+                        self.skipped["."] = f"only the first {MAX_FILES} Python files were looked at"
+                        return
+                    yield here / name
+
+    def _text(self, path: Path) -> str | None:
+        name = path.relative_to(self.root).as_posix()
+        try:
+            if path.stat().st_size > MAX_FILE_BYTES:
+                self.skipped[name] = f"larger than {MAX_FILE_BYTES} bytes"
+                return None
+            return path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
+        except (OSError, UnicodeDecodeError) as problem:
+            self.skipped[name] = (
+                "no UTF-8 text" if isinstance(problem, UnicodeDecodeError) else "cannot be read"
+            )
+            return None
+
+    def _module(self, path: str) -> str:
+        folder = self.settings.text_of("server.live")
+        if path.startswith(folder + "/"):  # whatever the folder is called, the code imports `live.name`
+            path = "live" + path[len(folder) :]
+        parts = path.removesuffix(".py").split("/")
+        return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+    def _kind(self, path: str) -> Kind:
+        parts = path.split("/")
+        hooks = self.settings.text_of("server.hooks")
+        if path in {hooks, hooks.replace(".", "/") + ".py", hooks.replace(".", "/") + "/__init__.py"}:
+            return "hooks"
+        folder = self.settings.text_of("server.live").split("/")
+        if parts[: len(folder)] == folder:
+            inner = parts[len(folder) :]
+            return "code" if any(part.startswith(("_", ".")) for part in inner) else "live"
+        if parts[0] in {"tests", "test"} or parts[-1].startswith("test_") or parts[-1] == "conftest.py":
+            return "test"
+        return "code"
+
+    def _elsewhere(self, dotted: str) -> str | None:
+        """Return what a dotted name of a file of the project means, None when it is no name of one."""
+        parts = dotted.split(".")
+        for end in range(len(parts) - 1, 0, -1):
+            source = self.by_module.get(".".join(parts[:end]))
+            if source is None:
+                continue
+            if source.tree is None or ".".join(parts[: end + 1]) in self.by_module:
+                return None
+            name, rest = parts[end], parts[end + 1 :]
+            called = name.endswith("()")
+            scope = source.bound.scopes[source.tree]
+            if name.removesuffix("()") not in scope.names and not scope.stars:
+                return None
+            meaning = source.look_up(name.removesuffix("()"), scope)
+            if meaning is None or meaning.startswith("builtins."):
+                return None
+            return ".".join([meaning + "()" * called, *rest])
+        return None
+
+    def definition(self, dotted: str) -> tuple[Source, ast.AST] | None:
+        """Return the function or class of the project that a name means, with its file."""
+        module, _, name = dotted.rpartition(".")
+        source = self.by_module.get(module)
+        if source is None or source.tree is None:
+            return None
+        for binding in source.bound.scopes[source.tree].names.get(name, ()):
+            if isinstance(binding.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                return source, binding.node
+        return None

@@ -1,0 +1,40 @@
+"""Every rule finds its bad example, and nothing else; the good one is clean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from realtime_cli.rules.catalog import all_rules
+from realtime_cli.rules.engine import Report, run_rules
+from realtime_cli.rules.examples import FOLDER, examples_of, write_example
+from realtime_cli.rules.imported import Imported, import_project
+from realtime_cli.rules.project import Project
+
+CASES = [(rule, which) for rule in all_rules() for which in ("bad", "ok")]
+
+
+def looked_at(root: Path, *, imports: bool) -> Report:
+    """Run every rule over a project, with the import pass where a rule needs it."""
+    project = Project.read(root, environ={"PATH": "/usr/bin:/bin"})
+    imported = import_project(root, env="production", environ=project.environ) if imports else Imported()
+    return run_rules(project, imported=imported)
+
+
+@pytest.mark.spec("PLAT-147")
+@pytest.mark.parametrize(("rule", "which"), CASES, ids=[f"{rule}-{which}" for rule, which in CASES])
+def test_a_rule_finds_its_bad_example_and_nothing_in_the_good_one(
+    rule: str, which: str, tmp_path: Path
+) -> None:
+    assert which in {"bad", "ok"}
+    write_example(rule, "bad" if which == "bad" else "ok", tmp_path)
+    report = looked_at(tmp_path, imports=all_rules()[rule].when == "import")
+    told = [f"{one.path}:{one.span.line}: {one.rule} {one.message}" for one in report.findings]
+    assert [one.rule for one in report.findings] == ([rule] if which == "bad" else []), told
+
+
+def test_every_rule_has_its_examples_and_every_example_its_rule() -> None:
+    folders = {path.name for path in FOLDER.iterdir() if path.is_dir() and "_" in path.name.strip("_")}
+    assert folders == {f"{rule}_{which}" for rule in all_rules() for which in ("bad", "ok")}
+    assert all(examples_of(rule, "bad") for rule in all_rules())
