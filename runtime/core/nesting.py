@@ -25,7 +25,7 @@ def depth() -> int:
 
 
 def enter(depth: int) -> Token[int]:
-    """Be `depth` watchers deep until `leave(...)` of what is returned, or the present context, mostly a task's, ends."""
+    """Be `depth` watchers deep until `leave(...)` of what is returned, or until the present context ends."""
     return _depth.set(depth)
 
 

@@ -13,7 +13,7 @@ from runtime.wire import names
 from runtime.wire.replay import is_since
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from runtime.core.connection import Connection
     from runtime.plugins.protocols import ReplayOutcome
@@ -71,15 +71,19 @@ class Resume:
 class Resumes:
     """The resumes of the open connections of one worker; at most `MAX_RESUME_TOPICS` topics for each."""
 
-    __slots__ = ("_gaps", "_resumes")
+    __slots__ = ("_gaps", "_resumes", "began")
 
     def __init__(self) -> None:
         self._resumes: dict[Connection, Resume] = {}
         self._gaps: dict[Connection, dict[str, tuple[GapFiller, int]]] = {}
+        #: Told of a connection that comes back, and what it has seen.
+        self.began: Callable[[Connection, Mapping[str, int]], object] | None = None
 
     def begin(self, connection: Connection, seen: Mapping[str, int]) -> Resume:
         """Note that `connection` reported `seen`; outcomes of replays go to the returned resume from now on."""
         self._gaps.pop(connection, None)
+        if self.began is not None:
+            self.began(connection, seen)
         made = self._resumes[connection] = Resume(seen)
         return made
 

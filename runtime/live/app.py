@@ -114,6 +114,7 @@ class LiveApp:
         #: What follows publishes.
         self.effects = Effects(platform, self.watchers, self.wiring, clock, executor)
         self.streams.derived = DerivedRuns(self._scope, self.functions, self.watchers, self.wiring, clock)
+        platform.parts.resumes.began = self.streams.derived.seen.resumed
         pipeline = Pipeline(self.functions, self.streams, self._buckets)
         self.dispatcher = Dispatcher(
             pipeline=pipeline,
@@ -260,6 +261,7 @@ class LiveApp:
     def connection_closed(self, connection: Connection) -> None:
         """End everything of a connection that is gone."""
         self.pushes.closed(connection)
+        self.streams.derived.seen.forget(connection)
         self.uploads.connection_closed(connection)
         self.streams.leave_all(connection, self.registry.leavable)
         self.streams.presence.cursors.connection_closed(connection)

@@ -17,7 +17,7 @@ from runtime.live.signature import CTX_NAMES, Signature, SignatureError, signatu
 from runtime.plugins.options import seconds
 from runtime.wire import jsoncodec, names
 
-__all__ = ["DerivedOptions", "EffectOptions", "Sources", "output_topic", "texts", "wants_ctx"]
+__all__ = ["DerivedOptions", "EffectOptions", "Sources", "output_topic", "path_of", "texts", "wants_ctx"]
 
 Sources = str | Iterable[str]
 
@@ -173,6 +173,11 @@ def output_topic(path: str, args: Iterable[Any]) -> str:
         LiveError: `INVALID_REQUEST` for an argument that is no text, number, bool or null.
     """
     return SEPARATOR.join([path, *(text.replace(SEPARATOR, "") for text in texts(args))])
+
+
+def path_of(topic: str) -> str:
+    """Return the path of the derived stream that `topic` is of, if it is of one."""
+    return topic.partition(SEPARATOR)[0]
 
 
 def texts(args: Iterable[Any]) -> tuple[str, ...]:

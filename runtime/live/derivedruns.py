@@ -16,13 +16,15 @@ from runtime.core.errors import LiveError
 from runtime.core.signal import Signal
 from runtime.core.tasks import TaskOwner, reraise_own_cancellation
 from runtime.live.context import Ctx, ThreadCtx, leave_call
-from runtime.live.derivedoptions import texts
+from runtime.live.derivedoptions import path_of, texts
+from runtime.live.derivedseen import DerivedSeen
 from runtime.live.trigger import Cause, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtime.core.clock import Clock
+    from runtime.core.connection import Connection
     from runtime.live.derivedoptions import DerivedOptions
     from runtime.live.generation import Generation
     from runtime.live.registry import Endpoint
@@ -102,6 +104,7 @@ class DerivedRuns:
         "_warned",
         "_watchers",
         "_wiring",
+        "seen",
     )
 
     def __init__(
@@ -119,6 +122,8 @@ class DerivedRuns:
         self._topics: dict[str, _Value] = {}
         self._warned: set[str] = set()
         self._tasks = TaskOwner("derived streams")
+        #: Which clients may hold an old value.
+        self.seen = DerivedSeen(self._is_derived)
 
     def adopt(self, generation: Generation) -> None:
         """Take the static derived streams of a registry that comes into force; what waits is run by the new code."""
@@ -137,6 +142,20 @@ class DerivedRuns:
             self._static[path] = value
         for value in before.values():
             value.end()
+
+    def may_keep(self, endpoint: Endpoint, connection: Connection | None, topic: str) -> bool:
+        """Return whether a client that has a value of a derived stream has the last one. Spec: wire 5.2."""
+        if endpoint.derived is None:
+            return False
+        if connection is None:
+            return True
+        current = self._scope.platform.parts.publisher.sequence.current(topic)
+        return not self.seen.may_be_old(connection, topic, current)
+
+    def _is_derived(self, topic: str) -> bool:
+        generation = self._generation
+        endpoint = None if generation is None else generation.registry.find(path_of(topic))
+        return endpoint is not None and endpoint.derived is not None
 
     def check(self, endpoint: Endpoint, topic: str, args: list[Any]) -> None:
         """Refuse arguments that stand for the topic of others: what those see need not be for this client.

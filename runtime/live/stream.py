@@ -281,7 +281,7 @@ class StreamRunner:
         reply.version = version
         if is_reload:
             reply.replay = False
-        reply.derived = endpoint.derived is not None
+        reply.derived = self.derived.may_keep(endpoint, ctx.ws, topic)
         return describe(reply, options, topic)
 
     async def load_told(self, endpoint: Endpoint, ctx: Ctx, args: list[Any], topic: str) -> Any:
@@ -341,6 +341,8 @@ class StreamRunner:
         """End the streams of `connection` on `topic`: an unsubscribe frame came, or the topic was taken away."""
         for sub in self.subs.leave(connection, topic):
             self.presence.left(sub)
+            if sub.endpoint.derived is not None:
+                self.derived.seen.left(connection, topic)
             self._ended(sub, self._functions.ctx_for(connection), sub.count)
 
     def leave_all(self, connection: Connection, leavable: Mapping[str, Endpoint]) -> None:
