@@ -58,6 +58,8 @@ class Collector:
     warnings: dict[str, Any] = field(default_factory=dict)
     #: What `runtime.live.wiring` sets, by name.
     wiring: dict[str, Any] = field(default_factory=dict)
+    #: Every `Webhook` that was declared.
+    webhooks: list[Any] = field(default_factory=list)
     #: Every function that a decorator touched, also those that a later definition of the same name hid.
     marked: list[Callable[..., Any]] = field(default_factory=list)
 

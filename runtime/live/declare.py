@@ -35,6 +35,7 @@ from runtime.live.scoped import scoped
 from runtime.live.streamwarnings import PublishRateRule, SilentTopicRule
 from runtime.live.uploaddeclare import upload
 from runtime.live.validated import validated
+from runtime.live.webhook import webhook
 
 if TYPE_CHECKING:
     from runtime.live.delta import Delta
@@ -356,6 +357,9 @@ class Live:
             max_json_depth=max_json_depth,
             platform=platform,
         )
+
+    #: What other services post: `live.webhook(topic, verify=..., transform=..., path=...)`.
+    webhook = webhook
 
     # What pages that the server renders load. Spec: live-api 19.
     load = staticmethod(load)

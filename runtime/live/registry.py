@@ -29,6 +29,7 @@ from runtime.live.room import RoomDeclaration, RoomPart
 from runtime.live.roomclass import room_of
 from runtime.live.signature import Signature, SignatureError, signature_of
 from runtime.live.uploadoptions import UploadOptions
+from runtime.live.webhook import Webhook
 
 __all__ = ["Endpoint", "LiveModule", "Registry", "build_module", "build_registry"]
 
@@ -137,6 +138,8 @@ class Registry:
     wiring: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     #: Streams with a fixed topic and an `on_unsubscribe`, by topic: it runs for raw subscriptions as well.
     leavable: Mapping[str, Endpoint] = field(default_factory=lambda: MappingProxyType({}))
+    #: Webhooks by the path of their URL.
+    webhooks: Mapping[str, Webhook] = field(default_factory=lambda: MappingProxyType({}))
     #: Scheduled functions by path; clients cannot call them.
     jobs: Mapping[str, CronJob] = field(default_factory=lambda: MappingProxyType({}))
     #: What runs after publishes, by path; clients cannot call it.
@@ -266,6 +269,7 @@ def build_registry(
                 found.append(_clash(what, value, group))
     collectors = [*apart, *(module.collector for module in kept.values()), collecting.ambient]
     options = [c.options for c in collectors if c.options is not None]
+    webhooks = _webhooks(kept.values(), collectors, found)
     return Registry(
         endpoints=MappingProxyType({p: g[0] for p, g in by_path.items() if g[0] not in clashing}),
         modules=MappingProxyType(kept),
@@ -276,6 +280,7 @@ def build_registry(
         warnings={name: rule for c in reversed(collectors) for name, rule in c.warnings.items()},
         rate_limits=next((c.rate_limits for c in collectors if c.rate_limits is not None), None),
         wiring=MappingProxyType({k: v for c in reversed(collectors) for k, v in c.wiring.items()}),
+        webhooks=webhooks,
         jobs=MappingProxyType({job.path: job for module in kept.values() for job in module.jobs}),
         effects=MappingProxyType({one.path: one for module in kept.values() for one in module.effects}),
         leavable=MappingProxyType(
@@ -286,6 +291,28 @@ def build_registry(
             }
         ),
     )
+
+
+def _webhooks(
+    modules: Iterable[LiveModule], collectors: Iterable[Collector], problems: list[LoadProblem]
+) -> Mapping[str, Webhook]:
+    """Return the webhooks that have a path by it; two with one path become a problem, and neither is answered."""
+    files = {id(module.collector): module.file for module in modules}
+    by_path: dict[str, list[tuple[str, Webhook]]] = {}
+    for one in collectors:
+        for webhook in one.webhooks:
+            if webhook.path is not None:
+                file = files.get(id(one)) or Path(webhook.file).name
+                by_path.setdefault(webhook.path, []).append((file, webhook))
+    for path, group in list(by_path.items()):
+        if len(group) > 1:
+            del by_path[path]
+            places = " and ".join(f"{file}:{webhook.line}" for file, webhook in group)
+            message = f"path {path!r} belongs to two webhooks: {places}"
+            file, last = group[-1]
+            hint = "give one of them another path"
+            problems.append(LoadProblem(file, last.line, "DuplicatePath", message, hint, excerpt=[]))
+    return MappingProxyType({path: group[0][1] for path, group in by_path.items()})
 
 
 def _declared_here(value: Any, module: types.ModuleType, file: Path) -> bool:

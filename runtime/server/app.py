@@ -24,6 +24,7 @@ from runtime.server.httpstack import HttpLayers
 from runtime.server.requestcontext import RequestContext
 from runtime.server.requesttimeout import RequestTimeout
 from runtime.server.settings_source import load_settings
+from runtime.server.webhookroutes import WebhookRoutes
 from runtime.server.websocket import WebSocketEndpoint, upgrade_required
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ class RealtimeApp(Starlette):
                 WebSocketRoute(path, WebSocketEndpoint(runtime)),
                 Route(path, upgrade_required, methods=PLAIN_METHODS),
             ]
+        webhooks = WebhookRoutes(runtime.live)
         super().__init__(
             debug=False,
-            routes=http_routes(runtime, [*routes, HookRoutes(runtime)], socket=own),
+            routes=http_routes(runtime, [webhooks, *routes, HookRoutes(runtime)], socket=own),
             middleware=[Middleware(HeaderCheck)],
             exception_handlers=error_handlers(runtime),
             lifespan=_lifespan if lifespan == "auto" else None,
@@ -67,7 +69,9 @@ class RealtimeApp(Starlette):
         self.state.runtime = runtime
         self.state.platform = runtime.platform
         # Around everything, the answers to exceptions too.
-        layers = HttpLayers(super().__call__, runtime.settings, runtime.metrics, runtime.static)
+        layers = HttpLayers(
+            super().__call__, runtime.settings, runtime.metrics, runtime.static, webhooks.body_limit_of
+        )
         runtime.sizes["MAX_SSR_DEDUP"] = lambda: len(layers.sharing)
         runtime.sizes["MAX_SSR_DEDUP_WAITERS"] = lambda: layers.sharing.waiting
         entry: ASGIApp = RequestContext(super().__call__, runtime, http=layers.entry)

@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from runtime.core.metrics import Metrics
@@ -31,16 +33,29 @@ def announced_length(scope: Scope) -> int | None:
 
 
 class BodyLimit:
-    """Refuses bodies of more than `limit` bytes (`None`: none) with 413, and longer ones than announced with 400."""
+    """Refuses bodies of more than `limit` bytes (`None`: none) with 413, and longer ones than announced with 400.
 
-    def __init__(self, app: ASGIApp, limit: int | None, metrics: Metrics) -> None:
+    `own_limit(scope)` returns the limit of a request that has one of its own, else `None`.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limit: int | None,
+        metrics: Metrics,
+        own_limit: Callable[[Scope], int | None] | None = None,
+    ) -> None:
         self._app = app
         self._limit = limit
         self._metrics = metrics
+        self._own_limit = own_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
         limit, announced = self._limit, announced_length(scope)
+        own = self._own_limit(scope) if self._own_limit is not None else None
+        if own is not None:
+            limit = own
         if limit is not None and announced is not None and announced > limit:
             self._metrics.add("security_refusals_total", "body_limit")
             await PlainTextResponse(TOO_LARGE, 413, NOSNIFF)(scope, receive, send)

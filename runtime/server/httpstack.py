@@ -24,6 +24,8 @@ from runtime.server.pages import TemplatePage
 from runtime.server.requestcontext import route_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Scope
 
     from runtime.core.metrics import Metrics
@@ -37,9 +39,14 @@ class HttpLayers:
     """What stands between a request whose host is known and the routes of `app`; `app` gets only HTTP from here."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, metrics: Metrics, static: StaticIndex | None = None
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        static: StaticIndex | None = None,
+        body_limit_of: Callable[[Scope], int | None] | None = None,
     ) -> None:
-        """Wrap `app`; `static` is its index of `web/`."""
+        """Wrap `app`; `static` is its index of `web/`, `body_limit_of` knows requests with a limit of their own."""
         server, security = settings.server, settings.security
         credentials = Credentials(security)
         self._static = static
@@ -61,7 +68,7 @@ class HttpLayers:
         hidden = None if security.compress_credentialed_responses else credentials
         compression = Compression(NosniffMiddleware(self.sharing), hidden, enabled=server.compress)
         #: The outermost of the layers.
-        self.entry: ASGIApp = BodyLimit(compression, server.body_limit, metrics)
+        self.entry: ASGIApp = BodyLimit(compression, server.body_limit, metrics, body_limit_of)
 
     def _is_plain(self, scope: Scope) -> bool:
         """Whether nothing is rendered at this path: it is one of ours, or a file."""

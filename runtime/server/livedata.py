@@ -27,8 +27,8 @@ _ESCAPES: Final = str.maketrans(
 def live_data(name: str, value: Any) -> Markup:
     """Return the markup with which a template gives a value to the page's script.
 
-    `{{ live_data("messages", messages) }}` writes it, escaped. What `live.preload` returned becomes the first value of its stream when the page calls `hydrateFromPage()`; every
-    value is in what that returns, under `name`.
+    `{{ live_data("messages", messages) }}` writes it, escaped. What `live.preload` returned becomes the first value of
+    its stream when the page calls `hydrateFromPage()`; every value is in what that returns, under `name`.
 
     Args:
         name: how the script asks for it.
