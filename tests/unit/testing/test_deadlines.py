@@ -139,7 +139,7 @@ async def test_one_wait_may_have_a_limit_of_its_own(env: TestEnv) -> None:
 async def test_an_upload_that_moves_may_take_longer(env: TestEnv) -> None:
     async def slowly() -> AsyncIterator[bytes]:
         for _ in range(4):
-            await asyncio.sleep(0.06)
+            await asyncio.sleep(0.06)  # real time: of a source that is slow
             yield b"x" * 100
 
     with pytest.raises(TimeoutError, match="nothing of it moved"):

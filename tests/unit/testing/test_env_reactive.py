@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import types
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -220,6 +221,30 @@ async def test_a_project_has_all_of_it(tmp_path: Path) -> None:
         await env.tick(60)
         assert env.published.on("minutes") == [("minutes", "set", 1)]
         assert env.timeout == 3
+
+
+async def test_declarations_of_several_files_make_one_module(tmp_path: Path) -> None:
+    file = tmp_path / "elsewhere.py"
+    file.write_text(
+        "from runtime import live\n\n"
+        "@live.effect('orders')\nasync def note(event, data, platform):\n    platform.publish('notes', event, data)\n\n"
+        "@live.cron('* * * * *', 'minutes')\nasync def minutes(ctx):\n    return 1\n\n"
+        "@live.derived('orders')\nasync def seen():\n    return 'seen'\n"
+    )
+    spec = importlib.util.spec_from_file_location("elsewhere", file)
+    assert spec is not None
+    assert spec.loader is not None
+    elsewhere = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(elsewhere)
+    async with TestEnv() as env:
+        env.register(
+            "shop", {"order": order, **{name: vars(elsewhere)[name] for name in ("note", "minutes", "seen")}}
+        )
+        client = env.connect()
+        assert await client.subscribe("shop/seen").ready() == "seen"
+        await client.call("shop/order", 1)
+        await env.tick(60)
+        assert [len(env.published.on(topic)) for topic in ("orders", "notes", "minutes")] == [1, 1, 1]
 
 
 async def test_chaos_is_between_the_server_and_its_clients(env: TestEnv) -> None:

@@ -58,6 +58,18 @@ async def test_app(realtime_app):
     await stream.wait_for(lambda rows: rows == [{{"id": "milk"}}])
 
 {mark}
+async def test_time_and_chaos(realtime):
+    realtime.register("math", {{"double": double}})
+    client = realtime.connect({{"id": 1}})
+    fired = []
+    realtime.clock.call_later(60, fired.append, 1)
+    await realtime.tick(60)
+    realtime.chaos.set(drop_rate=0.5, seed=1)
+    realtime.chaos.disconnect(client)
+    await client.ready()
+    assert (await client.call("math/double", 4), fired, realtime.published) == (8, [1], [])
+
+{mark}
 async def test_server(realtime_server):
     async with realtime_server.connect(headers={{"X-Name": "bob"}}) as rt, rt.stream("todos/list") as todos:
         await todos.ready()
@@ -100,7 +112,7 @@ def test_the_fixtures_work_under_anyio(tmp_path: Path) -> None:
     folder = project(tmp_path, TESTS.format(imports="", mark=""), "anyio_mode = auto\n")
     (folder / "conftest.py").write_text(backend("'asyncio'"))
     done = run_pytest(folder, "tests", "-p", "no:asyncio")
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(("mode", "mark"), [("strict", "@pytest.mark.asyncio"), ("auto", "")])
@@ -108,7 +120,56 @@ def test_the_fixtures_work_under_pytest_asyncio(tmp_path: Path, mode: str, mark:
     ini = f"asyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n"
     folder = project(tmp_path, TESTS.format(imports="import pytest", mark=mark), ini)
     done = run_pytest(folder, "tests")
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
+
+
+HANGING = """
+{imports}
+from runtime import live
+from runtime.testing import TestEnv
+
+@live
+async def never(ctx):
+    import asyncio
+    await asyncio.Event().wait()
+
+{mark}
+async def test_call():
+    async with TestEnv(timeout=0.1) as env:
+        env.register("m", {{"never": never}})
+        await env.connect({{"id": "ann"}}).call("m/never")
+
+{mark}
+async def test_published():
+    async with TestEnv() as env:
+        await env.published.wait_for("created", topic="todos", timeout=0.1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("imports", "mark", "ini", "option"),
+    [
+        ("", "", "anyio_mode = auto\n", "no:asyncio"),
+        (
+            "import pytest",
+            "@pytest.mark.asyncio",
+            "asyncio_mode = strict\nasyncio_default_fixture_loop_scope = function\n",
+            "no:anyio",
+        ),
+    ],
+    ids=["anyio", "pytest-asyncio"],
+)
+def test_a_test_that_waits_in_vain_ends_with_the_frames(
+    tmp_path: Path, imports: str, mark: str, ini: str, option: str
+) -> None:
+    folder = project(tmp_path, HANGING.format(imports=imports, mark=mark), ini)
+    (folder / "conftest.py").write_text(backend("'asyncio'"))
+    done = run_pytest(folder, "tests", "-p", option)
+    assert "2 failed" in done.stdout, done.stdout + done.stderr
+    assert "TIMEOUT: RPC 'm/never' timed out after 0.1s" in done.stdout
+    assert "last frames of <TestClient {'id': 'ann'} " in done.stdout
+    assert '-> {"rpc":"m/never"' in done.stdout
+    assert "no such publish 'created' on 'todos' within 0.1s" in done.stdout
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

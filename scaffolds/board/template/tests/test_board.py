@@ -106,6 +106,17 @@ async def test_who_is_here_counts_people_not_tabs(realtime_app: TestEnv) -> None
     await watched.wait_for(lambda people: [p["key"] for p in people] == ["bbbbbbbb"])
 
 
+async def test_a_page_that_lost_its_line_is_given_what_it_missed(realtime_app: TestEnv) -> None:
+    ada, bob = realtime_app.connect(ADA), realtime_app.connect(BOB)
+    watched = bob.subscribe("board/tasks")
+    await watched.ready()
+
+    realtime_app.chaos.disconnect(bob)
+    await ada.call("board/add", "milk-0001", "buy milk")
+
+    await watched.wait_for(lambda tasks: "buy milk" in titles(tasks, "todo"))
+
+
 async def test_nobody_works_without_a_user(realtime_app: TestEnv) -> None:
     with pytest.raises(LiveError) as refused:
         await realtime_app.connect(None).call("board/add", "card-0001", "a title")
