@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -265,9 +266,10 @@ class AggregateDeclaration:
     def parts(self, path: str) -> list[AggregatePart]:
         """Return the streams that this aggregate stands for, registered below `path`."""
         self.place.path = path
-        return [self._part(path, name) for name in self.window_names()]
+        signature = Signature((), self._value_type(path))
+        return [self._part(path, name, signature) for name in self.window_names()]
 
-    def _part(self, path: str, window: str | None) -> AggregatePart:
+    def _part(self, path: str, window: str | None, signature: Signature) -> AggregatePart:
         async def load(ctx: Ctx) -> dict[str, Any]:
             return await ctx._scope.aggregates.load(path, window)
 
@@ -277,13 +279,14 @@ class AggregateDeclaration:
             window,
             segment_of(window),
             load,
-            Signature((), self._value_type(path)),
+            signature,
             StreamOptions(topic=self.topic_of(window), merge="set"),
         )
 
     def _value_type(self, path: str) -> Any:
+        """Return the type of the value, for declarations: each field is what its function says it returns."""
         name = re.sub(r"\W", "_", path.rpartition("/")[2])
-        shown = dict.fromkeys(self.fields, Any)
+        shown = {one: _returned(reducer) for one, reducer in self.fields.items()}
         return TypedDict(f"{name[:1].upper()}{name[1:]}Value", shown)  # type: ignore[operator]  # made at run time
 
     def _check_window(self, name: Any, window: Any) -> None:
@@ -430,6 +433,17 @@ def _is_number(value: Any) -> bool:
 
 def _parts(value: Reducer | Window) -> list[Any]:
     return [getattr(value, one.name) for one in fields(value)]
+
+
+def _returned(reducer: Reducer) -> Any:
+    """Return the type of what is shown of a field, `Any` where its function does not say it."""
+    function = reducer.compute or reducer.reduce
+    if function is None:
+        return Any
+    try:
+        return inspect.get_annotations(function, eval_str=True).get("return", Any)
+    except Exception:  # not a function, or an annotation that cannot be read: nothing is said then
+        return Any
 
 
 def _same() -> None:
