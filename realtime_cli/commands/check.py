@@ -67,9 +67,12 @@ def check(
         raise CommandFailed(
             f"--format: there is no format {report_format!r}", hint=f"one of {', '.join(FORMATS)}", code=USAGE
         )
+    import gc
+
     from realtime_cli.project import find_project
     from realtime_cli.rules.project import Project
 
+    gc.disable()  # trees of a thousand files, all of them in use until the process ends
     root = find_project(path) if path is not None else invocation.project()
     selection = _selection(select, ignore)
     known = _baseline(baseline)
