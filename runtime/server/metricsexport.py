@@ -17,8 +17,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from runtime.core.metrichelp import HELP, reference_name
 from runtime.core.metrics import HISTOGRAMS, LABELS, Series, Spread
-from runtime.server.metrichelp import HELP, reference_name
 from runtime.server.metricsregistry import metrics_registry
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.core.capacity import capacity_override
+from runtime.core.metrichelp import HELP, reference_name
 from runtime.core.metrics import HISTOGRAMS, LABELS, Metrics
 from runtime.core.settings import MetricsSettings, ServerSettings, Settings
 from runtime.server import current, metricsexport
-from runtime.server.metrichelp import HELP, reference_name
 from runtime.server.metricsexport import MetricsExport
 from runtime.server.metricsregistry import AppRegistry, metrics_registry
 from runtime.server.metricssources import make_metrics
