@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from math import floor
 from typing import TYPE_CHECKING, Any
@@ -88,7 +88,6 @@ class _State:
     schedule: Schedule
     due: int | None = None
     task: asyncio.Task[None] | None = None
-    signal: Signal = field(default_factory=Signal)
     last_run: float | None = None
     last_status: str | None = None
     duration: float | None = None
@@ -123,6 +122,8 @@ class Cron:
         self._generation: Generation | None = None
         self._jobs: dict[str, _State] = {}
         self._runs = TaskOwner("cron")
+        #: The signals of the runs that go on, those of replaced code among them.
+        self._signals: set[Signal] = set()
         self._timer: TimerHandle | None = None
         #: The last instant that a tick has looked at.
         self._handled = 0
@@ -203,9 +204,8 @@ class Cron:
         """Take no more ticks and wait for the runs that go on, at most `limit` seconds; then cancel them."""
         self._is_active, self._is_stopped = False, True
         self._disarm()
-        for state in self._jobs.values():
-            if state.task is not None:
-                state.signal.abort("the worker stops")
+        for signal in tuple(self._signals):
+            signal.abort("the worker stops")
         if not await self._runs.wait_idle(timeout=limit):
             logger.warning(
                 "%d cron runs were still going on %g s into the shutdown and were cancelled",
@@ -295,20 +295,22 @@ class Cron:
         if generation is None or self._runs.closed:
             return None
         generation.enter()
-        state.signal = Signal()
-        state.task = self._runs.start(self._run(state), name=state.job.path)
+        signal = Signal()
+        self._signals.add(signal)
+        state.task = self._runs.start(self._run(state, signal), name=state.job.path)
 
         def ended(_: asyncio.Task[None]) -> None:
             state.task = None
+            self._signals.discard(signal)
             generation.exit()
 
         state.task.add_done_callback(ended)
         return state.task
 
-    async def _run(self, state: _State) -> None:
+    async def _run(self, state: _State, signal: Signal) -> None:
         job, begun = state.job, self._clock.monotonic()
         state.last_run = self._clock.now()
-        ctx = CronCtx(self._scope, state.signal)
+        ctx = CronCtx(self._scope, signal)
         self._functions.bind(ctx)
         try:
             result = await self._functions.invoke(job.call, ctx, [], thread=job.thread)

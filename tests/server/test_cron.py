@@ -301,6 +301,58 @@ async def test_nobody_can_call_a_job_and_middleware_and_guard_do_not_stand_aroun
     assert list(app.runtime.live.registry.endpoints) == ["m/stats"]
 
 
+async def test_a_job_belongs_to_the_module_that_declares_it(make_app: AppFactory) -> None:
+    app, clock = await start(
+        make_app,
+        {
+            "live/m.py": MINUTELY,
+            "live/other.py": "from live.m import job\n",
+            "live/_helper.py": "from live.m import job\n",
+        },
+    )
+    assert [job.path for job in app.runtime.live.cron.jobs] == ["m/job"]
+    await clock.advance(30)
+    assert len(module(app).runs) == 1
+
+
+async def test_two_jobs_of_one_name_are_a_mistake(make_app: AppFactory) -> None:
+    again = """
+    @live.cron("0 * * * *")
+    async def job():
+        pass
+"""
+    with pytest.raises(StartupError) as caught:
+        await start(make_app, MINUTELY + again)
+    assert "path 'm/job' is declared twice" in str(caught.value.problems[0])
+
+
+async def test_wrappers_of_calls_stand_around_a_job_too(make_app: AppFactory) -> None:
+    app, clock = await start(
+        make_app,
+        HEAD
+        + """
+    @live.cron("* * * * *", "a")
+    @live.lock("one")
+    async def below(ctx):
+        runs.append("below")
+        return 1
+
+    @live.lock("one")
+    @live.cron("* * * * *", "a")
+    async def above(ctx):
+        runs.append("above")
+        return 2
+
+    a = live.channel("a")
+""",
+    )
+    peer = await app.connect()
+    await peer.stream("m/a")
+    await clock.advance(30)
+    assert sorted(module(app).runs) == ["above", "below"]
+    assert sorted(peer.events("a")) == [("set", 1), ("set", 2)]
+
+
 @pytest.mark.spec("LIVE-154")
 async def test_the_clock_of_the_job_counts_on_the_days_on_which_it_is_set(make_app: AppFactory) -> None:
     source = (

@@ -277,6 +277,26 @@ async def test_a_stop_waits_for_a_run_whose_result_still_reaches_its_subscribers
     assert statuses(app) == {"ok": 1}
 
 
+async def test_a_stop_tells_runs_of_replaced_code_as_well(make_app: AppFactory) -> None:
+    waiting = (
+        HEAD
+        + """
+    @live.cron("* * * * *")
+    async def job(ctx):
+        await ctx.signal.wait()
+        runs.append("old")
+"""
+    )
+    app, clock = await start(make_app, waiting, env="dev")
+    await clock.advance(30)
+    file = app.write("live/m.py", HEAD)
+    assert (await app.runtime.live.reload([file])).ok
+    runs = module(app).runs
+    assert runs == []
+    await app.runtime.stop()
+    assert runs == ["old"]
+
+
 async def test_a_stop_cancels_what_does_not_end_and_says_so(
     make_app: AppFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
