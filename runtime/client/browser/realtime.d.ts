@@ -467,8 +467,12 @@ export interface Devtools {
     path: string;
     args: unknown[];
     topic: string | null;
+    merge: string;
     status: StreamStatus;
     error: RpcError | null;
+    value: any;
+    /** How many functions listen to it. */
+    subscribers: number;
   }>;
   clear(): void;
 }

@@ -376,7 +376,12 @@ class Store {
     return this.#value;
   }
 
-  /** @returns {boolean} */
+  /** @returns {number} how many listen */
+  get size() {
+    return this.#subscribers.size;
+  }
+
+  /** @returns {boolean} whether anybody does */
   get isWatched() {
     return this.#subscribers.size > 0;
   }
@@ -3051,10 +3056,12 @@ class StreamStore {
     return this.#isActive;
   }
 
-  /** @returns {{path: string, args: unknown[], topic: string | null, status: StreamStatus, error: RpcError | null}} */
+  /** What the devtools show. @returns {import("./realtime.js").Devtools["streams"][number]} */
   get description() {
     const [status, error] = [this.#statusStore.get(), this.#errorStore.get()];
-    return { path: this.path, args: this.#args, topic: this.#topic, status, error };
+    const { merge } = this.#server;
+    const [value, subscribers] = [this.get(), this.#shown.size];
+    return { path: this.path, args: this.#args, topic: this.#topic, merge, status, error, value, subscribers };
   }
 
   /** @returns {boolean} whether it is loading or reconnecting */
