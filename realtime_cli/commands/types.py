@@ -6,13 +6,18 @@ Spec: platform 8.7.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realtime_cli.exitcodes import FAILED, CommandFailed
+from realtime_cli.exitcodes import FAILED, USAGE, CommandFailed
 from realtime_cli.flags import Invocation, command_app
 from realtime_cli.problems import print_problems, problems_as_data
+
+if TYPE_CHECKING:
+    from realtime_cli.console import Console
+    from realtime_cli.typegen import Change
+    from runtime.live.registry import Registry
 
 __all__ = ["app", "types"]
 
@@ -26,7 +31,17 @@ def types(
         typer.Option("--out", metavar="DIR", help="Folder to write to (default: types in the project)."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; end with 1 if something is out of date.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Write nothing; end with 1 if something is out of date, and say what breaks clients.",
+        ),
+    ] = False,
+    breaking: Annotated[
+        bool,
+        typer.Option(
+            "--breaking", help="With --check: end with 1 only for what breaks clients of the stored types."
+        ),
     ] = False,
 ) -> None:
     """Write type declarations for editors and type checkers from the annotations of live functions.
@@ -36,37 +51,50 @@ def types(
     from realtime_cli import typegen
     from realtime_cli.loadapp import load_code
 
+    if breaking and not check:
+        raise CommandFailed(
+            "--breaking is about --check", hint="realtime types --check --breaking", code=USAGE
+        )
     console = invocation.console
     project = invocation.project()
     folder = (out if out is not None else project / typegen.TYPES_FOLDER).absolute()
     code = load_code(project)
+    breaks: list[typegen.Change] = []
     try:
         if check:
-            changed = typegen.outdated(project, typegen.render(project, code.registry), folder)
+            breaks = _breaking_changes(project, code.registry, folder)
+            changed = typegen.outdated(project, typegen.render(project, code.registry, folder), folder)
         else:
             changed = typegen.write_types(project, code.registry, out=folder)
     except OSError as problem:
         raise CommandFailed(
             f"cannot write to {str(folder)!r}: {problem.strerror}", hint="pass --out DIR", code=FAILED
         ) from problem
-    failed = bool(code.problems) or (check and bool(changed))
+    is_old = check and not breaking and bool(changed)
+    failed = bool(code.problems) or bool(breaks) or is_old
     if console.json:
-        console.emit(
-            {
-                "ok": not failed,
-                "folder": str(folder),
-                "outdated" if check else "written": [str(path) for path in changed],
-                "problems": problems_as_data(code.problems),
-            }
-        )
+        document = {
+            "ok": not failed,
+            "folder": str(folder),
+            "outdated" if check else "written": [str(path) for path in changed],
+            "problems": problems_as_data(code.problems),
+        }
+        if check:
+            document["breaking"] = [
+                {"path": one.path, "change": one.kind, "message": one.message} for one in breaks
+            ]
+        console.emit(document)
     else:
         for path in changed:
             console.data(str(path))
     print_problems(console, code.problems)
-    if check and changed:
+    _print_breaking(console, breaks)
+    if is_old:
         console.error(f"{len(changed)} files are out of date", hint="realtime types")
     elif not changed:
         console.say("up to date")
+    elif check:
+        console.say(f"{len(changed)} files are out of date")
     elif out is None and not any((project / name).exists() for name in EDITOR_SETTINGS):
         console.say(
             'editors find them with "paths": { "$live/*": ["./types/live/*"] } in the compilerOptions of a '
@@ -74,6 +102,29 @@ def types(
         )
     if failed:
         raise typer.Exit(FAILED)
+
+
+def _breaking_changes(project: Path, registry: Registry, folder: Path) -> list[Change]:
+    from realtime_cli import typegen
+
+    try:
+        return typegen.incompatible(project, registry, folder)
+    except typegen.BadContract as problem:
+        raise CommandFailed(
+            f"{folder / 'live.json'}: cannot be compared with: {problem}",
+            hint="write the types anew with: realtime types",
+            code=FAILED,
+        ) from problem
+
+
+def _print_breaking(console: Console, breaks: list[Change]) -> None:
+    if breaks:
+        width = max(len(one.path) for one in breaks)
+        console.error(
+            f"{len(breaks)} {'change breaks' if len(breaks) == 1 else 'changes break'} programs of the stored types",
+            detail="\n".join(f"  {one.path.ljust(width)}  {one.message}" for one in breaks),
+            hint="keep the old path beside a new one; if no such program is left, accept it with: realtime types",
+        )
 
 
 app = command_app(types, name="types")

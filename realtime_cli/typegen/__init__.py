@@ -2,6 +2,7 @@
 
 ``types/live/<module>.d.ts`` is for pages that import from ``$live/<module>.js``, ``types/live/client.d.ts`` for
 ``$live/client.js``, and ``types/python/realtime_live.pyi`` for Python programs that use ``runtime.client``.
+``types/live.json`` is what a later version of the app is compared with.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from realtime_cli.typegen.compatibility import Change, breaking_changes
+from realtime_cli.typegen.contract import CONTRACT_FILE, BadContract, Contract, contract_of, read_contract
 from realtime_cli.typegen.errorcodes import error_codes, framework_codes
 from realtime_cli.typegen.stubs import stub_source
 from realtime_cli.typegen.typescript import declaration_source
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
     from runtime.live.registry import Registry
 
-__all__ = ["TYPES_FOLDER", "outdated", "render", "write_types"]
+__all__ = ["TYPES_FOLDER", "BadContract", "Change", "incompatible", "outdated", "render", "write_types"]
 
 TYPES_FOLDER = "types"
 
@@ -26,8 +29,14 @@ _CLIENT_TYPES = "client/browser/realtime.d.ts"
 _MARK = "// Written by `realtime types` from "
 
 
-def render(project: Path, registry: Registry) -> dict[str, str]:
-    """Give back the text of every declaration file, by its path below the types folder."""
+def render(project: Path, registry: Registry, out: Path | None = None) -> dict[str, str]:
+    """Give back the text of every declaration file, by its path below the types folder.
+
+    Args:
+        project: the folder of the project.
+        registry: what its live modules declare.
+        out: where types are stored; of a module that does not load now, ``live.json`` keeps what they say.
+    """
     import runtime
 
     client = Path(str(runtime.__file__)).parent / _CLIENT_TYPES
@@ -39,7 +48,25 @@ def render(project: Path, registry: Registry) -> dict[str, str]:
     files["python/realtime_live.pyi"] = stub_source(
         registry.modules.values(), codes, framework_codes(declared)
     )
+    files[CONTRACT_FILE] = _contract(project, registry, codes, out).text()
     return files
+
+
+def incompatible(project: Path, registry: Registry, out: Path) -> list[Change]:
+    """Give back what of the app breaks programs that were written for the types stored in `out`.
+
+    Where none are stored that is nothing. Nothing is said of modules that do not load now.
+
+    Raises:
+        BadContract: what is stored cannot be read.
+    """
+    text = _read(out / CONTRACT_FILE)
+    if text is None:
+        return []
+    stored = read_contract(text)
+    return breaking_changes(
+        stored, contract_of(registry.modules.values(), {}), _unknown(project, registry, stored)
+    )
 
 
 def outdated(project: Path, files: Mapping[str, str], out: Path) -> list[Path]:
@@ -60,7 +87,7 @@ def write_types(project: Path, registry: Registry, *, out: Path | None = None) -
         OSError: a file cannot be written.
     """
     folder = out if out is not None else project / TYPES_FOLDER
-    files = render(project, registry)
+    files = render(project, registry, folder)
     changed = outdated(project, files, folder)
     for path in changed:
         text = files.get(path.relative_to(folder).as_posix())
@@ -70,6 +97,29 @@ def write_types(project: Path, registry: Registry, *, out: Path | None = None) -
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     return changed
+
+
+def _contract(
+    project: Path, registry: Registry, codes: Mapping[str, list[str]], out: Path | None
+) -> Contract:
+    made = contract_of(registry.modules.values(), codes)
+    text = _read(out / CONTRACT_FILE) if out is not None else None
+    try:
+        stored = read_contract(text or "")
+    except BadContract:
+        return made
+    kept = {name: stored.modules[name] for name in _unknown(project, registry, stored)}
+    return Contract({**made.modules, **kept})
+
+
+def _unknown(project: Path, registry: Registry, stored: Contract) -> set[str]:
+    """Give back the stored modules whose file is there, but does not load as a whole."""
+    wrong = {problem.file for problem in registry.problems}
+    return {
+        name
+        for name, module in stored.modules.items()
+        if (name not in registry.modules or module.file in wrong) and (project / module.file).exists()
+    }
 
 
 def _orphans(project: Path, files: Mapping[str, str], out: Path) -> list[Path]:

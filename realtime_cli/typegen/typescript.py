@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from runtime.live.registry import Endpoint, LiveModule
 
-__all__ = ["CLIENT_TYPES", "declaration_source"]
+__all__ = ["CLIENT_TYPES", "declaration_source", "type_text"]
 
 CLIENT_TYPES = ("BinaryRpc", "Rpc", "StreamFactory", "StreamStore", "Upload")
 """What a declaration file imports from the types of the browser client, so no app type may have these names."""
@@ -113,9 +113,9 @@ def _kind(endpoint: Endpoint, model: TypeModel) -> str:
         del listed[:1]  # the payload, which is bytes whatever the annotation says
     parameters = ", ".join(listed)
     if endpoint.kind in _CALLS:
-        result = _type(model.convert(endpoint.signature.returns, "out"))
+        result = type_text(model.convert(endpoint.signature.returns, "out"))
         return f"{_CALLS[endpoint.kind]}<[{parameters}], {result}>"
-    value = _type(stream_value(endpoint, model))
+    value = type_text(stream_value(endpoint, model))
     return f"StreamFactory<[{parameters}], {value}>" if endpoint.dynamic else f"StreamStore<{value}>"
 
 
@@ -124,16 +124,16 @@ def _parameters(endpoint: Endpoint, model: TypeModel) -> Iterable[str]:
         node = model.convert(parameter.annotation, "in")
         name = f"{parameter.name}_" if parameter.name in RESERVED_WORDS else parameter.name
         if parameter.variadic:
-            yield f"...{name}: {_type(Array(node))}"
+            yield f"...{name}: {type_text(Array(node))}"
         else:
-            yield f"{name}{'' if parameter.required else '?'}: {_type(node)}"
+            yield f"{name}{'' if parameter.required else '?'}: {type_text(node)}"
 
 
 def _declaration(declared: Declaration) -> str:
     doc = _comment(declared.doc)
     if isinstance(declared, Alias):
-        return f"{doc}export type {declared.name} = {_type(declared.type)};\n"
-    lines = [f"  {_key(field)}: {_type(field.type)};" for field in declared.fields]
+        return f"{doc}export type {declared.name} = {type_text(declared.type)};\n"
+    lines = [f"  {_key(field)}: {type_text(field.type)};" for field in declared.fields]
     return "\n".join([f"{doc}export interface {declared.name} {{", *lines, "}\n"])
 
 
@@ -146,23 +146,26 @@ def _key(field: Field) -> str:
     return name if field.required else f"{name}?"
 
 
-def _type(node: Node) -> str:
+def type_text(node: Node, *, integer: str = "number") -> str:
+    """Write a type, whole numbers as `integer`."""
     match node:
+        case Basic("integer"):
+            return integer
         case Basic(name):
             return _BASIC[name]
         case Literals(values):
             return " | ".join(json.dumps(value) for value in values) or _NEVER
         case Array(item):
-            inner = _type(item)
+            inner = type_text(item, integer=integer)
             return f"({inner})[]" if _is_union(item) else f"{inner}[]"
         case Tuple(items):
-            return f"[{', '.join(_type(item) for item in items)}]"
+            return f"[{', '.join(type_text(item, integer=integer) for item in items)}]"
         case Record(value):
-            return f"{_RECORD}<string, {_type(value)}>"
+            return f"{_RECORD}<string, {type_text(value, integer=integer)}>"
         case Ref(name):
             return name
         case Union(members):
-            return " | ".join(_type(member) for member in members)
+            return " | ".join(type_text(member, integer=integer) for member in members)
 
 
 def _is_union(node: Node) -> bool:

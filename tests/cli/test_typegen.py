@@ -32,7 +32,7 @@ from realtime_cli.typegen.errorcodes import error_codes
 from realtime_cli.typegen.model import Direction, TypeModel
 from realtime_cli.typegen.stubs import StubWriter
 from realtime_cli.typegen.typescript import _declaration
-from realtime_cli.typegen.typescript import _type as typescript_text
+from realtime_cli.typegen.typescript import type_text as typescript_text
 from runtime.core.settings import Settings
 from runtime.live.loader import LiveLoader
 from runtime.live.registry import Registry
@@ -330,6 +330,7 @@ def test_other_modules(project: Path, registry: Registry) -> None:
         "live/words.d.ts",
         "live/empty.d.ts",
         "python/realtime_live.pyi",
+        "live.json",
     }
     nested = files["live/admin/open.d.ts"]
     assert 'from "../client.js"' in nested
@@ -441,6 +442,7 @@ def test_only_what_changed_is_written(project: Path, registry: Registry) -> None
         "types/live/empty.d.ts",
         "types/live/notes.d.ts",
         "types/live/words.d.ts",
+        "types/live.json",
         "types/python/realtime_live.pyi",
     ]
     assert typegen.write_types(project, registry) == []
@@ -458,7 +460,8 @@ def test_declarations_of_deleted_modules_go_and_foreign_files_stay(project: Path
     left = Registry(modules={k: v for k, v in registry.modules.items() if k not in ("notes", "words")})
     (project / "live/words.py").unlink()
     gone = project / "types/live/words.d.ts"
-    assert typegen.write_types(project, left) == [gone, project / "types/python/realtime_live.pyi"]
+    stored = project / "types/live.json"
+    assert typegen.write_types(project, left) == [gone, stored, project / "types/python/realtime_live.pyi"]
     assert not gone.exists()
     assert own.exists()
     assert (project / "types/live/notes.d.ts").exists()  # the file is there, it only does not import now
@@ -479,7 +482,7 @@ def test_the_command_writes_and_lists(project: Path) -> None:
 def test_check_writes_nothing_and_ends_with_1(project: Path) -> None:
     ended = realtime("types", "--check", cwd=project)
     assert ended.code == 1
-    assert "6 files are out of date" in ended.err
+    assert "7 files are out of date" in ended.err
     assert "next: realtime types" in ended.err
     assert not (project / "types").exists()
     assert realtime("types", "-q", cwd=project).code == 0
@@ -493,7 +496,7 @@ def test_json_and_out(project: Path, tmp_path: Path) -> None:
     assert str(tmp_path / "elsewhere/live/notes.d.ts") in ended.data["written"]
     assert not (project / "types").exists()
     checked = realtime("types", "--check", "--json", cwd=project)
-    assert (checked.code, checked.data["ok"], len(checked.data["outdated"])) == (1, False, 6)
+    assert (checked.code, checked.data["ok"], len(checked.data["outdated"])) == (1, False, 7)
 
 
 def test_a_module_that_does_not_import_ends_with_1_and_the_rest_is_written(project: Path) -> None:

@@ -15,7 +15,7 @@ from realtime_cli import typegen
 from realtime_cli.typegen.nodes import NULL, UNKNOWN, Array, Basic, Literals, Node, Record, Tuple, Union
 from realtime_cli.typegen.stubs import _TAKEN, StubWriter
 from realtime_cli.typegen.typescript import _RESERVED_TYPES, CLIENT_TYPES
-from realtime_cli.typegen.typescript import _type as typescript_text
+from realtime_cli.typegen.typescript import type_text as typescript_text
 from runtime.live.loader import LiveLoader
 from tests.cli.apps import write_project
 from tests.cli.commands import environment
