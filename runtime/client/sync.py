@@ -14,13 +14,14 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime.client.client import connect as connect_async
 from runtime.client.livepath import LivePath
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
     from types import TracebackType
 
     from runtime.client.client import Realtime
@@ -220,9 +221,14 @@ class SyncRealtime:
         """Send calls, each `(path, *args)`, as one frame and return their results in order.
 
         Raises:
-            RpcError: one of them failed.
+            RpcError: one of them failed. TypeError: one is no such tuple.
         """
-        wanted = list(calls)
+        wanted = list(calls) if isinstance(calls, Iterable) else [calls]
+        for one in wanted:
+            if not isinstance(one, tuple | list) or not one or not isinstance(one[0], str):
+                raise TypeError(
+                    f"batch: give each call as (path, *args), as in [('todos/add', 'milk')], not {one!r}"
+                )
 
         async def work() -> list[Any]:
             return await self._client.batch(
