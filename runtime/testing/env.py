@@ -98,7 +98,7 @@ class TestEnv:
             settings.server, shutdown_timeout=SHUTDOWN_TIMEOUT, shutdown_spread=0
         )
         self.timeout = timeout
-        self.clock = FakeClock(_epoch(now))
+        self.clock = FakeClock(_epoch(now), until_idle=True)
         self._clients: list[TestClient] = []
         self.chaos = Chaos(self.clock, lambda: self._clients)
         if chaos is not None:
@@ -172,33 +172,33 @@ class TestEnv:
         self._clients.append(client)
         return client
 
-    async def tick(self, seconds: float) -> None:
+    async def tick(self, seconds: float, *, timeout: float = TICK_TIMEOUT) -> None:
         """Move the server's clock, running whatever becomes due meanwhile, each at its own time: cron jobs, windows,
-        debounces, grace periods, timeouts. `tick(0)` lets what runs go on for a moment.
+        debounces, grace periods, timeouts. `tick(0)` lets what runs go on for a moment. A day takes some seconds.
 
         Raises:
-            ValueError: `seconds` is negative. TimeoutError: it took more than 30 seconds of real time.
+            ValueError: `seconds` is negative. TimeoutError: it took more than `timeout` seconds of real time.
             RuntimeError: timers that set each other for the same instant, without end.
         """
         await self.start()
         begun = self.clock.monotonic()
         try:
-            async with asyncio.timeout(TICK_TIMEOUT):
+            async with asyncio.timeout(timeout):
                 await self.clock.advance(seconds)
         except TimeoutError:
             moved = self.clock.monotonic() - begun
             raise TimeoutError(
-                f"tick({seconds:g}) came {moved:g} seconds far in {TICK_TIMEOUT:g}s of real time: too much becomes due "
-                "on the way, tick shorter"
+                f"tick({seconds:g}) came {moved:g} seconds far in {timeout:g}s of real time: much becomes due on the "
+                "way; tick shorter, or pass timeout="
             ) from None
 
-    async def tick_to(self, instant: float | datetime) -> None:
+    async def tick_to(self, instant: float | datetime, *, timeout: float = TICK_TIMEOUT) -> None:
         """Move the server's clock to an instant, as `tick` does.
 
         Raises:
             ValueError: it is in the past, or a datetime without a zone. Others as `tick`.
         """
-        await self.tick(_epoch(instant) - self.clock.now())
+        await self.tick(_epoch(instant) - self.clock.now(), timeout=timeout)
 
     async def eventually(self, predicate: Callable[[], T | Awaitable[T]], timeout: float | None = None) -> T:
         """Wait until `predicate()` gives something true and return that, as `runtime.testing.eventually`.

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from runtime.core.clock import Clock
+from runtime.core.clock import Clock, SystemClock
 from runtime.testing import FakeClock
 
 
@@ -81,6 +81,56 @@ async def test_sleeping_for_nothing_gives_the_loop_a_turn() -> None:
     asyncio.get_running_loop().call_soon(turned.append, True)
     await clock.sleep(0)
     assert turned == [True]
+
+
+async def long_way(clock: FakeClock, turns: int, seen: list[float]) -> None:
+    await clock.sleep(1)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    seen.append(clock.monotonic())
+
+
+async def test_what_a_timer_woke_may_go_on_until_nothing_can_run() -> None:
+    for until_idle, expected in ((True, [1.0]), (False, [5.0])):
+        clock = FakeClock(until_idle=until_idle)
+        seen: list[float] = []
+        task = asyncio.ensure_future(long_way(clock, 300, seen))
+        clock.call_later(2, lambda: None)
+        await clock.advance(5)
+        await task
+        assert seen == expected
+
+
+async def test_a_day_of_seconds_does_not_take_long() -> None:
+    clock = FakeClock(until_idle=True)
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+        clock.call_later(1, tick)
+
+    tick()
+    begun = SystemClock().monotonic()
+    await clock.advance(86_400)
+    assert ticks == 86_401
+    assert SystemClock().monotonic() - begun < 10
+
+
+async def test_a_loop_that_does_not_tell_gives_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(until_idle=True)
+    seen: list[float] = []
+    task = asyncio.ensure_future(long_way(clock, 10, seen))
+    await asyncio.sleep(0)
+
+    class Untold:
+        pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runtime.testing.clock.asyncio.get_running_loop", Untold)
+        await clock.advance(1)
+    assert seen == [1.0]
+    await task
 
 
 async def test_time_goes_forward_only() -> None:
