@@ -57,7 +57,7 @@ async def test_everything_blocks_and_works(server: RunningServer) -> None:
             with pytest.raises(RpcError, match="LOCKED"):
                 rt.call("todos/fail")
             assert rt.batch([("todos/add", "a"), ("todos/add", "b")]) == [{"id": "a"}, {"id": "b"}]
-            for wrong in (lambda: [], ["todos/add"], [()], [(1, 2)], "todos/add"):
+            for wrong in (lambda: [1], ["todos/add"], [()], [(1, 2)], "todos/add"):
                 with pytest.raises(TypeError, match=r"give each call as \(path, \*args\)"):
                     rt.batch(wrong)  # type: ignore[arg-type]  # what it refuses
             with rt.stream("todos/list") as todos:
