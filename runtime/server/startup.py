@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runtime.core.settings import Settings
     from runtime.live.problems import LoadProblem
 
-__all__ = ["StartupError", "StartupRefused", "active_optouts", "announce", "refuse_unsafe"]
+__all__ = ["StartupError", "StartupRefused", "active_optouts", "announce", "refusals", "refuse_unsafe"]
 
 logger = logging.getLogger("realtime.startup")
 
@@ -73,12 +73,17 @@ class StartupError(RealtimeError):
 
 
 class StartupRefused(StartupError):
-    """The settings are not safe to start with: only an edit helps. `reason` is what is wrong, `remedy` what to do."""
+    """The settings are not safe to start with: only an edit helps. `reason` is what is wrong, `remedy` what to do.
 
-    def __init__(self, reason: str, remedy: str) -> None:
+    `rule` is the id by which `realtime check` tells the same, `key` the setting (`section.key`) that it is about.
+    """
+
+    def __init__(self, reason: str, remedy: str, *, rule: str = "", key: str = "") -> None:
         super().__init__(f"{reason}; {remedy}")
         self.reason = reason
         self.remedy = remedy
+        self.rule = rule
+        self.key = key
 
 
 def refuse_unsafe(settings: Settings, *, has_upgrade_hook: bool) -> None:
@@ -88,23 +93,28 @@ def refuse_unsafe(settings: Settings, *, has_upgrade_hook: bool) -> None:
         StartupRefused: a same-origin policy without a host pin, metrics or devtools that everybody may read, or a
             dangerous opt-out that is not acknowledged.
     """
-    refusals = [
-        *_unpinned(settings, has_upgrade_hook),
-        *_open_metrics(settings),
-        *_open_devtools(settings),
-        *_unacknowledged(settings),
-    ]
-    if not refusals:
+    found = refusals(settings, has_upgrade_hook=has_upgrade_hook)
+    if not found:
         return
     if settings.server.env not in OWN_ENVIRONMENTS:
-        raise refusals[0]
+        raise found[0]
     if settings.server.env == "dev":
-        for refusal in refusals:
+        for refusal in found:
             logger.warning(
                 "realtime serve will refuse to start: %s; %s",
                 refusal.reason,
                 refusal.remedy.partition(":\n")[0],
             )
+
+
+def refusals(settings: Settings, *, has_upgrade_hook: bool) -> list[StartupRefused]:
+    """Return everything for which production does not start; `realtime check` tells the same."""
+    return [
+        *_unpinned(settings, has_upgrade_hook),
+        *_open_metrics(settings),
+        *_open_devtools(settings),
+        *_unacknowledged(settings),
+    ]
 
 
 def active_optouts(settings: Settings) -> list[str]:
@@ -148,13 +158,13 @@ def _unpinned(settings: Settings, has_upgrade_hook: bool) -> Iterator[StartupRef
     if pinned or not websocket.enabled or websocket.allowed_origins != "same-origin":
         return
     if not settings.security.unsafe_same_origin_without_host_pin:
-        yield StartupRefused(NO_HOST_PIN, HOST_PIN_REMEDY)
+        yield StartupRefused(NO_HOST_PIN, HOST_PIN_REMEDY, rule="SEC001", key="websocket.allowed_origins")
 
 
 def _open_metrics(settings: Settings) -> Iterator[StartupRefused]:
     metrics = settings.metrics
     if metrics.enabled and metrics.listen is None and metrics.token is None and not metrics.allow:
-        yield StartupRefused(OPEN_METRICS, OPEN_METRICS_REMEDY)
+        yield StartupRefused(OPEN_METRICS, OPEN_METRICS_REMEDY, rule="SEC040", key="metrics.enabled")
 
 
 def _open_devtools(settings: Settings) -> Iterator[StartupRefused]:
@@ -169,4 +179,6 @@ def _unacknowledged(settings: Settings) -> Iterator[StartupRefused]:
             yield StartupRefused(
                 f"security.{name} = {value} re-opens a known hole",
                 f'add "{name}" to security.acknowledge or remove it',
+                rule="SEC019",
+                key=f"security.{name}",
             )
