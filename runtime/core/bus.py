@@ -15,7 +15,7 @@ from runtime.core.messages import collapsed
 from runtime.wire import jsoncodec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from runtime.core.messages import BatchMessage, Messages
     from runtime.core.platform import Platform
@@ -96,11 +96,7 @@ class Outlet:
         """Let watchers see, of what comes back meanwhile, which messages were not meant for other workers."""
         publisher = self._publisher
         before = publisher.unrelayed
-        publisher.unrelayed = (
-            frozenset((one["topic"], one["event"]) for one in messages if _is_unrelayed(one))
-            if publisher.watchers
-            else _NOTHING
-        )
+        publisher.unrelayed = frozenset(_unrelayed_names(messages)) if publisher.watchers else _NOTHING
         try:
             yield
         finally:
@@ -125,11 +121,14 @@ def check_bus(bus: object) -> None:
         raise TypeError(f"bus: must have a method wrap(platform), as PubSubBus does, or be None; not {bus!r}")
 
 
-def _is_unrelayed(message: object) -> bool:
-    """Return whether a message, which nobody has checked yet, is one without a relay."""
-    if not isinstance(message, Mapping) or message.get("relay", True):
-        return False
-    return isinstance(message.get("topic"), str) and isinstance(message.get("event"), str)
+def _unrelayed_names(messages: Iterable[object]) -> Iterator[tuple[str, str]]:
+    """Yield topic and event of the messages without a relay; nobody has checked them yet."""
+    for message in messages if isinstance(messages, list | tuple) else ():
+        if not isinstance(message, Mapping) or message.get("relay", True):
+            continue
+        topic, event = message.get("topic"), message.get("event")
+        if isinstance(topic, str) and isinstance(event, str):
+            yield topic, event
 
 
 def _message(event: Event) -> BatchMessage:

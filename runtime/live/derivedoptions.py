@@ -5,6 +5,7 @@ Spec: live-api 10.1 and 10.2, wire 5.3.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -108,10 +109,10 @@ class DerivedOptions:
         if self.is_dynamic or wants_ctx(function):
             return function
 
+        @functools.wraps(function)
         def body(ctx: Any) -> Any:
             return function()
 
-        body.__wrapped__ = function  # type: ignore[attr-defined]  # where its name and line are looked up
         return body
 
     def sources_for(self, args: Iterable[Any]) -> tuple[str, ...] | None:

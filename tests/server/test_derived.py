@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runtime import publish
+from runtime import LiveError, live, publish
 from runtime.live import collector
 from runtime.plugins.replay import Replay
 from runtime.testing import FakeClock, capacity_override
@@ -591,3 +591,31 @@ async def test_values_are_kept_for_replay_where_the_topic_is(make_app: AppFactor
     kept = await replay.since("m/total", 0)
     assert kept is not None
     assert [one.event for one in kept] == ["set", "set"]
+
+
+async def test_pages_load_it_without_following_anything(make_app: AppFactory) -> None:
+    app, _, m = await started(make_app)
+    before = watched(app)
+    assert await live.load("m/total") == {"n": 1}
+    assert await m.of_org.load(app.runtime.platform, user="ann", args=["o1"]) == "o1 1"
+    with pytest.raises(LiveError, match="FORBIDDEN"):
+        await live.load("m/of_org", user="eve", args=["o1"])
+    assert watched(app) == before
+
+
+async def test_a_value_that_two_streams_of_one_page_show_is_computed_once(make_app: AppFactory) -> None:
+    _, ann, m = await started(make_app)
+    for _ in range(2):
+        assert (await ann.stream("m/of_org", "o1"))["derived"]
+    m.runs.clear()
+    await sell(ann, "mail:o1", 2)
+    assert (m.runs, ann.events("m/of_org~o1")) == (["o1"], [("set", "o1 2")])
+
+
+async def test_a_client_may_come_back_to_what_it_left(make_app: AppFactory) -> None:
+    """The reply is not marked then: a client would keep a value that nobody has told it of changes to."""
+    _, ann, _ = await started(make_app)
+    assert (await ann.stream("m/total"))["derived"]
+    ann.send({"type": "unsubscribe", "topic": "m/total"})
+    assert "derived" not in await ann.stream("m/total")
+    assert (await ann.stream("m/of_org", "o1"))["derived"], "of this one it has no value"

@@ -373,6 +373,40 @@ async def test_failures_without_a_caller_are_logged_or_go_to_the_handler(
     assert "the on_error handler failed for timer" in caplog.text
 
 
+@pytest.mark.spec("LIVE-195")
+async def test_an_init_that_activates_by_hand_what_is_active_changes_nothing(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = {
+        "hooks.py": """
+            from runtime import activate_derived, set_cron_platform
+
+            def init(platform):
+                set_cron_platform(platform)
+                activate_derived(platform)
+                activate_derived(platform)
+        """,
+        "live/m.py": """
+            # realtime-allow-public
+            from runtime import live
+            runs = []
+
+            @live.derived("orders")
+            async def total(): runs.append("total")
+
+            @live.effect("orders")
+            async def log(event): runs.append(event)
+        """,
+    }
+    app = await make_app(files)
+    assert get_platform() is app.runtime.platform
+    publish("orders", "created")
+    await turns(10)
+    assert sorted(app.runtime.live.registry.modules["m"].module.runs) == ["created", "total"]
+    assert caplog.text == ""
+
+
+@pytest.mark.spec("LIVE-195")
 async def test_an_init_after_the_references_documents_changes_nothing(
     make_app: AppFactory, caplog: pytest.LogCaptureFixture
 ) -> None:

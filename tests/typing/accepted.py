@@ -250,3 +250,26 @@ async def reach_one_user(ctx: Ctx) -> None:
     hooks = realtime(bus=None, on_error=None, upgrade=lambda headers: {"id": headers["x"]})
     assert_type(hooks, RealtimeHooks)
     publish_threadsafe("t", "e", volatile=True)
+
+
+@live.derived(["todos", "votes"], debounce=0.5)
+async def summary() -> dict[str, int]:
+    """Take fixed sources."""
+    return {"todos": len(rows)}
+
+
+@live.derived(lambda board: [f"todos:{board}"], merge="crud", access=live.access.owner())
+async def of_board(ctx: Ctx, board: str) -> list[Todo]:
+    """Take sources of the arguments."""
+    return rows
+
+
+@live.effect("todos", debounce=1)
+async def mail(event: str, data: Todo, platform: Platform) -> None:
+    """Run after publishes."""
+
+
+async def derived_functions_keep_their_types(ctx: Ctx) -> None:
+    """See through both."""
+    assert_type(await summary(), dict[str, int])
+    assert_type(await of_board(ctx, "one"), list[Todo])

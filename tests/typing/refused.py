@@ -45,3 +45,14 @@ async def wrong_call_of_wrapped(ctx: Ctx) -> None:
     """Call it as it was not declared, and change what is the client's."""
     await wrapped(ctx, "7")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a number
     ctx.idempotency_key = "k"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]  # read-only
+
+
+@live.derived()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # sources are needed
+async def of_nothing() -> int:
+    """Follow nothing."""
+    return 0
+
+
+@live.effect("todos", debounce="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # seconds
+async def late(event: str) -> None:
+    """Wait for a text."""

@@ -10,6 +10,7 @@ import pytest
 
 from runtime import publish, publish_threadsafe, set_bus
 from runtime.core import nesting
+from runtime.core.messages import collapsed
 from runtime.core.publisher import Event
 from runtime.live.watchers import Published
 from runtime.testing import capacity_override
@@ -116,7 +117,7 @@ async def test_what_a_bus_has_received_is_watched_and_known_as_that(
             return bool(self.platform.publish(topic, event, data, **options))
 
         def publish_batched(self, messages: Any) -> None:
-            for message in messages:
+            for _, message in collapsed(messages):
                 self.platform.publish(message["topic"], message["event"])
 
     publish_all()
@@ -126,6 +127,8 @@ async def test_what_a_bus_has_received_is_watched_and_known_as_that(
     publish_all()
     await turns()
     assert relayed == [relay] * 8
+    with pytest.raises(TypeError, match="list or tuple"):
+        platform.publish_batched(7)  # type: ignore[arg-type]  # the point
     with pytest.raises((TypeError, ValueError)):
         platform.publish_batched([{"topic": ["t"], "event": "c", "relay": False}])  # type: ignore[typeddict-item]  # the point
 
