@@ -52,3 +52,49 @@ OPEN = """
 
     typing = live.channel("typing", merge="presence")
 """
+
+# One of everything that a client can reach.
+EVERYTHING = {
+    "live/board.py": """
+    from __future__ import annotations
+    from typing import TypedDict
+    from runtime import LiveError, live
+
+    class Card(TypedDict):
+        id: int
+        title: str
+
+    class Stored(TypedDict):
+        url: str
+
+    @live
+    async def add(ctx, title: str, *labels: str, timeout: int = 1) -> Card:
+        '''Add a card.'''
+        raise LiveError("BOARD_FULL")
+
+    @live
+    async def remove(ctx, number: int) -> None:
+        raise LiveError("GONE")
+
+    @live.stream("cards")
+    async def cards(ctx) -> list[Card]: ...
+
+    @live.stream(lambda number: f"card:{number}", merge="set")
+    async def card(ctx, number: int) -> Card | None: ...
+
+    typing = live.channel("typing", merge="presence")
+
+    @live.binary(max_size=100)
+    async def thumbnail(ctx, data: bytes, width: int = 80) -> Stored: ...
+
+    @live.upload()
+    async def attach(ctx, number: int) -> Stored: ...
+
+    async def _cards(ctx, name: str) -> list[Card]: ...
+    async def _who(ctx) -> Stored: ...
+    async def _rename(ctx, name: str, title: str) -> Card: ...
+
+    desk = live.room(topic=lambda name: f"desk:{name}", init=_cards, presence=_who, actions={"rename": _rename})
+""",
+    "live/reports-2026.py": "from runtime import live\n\n@live\nasync def total(ctx) -> int: ...\n",
+}

@@ -14,51 +14,9 @@ import runtime.client.errors
 from realtime_cli import typegen
 from realtime_cli.typegen.errorcodes import error_codes, framework_codes
 from runtime.live.loader import LiveLoader
-from tests.cli.apps import write_project
+from tests.cli.apps import EVERYTHING, write_project
 from tests.cli.commands import environment
 
-BOARD = """
-    from __future__ import annotations
-    from typing import TypedDict
-    from runtime import LiveError, live
-
-    class Card(TypedDict):
-        id: int
-        title: str
-
-    class Stored(TypedDict):
-        url: str
-
-    @live
-    async def add(ctx, title: str, *labels: str, timeout: int = 1) -> Card:
-        '''Add a card.'''
-        raise LiveError("BOARD_FULL")
-
-    @live
-    async def remove(ctx, number: int) -> None:
-        raise LiveError("GONE")
-
-    @live.stream("cards")
-    async def cards(ctx) -> list[Card]: ...
-
-    @live.stream(lambda number: f"card:{number}", merge="set")
-    async def card(ctx, number: int) -> Card | None: ...
-
-    typing = live.channel("typing", merge="presence")
-
-    @live.binary(max_size=100)
-    async def thumbnail(ctx, data: bytes, width: int = 80) -> Stored: ...
-
-    @live.upload()
-    async def attach(ctx, number: int) -> Stored: ...
-
-    async def _cards(ctx, name: str) -> list[Card]: ...
-    async def _who(ctx) -> Stored: ...
-    async def _rename(ctx, name: str, title: str) -> Card: ...
-
-    desk = live.room(topic=lambda name: f"desk:{name}", init=_cards, presence=_who, actions={"rename": _rename})
-"""
-DASHED = "from runtime import live\n\n@live\nasync def total(ctx) -> int: ...\n"
 PROGRAM = """
 from __future__ import annotations
 
@@ -141,7 +99,7 @@ def message(error: RpcError) -> str:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project with everything that a client can reach, and its declarations."""
-    files = {"live/board.py": BOARD, "live/reports-2026.py": DASHED, "program.py": PROGRAM}
+    files = {**EVERYTHING, "program.py": PROGRAM}
     root = write_project(tmp_path_factory.mktemp("typed") / "app", files)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", list(sys.path))

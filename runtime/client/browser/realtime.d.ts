@@ -44,6 +44,7 @@ export type FrameworkErrorCode =
   | "INVALID_REQUEST"
   | "INVALID_TOPIC"
   | "INVALID_USER_ID"
+  | "LOAD_MORE_ERROR"
   | "LOCK_CLEARED"
   | "LOCK_LOST"
   | "LOCK_QUEUE_FULL"
