@@ -136,7 +136,7 @@ class _Running:
         self._fold(published.event, published.data, now, monotonic)
         # All windows first: what is published here may come back as an event, which is the next one for all of them.
         for window in self.windows.values():
-            window.changed(monotonic)
+            window.changed(monotonic, published.depth + 1)
 
     def _fold(self, event: str, data: Any, now: float, monotonic: float) -> None:
         for window in self.windows.values():
@@ -153,7 +153,7 @@ class _Running:
         self._start_windows()
         if waiting:
             for window in self.windows.values():
-                window.changed(self._aggregates.clock.monotonic())
+                window.changed(self._aggregates.clock.monotonic(), 1)
 
     async def _restore(self, name: str | None, snapshot: Snapshot) -> None:
         try:

@@ -154,13 +154,13 @@ class RunningWindow:
         """Return what a subscriber sees now."""
         return self.fields.shown(dict(self.state))
 
-    def changed(self, monotonic: float) -> None:
-        """Publish, or do so when there has been silence since this moment."""
+    def changed(self, monotonic: float, depth: int) -> None:
+        """Publish, so many watchers deep, or do so when there has been silence since this moment."""
         if self._debounce == 0:
             self._publish(self.view())
             return
         self._changed_at = monotonic
-        self._depth = nesting.depth()
+        self._depth = depth
         if self._silence is None:
             self._silence = self._clock.call_later(self._debounce, self._look_for_silence)
 
@@ -279,7 +279,7 @@ class TumblingWindow(RunningWindow):
 class SlidingWindow(RunningWindow):
     """The last buckets of a ring that moves on by itself, and is published when it does."""
 
-    __slots__ = ("_begun", "_moved", "_ring", "_slide")
+    __slots__ = ("_begun", "_moved", "_next", "_ring", "_slide")
 
     def __init__(
         self,
@@ -294,13 +294,9 @@ class SlidingWindow(RunningWindow):
         self._ring = Ring(window.buckets, lambda: self.fields.fresh())
         self._slide = float(window.slide)
         self._begun = clock.monotonic()
-        #: How often it has moved.
+        #: How often it has moved, and when it does again on the monotonic clock.
         self._moved = 0
-
-    @property
-    def _next(self) -> float:
-        """When it moves, on the monotonic clock."""
-        return self._begun + (self._moved + 1) * self._slide
+        self._next = self._begun + self._slide
 
     def start(self) -> None:
         """Move on by itself."""
@@ -314,6 +310,7 @@ class SlidingWindow(RunningWindow):
         passed = max(math.floor((monotonic - self._begun) / self._slide), self._moved + 1)
         self._ring.move(passed - self._moved)
         self._moved = passed
+        self._next = self._begun + (passed + 1) * self._slide
         self._forget_change()
         self._publish(self.view())
 
