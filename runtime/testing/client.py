@@ -20,7 +20,7 @@ from runtime.testing.waiting import eventually
 from runtime.wire import jsoncodec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from runtime.core.connection import Connection
     from runtime.core.platform import Platform
@@ -47,7 +47,7 @@ class TestCall:
         self._idempotency_key = idempotency_key
         self._timeout = timeout
 
-    def call(self, path: str, *args: Any) -> Awaitable[Any]:
+    def call(self, path: str, *args: Any) -> Coroutine[Any, Any, Any]:
         """Call a function, as `TestClient.call`."""
         client = self._client
         made = client.open_client().call(
@@ -55,7 +55,7 @@ class TestCall:
         )
         return Outcome(made, client.last_frames)
 
-    def binary(self, path: str, data: bytes, *args: Any) -> Awaitable[Any]:
+    def binary(self, path: str, data: bytes, *args: Any) -> Coroutine[Any, Any, Any]:
         """Call a function with bytes, as `TestClient.binary`.
 
         Raises:
@@ -123,8 +123,8 @@ class TestClient:
 
     # ------------------------------------------------------------ calls
 
-    def call(self, path: str, *args: Any, timeout: float | None = None) -> Awaitable[Any]:
-        """Call a function; await the result.
+    def call(self, path: str, *args: Any, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
+        """Call a function; await the result. The call is on its way at once, also before it is awaited.
 
         Raises:
             LiveError: from awaiting, with code, message, issues, data and retry_after of the reply; `DISCONNECTED`
@@ -137,7 +137,9 @@ class TestClient:
         """Return what calls with these options: `await client.with_(idempotency_key="k").call("orders/buy")`."""
         return TestCall(self, idempotency_key, timeout)
 
-    def binary(self, path: str, data: bytes, *args: Any, timeout: float | None = None) -> Awaitable[Any]:
+    def binary(
+        self, path: str, data: bytes, *args: Any, timeout: float | None = None
+    ) -> Coroutine[Any, Any, Any]:
         """Call a function with bytes; await the result. Raises as `call`."""
         return Outcome(self.open_client().call_binary(path, data, *args, timeout=timeout), self.last_frames)
 
@@ -153,7 +155,7 @@ class TestClient:
 
     def batch(
         self, collect: Callable[[], Iterable[Awaitable[Any]]], *, sequential: bool = False
-    ) -> Awaitable[list[Any]]:
+    ) -> Coroutine[Any, Any, list[Any]]:
         """Send the calls that `collect` makes with `call` as one frame and await all results.
 
         A call that fails is its `LiveError` in the list, so that a test sees every outcome.

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from runtime.client.errors import CONNECTION_CLOSED, DISCONNECTED, TIMEOUT, RpcError
 from runtime.core.errors import LiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from types import TracebackType
 
 __all__ = ["Outcome", "live_error", "outcomes"]
 
@@ -17,15 +21,37 @@ PUZZLING = frozenset({CONNECTION_CLOSED, DISCONNECTED, TIMEOUT})
 Explain = Callable[[], str]
 
 
-class Outcome(Awaitable[Any]):
-    """A result to come, whose `RpcError` becomes the `LiveError` that the handler raised."""
+class Outcome(Coroutine[Any, Any, Any]):
+    """A result to come, whose `RpcError` becomes the `LiveError` that the handler raised.
+
+    The call is on its way already; await this, or give it to `create_task`, `gather` or a task group.
+    """
 
     def __init__(self, source: asyncio.Future[Any], explain: Explain) -> None:
         self.source = source
         self._explain = explain
+        self._waiting: Coroutine[Any, Any, Any] | None = None
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._result().__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Take one step of waiting, as a task does with its coroutine."""
+        return self._started().send(value)
+
+    def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None, /) -> Any:
+        """Raise an exception where the waiting is, such as a task's cancellation."""
+        return self._started().throw(typ if val is None else val)
+
+    def close(self) -> None:
+        """Stop waiting; the call goes on."""
+        if self._waiting is not None:
+            self._waiting.close()
+
+    def _started(self) -> Coroutine[Any, Any, Any]:
+        if self._waiting is None:
+            self._waiting = self._result()
+        return self._waiting
 
     async def _result(self) -> Any:
         try:

@@ -117,6 +117,7 @@ def env(realtime: TestEnv) -> TestEnv:
     return realtime
 
 
+@pytest.mark.spec("LIVE-169")
 async def test_a_call_reaches_the_handler_and_its_publish_the_stream(env: TestEnv) -> None:
     alice, bob = env.connect({"id": "a"}), env.connect({"id": "b"})
     stream = bob.subscribe("todos/list")
@@ -131,6 +132,7 @@ async def test_a_call_reaches_the_handler_and_its_publish_the_stream(env: TestEn
     assert env.platform.subscribers("todos") == 1
 
 
+@pytest.mark.spec("LIVE-169")
 @pytest.mark.parametrize(
     ("path", "args", "events", "end"),
     [
@@ -233,6 +235,7 @@ async def test_fire_and_forget_runs_without_an_answer(env: TestEnv) -> None:
     assert not any('"__rpc"' in frame for frame in client.frames)
 
 
+@pytest.mark.spec("LIVE-169")
 async def test_disconnect_fails_what_waits_and_reconnect_begins_anew(env: TestEnv) -> None:
     client = env.connect({"id": "a"})
     stream = client.subscribe("todos/list")

@@ -77,8 +77,14 @@ async def point(ctx: Any, key: str) -> None:
     ctx.publish("mice", "update", {"key": key})
 
 
+@live
+async def hang(ctx: Any) -> None:
+    await asyncio.Event().wait()
+
+
 EXPORTS = {
     "add": add,
+    "hang": hang,
     "tell": tell,
     "buy": buy,
     "people": people,
@@ -188,6 +194,52 @@ async def test_calls_with_options(env: TestEnv) -> None:
     assert batch == [1]
     with pytest.raises(ValueError, match="idempotency_key"):
         with_key.binary("m/blob", b"")
+
+
+async def test_calls_run_beside_each_other_in_every_usual_way(env: TestEnv) -> None:
+    client = env.connect()
+    assert await asyncio.gather(client.call("m/add", 1), client.call("m/add", 2)) == [1, 2]
+    first, second = asyncio.create_task(client.call("m/add", 3)), asyncio.create_task(client.call("m/fail"))
+    assert await first == 3
+    with pytest.raises(LiveError, match="NOT_FOUND"):
+        await second
+    async with asyncio.TaskGroup() as group:
+        made = [group.create_task(client.call("m/add", number)) for number in (4, 5)]
+    assert [task.result() for task in made] == [4, 5]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await asyncio.create_task(client.call("m/hang"))
+    cancelled = asyncio.create_task(client.call("m/hang"))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.wait([cancelled])
+    assert cancelled.cancelled()
+    unused = client.call("m/add", 6)
+    await env.published.wait_for(where=lambda entry: entry.data == {"id": 6})
+    unused.close()
+
+
+async def test_a_wait_that_is_cancelled_leaves_nothing_behind(env: TestEnv) -> None:
+    client = env.connect()
+    stream = client.subscribe("m/list")
+    await stream.ready()
+    waits = [
+        asyncio.create_task(wait)
+        for wait in (
+            env.published.wait_for("created"),
+            stream.events.wait_for("created"),
+            client.signals.wait_for(),
+            stream.wait_for(lambda rows: rows and 1 / 0),
+            env.eventually(lambda: False),
+        )
+    ]
+    await asyncio.sleep(0)
+    for wait in waits:
+        wait.cancel()
+    await asyncio.wait(waits)
+    assert all(wait.cancelled() for wait in waits)
+    await client.call("m/add", 1)  # nobody looks at it any more
+    assert await stream.wait_for(lambda rows: rows == [{"id": 1}])
 
 
 async def test_events_of_a_stream_can_be_waited_for(env: TestEnv) -> None:

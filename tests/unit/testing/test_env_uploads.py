@@ -56,6 +56,7 @@ async def test_an_upload_gives_the_result_and_its_progress(realtime: TestEnv, fi
     assert (sent[:2], sent[-1], upload.sent) == ([100, 200], 1000, 1000)
 
 
+@pytest.mark.spec("LIVE-169")
 async def test_errors_are_those_of_the_handler(realtime: TestEnv, files: Files) -> None:
     ann = realtime.connect(None)
     with pytest.raises(LiveError) as caught:
