@@ -586,3 +586,4 @@ addEventListener("keydown", onKey, { capture: true });
 addEventListener("realtime:error", onCallError);
 restoreScroll();
 connect();
+import(new URL("files/door.js", import.meta.url).href).catch(() => {}); // not there with [dev] devtools = false

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import capacity
@@ -17,7 +18,7 @@ from runtime.core.currentplatform import get_platform
 from runtime.core.errors import LiveError, PlatformNotReady
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.aggregate import SINGLE
-from runtime.live.aggregatewindow import Fields, running_window
+from runtime.live.aggregatewindow import Fields, State, running_window
 from runtime.live.wiring import wiring_of
 
 if TYPE_CHECKING:
@@ -26,18 +27,29 @@ if TYPE_CHECKING:
     from runtime.core.platform import Platform
     from runtime.core.tasks import TaskOwner
     from runtime.live.aggregate import AggregateDeclaration, Snapshot
-    from runtime.live.aggregatewindow import RunningWindow, State
+    from runtime.live.aggregatewindow import RunningWindow
     from runtime.live.registry import Registry
     from runtime.live.watchers import Published, Watchers
     from runtime.live.wiring import Wiring
 
-__all__ = ["Aggregates", "AggregatesHandle"]
+__all__ = ["AggregateReport", "Aggregates", "AggregatesHandle"]
 
 logger = logging.getLogger("realtime.live")
 
 QUEUE = "MAX_AGGREGATE_HYDRATION_QUEUE"
 # Seconds that a snapshot has; subscribers wait for it.
 SNAPSHOT_TIMEOUT = 30.0
+
+
+@dataclass(slots=True, frozen=True)
+class AggregateReport:
+    """What is known of one aggregate in this worker. `windows` has topic and value of each, `waiting` counts events."""
+
+    path: str
+    source: str
+    is_restoring: bool
+    waiting: int
+    windows: Mapping[str, tuple[str, State]]
 
 
 class _Running:
@@ -194,6 +206,20 @@ class Aggregates:
         self._running: dict[str, _Running] = {}
         wiring.aggregates = self
         platform.parts.closing.add(self)
+
+    @property
+    def reports(self) -> list[AggregateReport]:
+        """Every aggregate of this worker with what its windows show now, by path."""
+        return [self._report(path, one) for path, one in sorted(self._running.items())]
+
+    @staticmethod
+    def _report(path: str, running: _Running) -> AggregateReport:
+        windows = {
+            SINGLE if name is None else name: (running.declared.topic_of(name), window.view())
+            for name, window in running.windows.items()
+        }
+        is_restoring = running.hydration is not None
+        return AggregateReport(path, running.declared.source, is_restoring, running.waiting, windows)
 
     def renew(self, registry: Registry) -> None:
         """Run the aggregates of this registry. Those that are declared as before go on with their states."""

@@ -32,8 +32,6 @@ __all__ = ["PAGE_PATH", "Devtools"]
 PAGE_PATH: Final = "/__realtime"
 # By its place and not by import: the client packages stand to the right of this one in the order of layers.
 FILES: Final = Path(__file__).parents[2] / "client" / "browser" / "devtools"
-#: The overlay, for pages of the app.
-OVERLAY_FILE: Final = "overlay.js"
 MAX_FRAMES_PER_ANSWER: Final = 500
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -116,13 +114,11 @@ class Devtools:
         return Response((FILES / "page.html").read_bytes(), media_type="text/html", headers=headers)
 
     async def _file(self, request: Request) -> Response:
+        """Answer with a file of the page, to everybody: what it shows is asked for by itself."""
         name: str = request.path_params["name"]
         known = {file.name for file in FILES.iterdir()} if FILES.is_dir() else set()
         if name not in known or name.endswith(".html"):
             return Response("Not Found", 404, media_type="text/plain")
-        refused = self._refused(request)
-        if refused is not None:
-            return refused
         if name.endswith(".js"):
             script = self._scripts.setdefault(name, ClientFile(FILES / name, fresh=True))
             return script.respond(request)

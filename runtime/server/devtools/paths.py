@@ -44,7 +44,8 @@ def _described(endpoint: Endpoint, keys: Collection[str]) -> dict[str, Any]:
         "limited": endpoint.limited,
         "dynamic": endpoint.dynamic,
         "topic": topic if isinstance(topic, str) else None,
-        "merge": getattr(options, "merge", None) if options is not None else None,
+        "merge": options.merge if options is not None else None,
+        "options": options.client_options() if options is not None else {},
         "returns": show(endpoint.signature.returns),
         "parameters": parameters,
     }

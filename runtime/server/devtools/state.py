@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from runtime.core.connection import Connection
+    from runtime.live.aggregates import AggregateReport
     from runtime.live.runningcalls import RunningCalls
     from runtime.live.streamsubs import StreamSub
     from runtime.server.assembly import Runtime
@@ -209,7 +210,21 @@ class WorkerState:
         return {"total": len(jobs), "rows": rows}
 
     def _aggregates(self) -> dict[str, Any]:
-        return {"total": 0, "rows": []}
+        reports = self._runtime.live.aggregates.reports
+        return {"total": len(reports), "rows": [self._aggregate(one) for one in reports[: _rows()]]}
+
+    def _aggregate(self, report: AggregateReport) -> dict[str, Any]:
+        windows = [
+            {"name": name, "topic": topic, "value": redacted(value, self._keys)}
+            for name, (topic, value) in report.windows.items()
+        ]
+        return {
+            "path": report.path,
+            "source": report.source,
+            "restoring": report.is_restoring,
+            "waiting": report.waiting,
+            "windows": windows,
+        }
 
     # ------------------------------------------------------------ pressure
 
