@@ -18,7 +18,7 @@ from runtime.client.options import ClientOptions
 from runtime.client.stores import Listeners
 from runtime.client.streamreply import ReplyKind, StreamReply, is_number
 from runtime.client.streamvalue import StreamValue
-from runtime.client.topics import TopicEvent, Topics
+from runtime.client.topics import Mark, TopicEvent, Topics
 from runtime.core.capacity import MAX_HELD_FRAMES
 from runtime.core.clock import Clock
 from runtime.live.merge import Merger
@@ -109,7 +109,8 @@ class StreamState:
         self._is_asking_again = False
         self._times = 0
         self._request: Request | None = None
-        self._mark: int | None = None
+        self._mark: Mark | None = None
+        self._forget_topic: Callable[[], None] | None = None
         self._page: Request | None = None
         self._leave_topic: Callable[[], None] | None = None
         self._timer: TimerHandle | None = None
@@ -265,6 +266,8 @@ class StreamState:
         if self._schema_version is not None:
             extra["schemaVersion"] = self._schema_version
         self._mark = self.ports.topics.hold()
+        if self.topic is not None:
+            self._forget_topic = self.ports.topics.expect(self.topic)
         self._request = self.ports.calls.stream_request(
             self.path, self.args, extra, self._answered, self._refused
         )
@@ -441,6 +444,9 @@ class StreamState:
 
     def _release_mark(self, topic: str | None) -> list[TopicEvent] | None:
         mark, self._mark = self._mark, None
+        forget, self._forget_topic = self._forget_topic, None
+        if forget is not None:
+            forget()
         return [] if mark is None else self.ports.topics.release(mark, topic)
 
     def _stop_timer(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.client.stores import Listeners
 from runtime.core.capacity import MAX_HELD_FRAMES, MAX_RESUME_TOPICS
@@ -36,6 +36,13 @@ class TopicEvent:
     seq: int | None = None
 
 
+class Mark(NamedTuple):
+    """When a request was made: after how many held events, and in which turn, at whose end it is sent."""
+
+    held: int
+    turn: int
+
+
 class Topics:
     """Listeners by topic. The server hears of a topic with its first listener and again with its last.
 
@@ -52,8 +59,11 @@ class Topics:
         self._held: deque[tuple[int, TopicEvent]] = deque(maxlen=MAX_HELD_FRAMES)
         self._held_count = 0
         self._holders = 0
-        #: Topics that the server was told to leave while events are held.
-        self._left: set[str] = set()
+        #: Topics that the server was told to leave while events are held, and in which turn.
+        self._left: dict[str, int] = {}
+        self._turn = 0
+        #: Topics that requests under way are for, with the turn of each.
+        self._expected: dict[str, list[int]] = {}
         #: Highest number seen of each topic, for `resume`; never lowered. Spec: wire 7.4.
         self.seen: dict[str, int] = {}
 
@@ -84,26 +94,47 @@ class Topics:
         if listeners is not None:
             listeners.call(event)
 
-    def hold(self) -> int:
+    def hold(self) -> Mark:
         """Keep the events that come in from now on; return a mark for `release`."""
         self._holders += 1
-        return self._held_count
+        return Mark(self._held_count, self._turn)
 
-    def release(self, mark: int, topic: str | None) -> list[TopicEvent] | None:
-        """Let go; return the events of `topic` since `mark`, or `None` if they were too many.
+    def release(self, mark: Mark, topic: str | None) -> list[TopicEvent] | None:
+        """Let go; return the events of `topic` since `mark`, or `None` if some are missing.
 
-        Of a topic that was left meanwhile there are none: what came is older than the new subscription.
+        That is so when they were too many, and when the topic was left behind the request: what the request had begun
+        ended with that. Of a topic that was left right before it there are none: what came is older than the new
+        subscription.
         """
         self._holders -= 1
         oldest = self._held[0][0] if self._held else self._held_count
-        kept = [event for at, event in self._held if at >= mark and event.topic == topic]
-        was_left = topic in self._left and topic not in self._listeners
+        kept = [event for at, event in self._held if at >= mark.held and event.topic == topic]
+        left_in = self._left.get(topic) if topic is not None else None
         if not self._holders:
             self._held.clear()
             self._left.clear()
-        if was_left:
+        if left_in is not None and left_in > mark.turn:
+            return None
+        if left_in is not None and topic not in self._listeners:
             return []
-        return None if topic is not None and oldest > mark else kept
+        return None if topic is not None and oldest > mark.held else kept
+
+    def expect(self, topic: str) -> Callable[[], None]:
+        """Do not tell the server to leave `topic` until the returned function is called: a request is under way for it.
+
+        What is left in this turn is left before the request.
+        """
+        turns = self._expected.setdefault(topic, [])
+        turn = self._turn
+        turns.append(turn)
+
+        def off() -> None:
+            turns.remove(turn)
+            if not turns and self._expected.get(topic) is turns:
+                del self._expected[topic]
+                self._mark(topic)
+
+        return off
 
     def resume_numbers(self) -> dict[str, int]:
         """Return what a resume names: topics in use first, then those heard of last; the server reads no more."""
@@ -120,11 +151,16 @@ class Topics:
 
     def turn_frames(self) -> list[bytes]:
         """Return the frames for what changed since the last call: the topics left, then the new ones."""
-        left = [topic for topic in self._dirty if topic in self._on_wire and topic not in self._listeners]
+        left = [
+            topic
+            for topic in self._dirty
+            if topic in self._on_wire and topic not in self._listeners and not self._is_expected(topic)
+        ]
         new = [topic for topic in self._dirty if topic not in self._on_wire and topic in self._listeners]
         self._dirty.clear()
         if self._holders:
-            self._left.update(left)
+            self._left.update(dict.fromkeys(left, self._turn))
+        self._turn += 1
         self._on_wire.difference_update(left)
         self._on_wire.update(new)
         frames = [encode({"type": "unsubscribe", "topic": topic}) for topic in left]
@@ -143,6 +179,10 @@ class Topics:
         else:
             self._dirty[topic] = None
             self._changed()
+
+    def _is_expected(self, topic: str) -> bool:
+        """Return whether a request for `topic` was sent in a turn before this one, and has no answer."""
+        return any(turn < self._turn for turn in self._expected.get(topic, ()))
 
     def _note(self, topic: str, seq: int) -> None:
         known = self.seen.pop(topic, seq)
