@@ -104,7 +104,6 @@ def serve(
     console = invocation.console
     project = invocation.project()
 
-    _check_workers(workers)
     if uds is not None and (host is not None or port is not None):
         raise CommandFailed(
             "--uds stands instead of --host and --port", hint="leave one of them out", code=USAGE
@@ -117,6 +116,7 @@ def serve(
         "server.port": port,
         "server.uds": _absolute(uds),
         "server.env": env,
+        "server.workers": workers,
         "server.tls_cert": _absolute(tls_cert),
         "server.tls_key": _absolute(tls_key),
         "server.access_log": access_log,
@@ -126,6 +126,7 @@ def serve(
     }
     settings = read_settings(project, flags=flags, env_default="production")
     server = settings.server
+    _check_workers(server.workers)
     _check_loop(server.loop)
     is_unix = server.uds is not None and host is None and port is None
     opened = _listen_unix(project, server) if is_unix else _listen(server)
@@ -172,11 +173,11 @@ def _precompress(console: Console, app: RealtimeApp) -> None:
         console.say(f"Compressed {files} static files, {saved / 1024:.0f} KiB smaller in all")
 
 
-def _check_workers(workers: str | None) -> None:
-    if workers not in (None, "1"):
+def _check_workers(workers: int | None) -> None:
+    if workers is not None and workers > 1:
         raise CommandFailed(
-            f"--workers {workers}: this version serves with one process",
-            hint="leave --workers out; several processes come with a later version",
+            f"workers = {workers}: this version serves with one process",
+            hint='leave --workers and [server] workers out, or say "auto"; several processes come with a later version',
             code=USAGE,
         )
 

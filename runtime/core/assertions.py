@@ -20,7 +20,7 @@ from runtime.core.sensitive import strip_internal
 from runtime.wire import jsoncodec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "AGGREGATE_BUCKET_INDEX",
@@ -48,6 +48,8 @@ __all__ = [
     "assertion_counters",
     "configure",
     "dev_assert",
+    "listen",
+    "unlisten",
 ]
 
 logger = logging.getLogger("realtime.assert")
@@ -94,6 +96,8 @@ class _Process:
 _process = _Process()
 _counts: Counter[str] = Counter()
 _view: Mapping[str, int] = MappingProxyType(_counts)
+#: Who else counts.
+_listeners: list[Callable[[str], object]] = []
 
 
 class InvariantViolation(AssertionError):
@@ -119,10 +123,23 @@ def assert_invariant(cond: object, category: str, **context: Any) -> None:
     if cond:
         return
     _counts[category] += 1
+    for listener in tuple(_listeners):
+        listener(category)
     if _may_log(category):
         logger.error("[%s/assert] %s", _layer(category), _line(category, context))
     if _mode() == "test":
         raise InvariantViolation(category, context)
+
+
+def listen(listener: Callable[[str], object]) -> None:
+    """Tell `listener(category)` of every violation in this process; it must not raise."""
+    _listeners.append(listener)
+
+
+def unlisten(listener: Callable[[str], object]) -> None:
+    """Tell `listener` no more."""
+    if listener in _listeners:
+        _listeners.remove(listener)
 
 
 def dev_assert(cond: object, message: str, **context: Any) -> None:

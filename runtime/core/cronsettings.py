@@ -34,10 +34,28 @@ def _time_zone() -> kinds.Kind:
     return kinds.Kind("zone", expected, parse, parse, json.dumps)
 
 
+def _leader() -> kinds.Kind:
+    def parse(value: object) -> str | bool:
+        if value is False:
+            return False
+        if isinstance(value, str) and value in {"auto", "redis"}:
+            return value
+        raise _Unfit
+
+    def parse_text(text: str) -> str | bool:
+        return parse(False if text.lower() in {"0", "false", "no", "off"} else text)
+
+    return kinds.Kind("choice", '"auto", "redis" or false', parse, parse_text, bounds="auto, redis, false")
+
+
 class CronSettings(Section, frozen=True, kw_only=True):
     """`[cron]`: the jobs of this worker."""
 
     enabled: Annotated[bool, Key(kinds.boolean(), "Run the jobs; without it only tests do.")] = True
+    leader: Annotated[
+        str | bool,
+        Key(_leader(), "Who runs the jobs when there are several workers; false is all of them."),
+    ] = "auto"
     tz: Annotated[
         str | None,
         Key(

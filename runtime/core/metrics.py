@@ -18,6 +18,8 @@ from runtime.core import capacity
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.core.metricsink import MetricSink
+
 __all__ = ["HISTOGRAMS", "LABELS", "Histogram", "Metrics", "Series", "Spread", "fold_topic"]
 
 logger = logging.getLogger("realtime.metrics")
@@ -162,7 +164,7 @@ class Metrics:
         ValueError: more buckets than that.
     """
 
-    __slots__ = ("_limit", "_spreads", "_values", "_warned", "_watched", "bounds", "topic_label")
+    __slots__ = ("_limit", "_spreads", "_values", "_warned", "_watched", "bounds", "sink", "topic_label")
 
     def __init__(self, *, max_series: int | None = None, buckets: tuple[float, ...] = ()) -> None:
         if len(buckets) > capacity.get("MAX_HISTOGRAM_BUCKETS"):
@@ -179,6 +181,8 @@ class Metrics:
         self._watched: dict[str, Callable[[], float | Mapping[tuple[str, ...], float]]] = {}
         self._limit = capacity.get("MAX_METRIC_SERIES") if max_series is None else max_series
         self._warned: set[str] = set()
+        #: Counts the same in a registry of the app's.
+        self.sink: MetricSink | None = None
 
     def add(self, name: str, *labels: str, amount: int = 1) -> None:
         """Add `amount` to the series of `name` with these label values (in the order of `LABELS[name]`)."""
@@ -190,6 +194,8 @@ class Metrics:
                 return
             value = 0
         series[labels] = value + amount
+        if self.sink is not None:
+            self.sink.add(name, labels, amount)
 
     def observe(self, name: str, value: float, *labels: str) -> None:
         """Add `value` to the series of the histogram `name` with these label values."""
@@ -203,6 +209,8 @@ class Metrics:
             spread = series[labels] = Spread([0] * (len(bounds) + 1))
         spread.counts[bisect_left(bounds, value)] += 1
         spread.total += value
+        if self.sink is not None:
+            self.sink.observe(name, labels, value)
 
     def watch(self, name: str, read: Callable[[], float | Mapping[tuple[str, ...], float]]) -> None:
         """Read the value of `name` from elsewhere when it is asked for: one number, or numbers by label values.

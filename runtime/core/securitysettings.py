@@ -6,7 +6,7 @@ from typing import Annotated
 
 from runtime.core import addresskinds
 from runtime.core import settingkinds as kinds
-from runtime.core.settingkeys import flag_key
+from runtime.core.settingkeys import flag_key, size_key
 from runtime.core.settingsection import Key, Section
 
 __all__ = ["SecuritySettings"]
@@ -59,6 +59,35 @@ class SecuritySettings(Section, frozen=True, kw_only=True):
     allow_system_topic_publish: Annotated[
         bool, flag_key("Let `ctx.publish` and its siblings publish to topics that begin with `__`.")
     ] = False
+    async_predicates: Annotated[
+        str,
+        Key(
+            kinds.choice("await", "legacy_allow"),
+            "What an access check that is `async` gives: its result, or, as before 0.5, always yes.",
+        ),
+    ] = "await"
+    redact_urls: Annotated[bool, flag_key("Write `***` for passwords in addresses.")] = True
+    redact_logs: Annotated[bool, flag_key("Write `***` for secrets in log records.")] = True
+    bus_allow_system_topics: Annotated[bool, flag_key("Take topics that begin with `__` from the bus.")] = (
+        False
+    )
+    bus_max_bytes: Annotated[int, size_key("Largest message that is taken from the bus.", 1024, 1024**3)] = (
+        1024 * 1024
+    )
+    bus_allowed_system_topics: Annotated[
+        tuple[str, ...],
+        Key(
+            kinds.text_list(kinds.text_line(), "names of topics"),
+            "Topics with `__` in front that the bus may bring.",
+        ),
+    ] = ("__realtime",)
+    require_guard: Annotated[
+        str,
+        Key(
+            kinds.choice("off", "warn", "error"),
+            "What is said of a live module without `_guard` whose functions are not public.",
+        ),
+    ] = "warn"
     max_envelope_depth: Annotated[
         int,
         Key(

@@ -34,6 +34,18 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     ] = "production"
     host: Annotated[str, Key(kinds.text_line(), "Address to listen on.")] = "0.0.0.0"  # noqa: S104 - platform 4 fixes this default
     port: Annotated[int, Key(kinds.integer(0, 65535), "TCP port to listen on; 0 takes any free one.")] = 3000
+    workers: Annotated[
+        int | None,
+        Key(
+            kinds.alternative(kinds.integer(1, 1024), "auto"),
+            "Processes that serve; `auto` is one for each CPU of this process.",
+            default_text="`1`",
+        ),
+    ] = 1
+    cluster_mode: Annotated[
+        str,
+        Key(kinds.choice("auto", "reuseport", "acceptor"), "How several workers share the address."),
+    ] = "auto"
     uds: Annotated[
         str | None, Key(filekinds.file_path(), "Unix socket to listen on, instead of `host` and `port`.")
     ] = None
@@ -156,6 +168,9 @@ class ServerSettings(Section, frozen=True, kw_only=True):
         str | None,
         Key(kinds.url_path(off=True), "Answers 200 when the app takes connections; `false` switches it off."),
     ] = "/readyz"
+    ready_backends: Annotated[
+        bool, flag_key("Answer 503 at `ready_path` while a required backend is away.")
+    ] = True
     ready_pressure: Annotated[bool, flag_key("Let `ready_path` say 503 while the pressure is `MEMORY`.")] = (
         False
     )

@@ -15,6 +15,7 @@ import msgspec
 
 from runtime.core import devkinds
 from runtime.core import settingkinds as kinds
+from runtime.core.backendsettings import PostgresSettings, RedisSettings
 from runtime.core.checksettings import CheckSettings
 from runtime.core.cronsettings import CronSettings
 from runtime.core.devkinds import PublishRateWarning, SilentTopicWarning
@@ -26,6 +27,7 @@ from runtime.core.serversettings import ServerSettings
 from runtime.core.settingkeys import flag_key
 from runtime.core.settingkinds import RateRule
 from runtime.core.settingsection import Key, Section, SettingsError, keys_of
+from runtime.core.tracingsettings import TracingSettings
 from runtime.core.websocketsettings import UpgradeAdmissionSettings, WebSocketSettings
 
 __all__ = [
@@ -36,9 +38,11 @@ __all__ = [
     "DevtoolsSettings",
     "Key",
     "MetricsSettings",
+    "PostgresSettings",
     "PressureSettings",
     "RateLimitSettings",
     "RateRule",
+    "RedisSettings",
     "SecuritySettings",
     "ServerSettings",
     "Settings",
@@ -97,7 +101,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Mapping[str, int] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     metrics: MetricsSettings = msgspec.field(default_factory=MetricsSettings)
     rate_limits: RateLimitSettings = msgspec.field(default_factory=RateLimitSettings)
+    tracing: TracingSettings = msgspec.field(default_factory=TracingSettings)
     cron: CronSettings = msgspec.field(default_factory=CronSettings)
+    redis: RedisSettings = msgspec.field(default_factory=RedisSettings)
+    postgres: PostgresSettings = msgspec.field(default_factory=PostgresSettings)
     devtools: DevtoolsSettings = msgspec.field(default_factory=DevtoolsSettings)
     dev: DevSettings = msgspec.field(default_factory=DevSettings)
     check: CheckSettings = msgspec.field(default_factory=CheckSettings)
@@ -180,7 +187,10 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
         "security": SecuritySettings,
         "rate_limits": RateLimitSettings,
         "cron": CronSettings,
+        "redis": RedisSettings,
+        "postgres": PostgresSettings,
         "metrics": MetricsSettings,
+        "tracing": TracingSettings,
         "devtools": DevtoolsSettings,
         "dev": DevSettings,
         "check": CheckSettings,

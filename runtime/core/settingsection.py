@@ -48,11 +48,19 @@ class SettingsError(RealtimeError, ValueError):
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of one setting besides its default: the kind of value and one sentence for people."""
+    """What is known of one setting besides its default: the kind of value and one sentence for people.
+
+    A `secret` is shown as `***` wherever settings are shown.
+    """
 
     kind: Kind
     doc: str
     default_text: str | None = None
+    secret: bool = False
+
+    def hides(self, name: str) -> bool:
+        """Return whether the value is not to be shown, by this key or by the looks of its name."""
+        return self.secret or is_sensitive_name(name)
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,14 +72,17 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 parsed = key.kind.parse(value)
             except ValueError:
-                shown = "***" if is_sensitive_name(name) else repr(value)
+                shown = "***" if key.hides(name) else repr(value)
                 message = f"{name}: expected {key.kind.expected}, not {shown}"
                 raise SettingsError(message, key=name) from None
             msgspec.structs.force_setattr(self, name, parsed)
 
     def __repr__(self) -> str:
+        keys = keys_of(type(self))
         shown = (
-            f"{name}=***" if is_sensitive_name(name) and value is not None else f"{name}={value!r}"
+            f"{name}=***"
+            if value is not None and name in keys and keys[name].hides(name)
+            else f"{name}={value!r}"
             for name, value in msgspec.structs.asdict(self).items()
         )
         return f"{type(self).__name__}({', '.join(shown)})"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from runtime.core import capacity
-from runtime.core.sensitive import is_sensitive_name, redact_text
+from runtime.core.sensitive import redact_text
 from runtime.core.settings import SECTIONS, Key, Settings, SettingsError, capacity_key, keys_of
 from runtime.server.settings_file import SETTINGS_FILE, SettingsFile, read_settings_file
 
@@ -70,7 +70,8 @@ class _Entry:
         return match[1] if match else None
 
     def parse(self) -> Any:
-        return self._convert(self.raw, self.is_text, _shown(self.name, self.raw))
+        shown = "***" if self.key.hides(self.name) else _shown(self.raw)
+        return self._convert(self.raw, self.is_text, shown)
 
     def resolve(self, environ: Mapping[str, str]) -> Any:
         """Return the value for code, read from its variable if it points to one."""
@@ -373,9 +374,7 @@ def _nearest(name: str, known: list[str]) -> str | None:
     return spelled[close[0]] if close else None
 
 
-def _shown(name: str, raw: object) -> str:
-    if is_sensitive_name(name):
-        return "***"
+def _shown(raw: object) -> str:
     try:
         text = json.dumps(raw, ensure_ascii=False)
     except (TypeError, ValueError):
