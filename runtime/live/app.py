@@ -34,6 +34,7 @@ from runtime.live.runner import FunctionRunner
 from runtime.live.scope import LiveScope
 from runtime.live.stream import StreamRunner
 from runtime.live.streamsubs import StreamSubs
+from runtime.live.tracing import tracing_for
 from runtime.live.uploads import Uploads
 from runtime.live.watchers import Watchers
 from runtime.live.wiring import Wiring
@@ -129,6 +130,8 @@ class LiveApp:
             dev=dev,
             traceback_of=self._traceback_of,
         )
+        tracing = tracing_for(platform.settings.tracing.enabled)
+        self.dispatcher.tracing = self.wiring.loads.tracing = tracing
         websocket = platform.settings.websocket
         #: What clients send in pieces.
         self.uploads = Uploads(
@@ -286,6 +289,7 @@ class LiveApp:
         await self.functions.tasks.close()
         for generation in (*self._old, self.generation):
             await generation.tasks.close()
+        self.wiring.apply({"metrics": None})
         if self._loader is not None:
             self._loader.close()
         return ended

@@ -21,6 +21,7 @@ from runtime.live.breakers import breaker
 from runtime.live.cronjobs import cron
 from runtime.live.derived import derived, effect
 from runtime.live.idempotent import idempotent
+from runtime.live.livemetrics import metrics
 from runtime.live.locked import lock
 from runtime.live.marks import Mark, ensure_mark, mark_of, set_mark
 from runtime.live.messageoptions import set_message_options
@@ -357,6 +358,9 @@ class Live:
             max_json_depth=max_json_depth,
             platform=platform,
         )
+
+    # Where else the app counts what the live layer does. Spec: live-api 18.2.
+    metrics = staticmethod(metrics)
 
     #: What other services post: `live.webhook(topic, verify=..., transform=..., path=...)`.
     webhook = webhook

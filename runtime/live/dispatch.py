@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from runtime.live.registry import Endpoint
     from runtime.live.runner import FunctionRunner
     from runtime.live.runningcalls import RunningCalls
+    from runtime.live.tracing import Tracing
     from runtime.wire.binary import BinaryCall
 
 __all__ = ["CallSlots", "Dispatcher"]
@@ -114,6 +115,8 @@ class Dispatcher:
         self._traceback_of = traceback_of
         #: What runs now, where somebody may want to look; else `None`.
         self.running: RunningCalls | None = None
+        #: Makes spans of calls; `None` where nothing does.
+        self.tracing: Tracing | None = None
 
     def wire_error(self, error: BaseException) -> WireError:
         """Return what a client may see of `error`; in dev with its traceback."""
@@ -210,10 +213,12 @@ class Dispatcher:
             ctx = self._functions.ctx_for(connection, frame, thread=endpoint.thread)
             if frame.id is None and self._warnings is not None:
                 self._warnings.unanswered(endpoint)
-            result = await self._pipeline.run(generation.registry, endpoint, ctx, connection, frame)
-            if self._warnings is not None:
-                self._warnings.result(endpoint, result)
-            answer = self._answer(frame.id or "", result, ctx)
+            work = self._produce(generation, endpoint, ctx, connection, frame)
+            tracing = self.tracing
+            if tracing is not None and tracing.is_active(started):
+                kind = "binary" if frame.is_binary else _kind(endpoint, frame)
+                work = tracing.around(work, endpoint.path, kind, ctx.request_id)
+            answer = await work
         except BaseException as error:
             reraise_own_cancellation()
             failure = error
@@ -225,12 +230,23 @@ class Dispatcher:
             generation.exit()
             if ended is not None:
                 ended()
+        if endpoint is None:
+            endpoint = generation.registry.find(frame.path)  # which was called, but not as it can be
         code = wire_error.code if wire_error else None
-        kind = "stream" if endpoint and frame.stream and endpoint.kind != "rpc" else "rpc"
+        kind = _kind(endpoint, frame) if endpoint is not None else "rpc"
         self.finished(
             connection, endpoint, frame.path, kind, code, self._clock.monotonic() - started, failure
         )
         return answer
+
+    async def _produce(
+        self, generation: Generation, endpoint: Endpoint, ctx: Ctx, connection: Connection, frame: CallFrame
+    ) -> _Answer:
+        """Run what is called, and encode what it returns."""
+        result = await self._pipeline.run(generation.registry, endpoint, ctx, connection, frame)
+        if self._warnings is not None:
+            self._warnings.result(endpoint, result)
+        return self._answer(frame.id or "", result, ctx)
 
     @staticmethod
     def _begin(
@@ -327,6 +343,10 @@ class Dispatcher:
                 else:
                     logger.error("the %s of a %s error has no JSON form and was left out", name, error.code)
             return rpc.encode_error(id, error.code, error.message, **kept)
+
+
+def _kind(endpoint: Endpoint, frame: CallFrame) -> str:
+    return "stream" if frame.stream and endpoint.kind != "rpc" else "rpc"
 
 
 def _has_json_form(value: Any) -> bool:

@@ -29,7 +29,7 @@ from runtime.live.wiring import wiring_of
 from runtime.plugins.options import UNSET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from concurrent.futures import Executor
 
     from runtime.core.platform import Platform
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from runtime.live.runner import FunctionRunner
     from runtime.live.scope import LiveScope
     from runtime.live.stream import StreamRunner
+    from runtime.live.tracing import Tracing
 
 __all__ = ["Loadable", "PageLoads", "PathHolder", "Preloaded", "load", "path_of", "preload", "set_loadable"]
 
@@ -111,7 +112,7 @@ class _ThreadPageCtx(_OfPage, ThreadCtx):
 class PageLoads:
     """The loads of one worker. Found as `platform.parts.wiring.loads`."""
 
-    __slots__ = ("_executor", "_functions", "_generation", "_scope", "_streams")
+    __slots__ = ("_executor", "_functions", "_generation", "_scope", "_streams", "tracing")
 
     def __init__(
         self,
@@ -126,6 +127,8 @@ class PageLoads:
         self._streams = streams
         self._executor = executor
         self._generation = generation
+        #: Makes spans of loads; `None` where nothing does.
+        self.tracing: Tracing | None = None
 
     async def load(self, path: str, platform: Platform, user: Any, args: Sequence[Any]) -> Preloaded:
         """Return the value of `path`, after the checks of a call; `user` may be `UNSET`.
@@ -159,7 +162,12 @@ class PageLoads:
         generation.enter()
         try:
             with keeping_current():
-                value = await through(registry, ctx, innermost)
+                work: Awaitable[Any] = through(registry, ctx, innermost)
+                if self.tracing is not None and self.tracing.is_active(
+                    self._scope.platform.parts.clock.monotonic()
+                ):
+                    work = self.tracing.around(work, path, "load", ctx.request_id, name="live.load")
+                value = await work
         finally:
             generation.exit()
         return made if value is made.value else replace(made, value=value)

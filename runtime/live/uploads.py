@@ -306,7 +306,11 @@ class Uploads:
             request_id=connection.request_id,
         )
         frame = CallFrame(endpoint.path, id, upload.header.args, is_binary=True)
-        result = await self._pipeline.run(registry, endpoint, ctx, connection, frame)
+        work = self._pipeline.run(registry, endpoint, ctx, connection, frame)
+        tracing = self._dispatcher.tracing
+        if tracing is not None and tracing.is_active(self._clock.monotonic()):
+            work = tracing.around(work, endpoint.path, "upload", connection.request_id)
+        result = await work
         return rpc.without_id("", rpc.encode_ok("", jsoncodec.encode(result)))
 
     def _resolve(self, upload: UploadState, registry: Registry) -> tuple[Endpoint, UploadOptions]:

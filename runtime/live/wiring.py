@@ -16,6 +16,7 @@ from runtime.core.bus import check_bus
 from runtime.core.currentplatform import get_platform, replace_platform
 from runtime.core.errors import PlatformNotReady
 from runtime.core.localplatform import install_bus
+from runtime.core.metricsink import attach
 from runtime.live import collector
 from runtime.live.callables import is_pending
 from runtime.live.cronleader import check_leader
@@ -85,7 +86,10 @@ class Wiring:
         self.apply({name: v for name, v in {**gone, **values}.items() if before.get(name, UNSET) is not v})
 
     def apply(self, values: Mapping[str, Any]) -> None:
-        """Put single values in force, by name: `bus`, `leader`, `identify`, `remote_registry`, `on_error`."""
+        """Put single values in force, by name.
+
+        The names are `bus`, `leader`, `identify`, `remote_registry`, `metrics` and `on_error`.
+        """
         for name, value in values.items():
             if name == "bus":
                 install_bus(self._platform, value)
@@ -95,6 +99,8 @@ class Wiring:
                 self.pushes.identify = value
             elif name == "remote_registry":
                 self.pushes.remote = value
+            elif name == "metrics":
+                attach(self._platform.parts.metrics, value)
             else:
                 self._error_handler = value
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.problems import problem_from
 from runtime.server.current import forget_platform, set_platform
-from runtime.server.startup import StartupError, announce, refuse_unsafe
+from runtime.server.startup import StartupError, announce, refuse_unsafe, require_extras
 from runtime.wire import closing
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Lifecycle:
                 runtime.load()
             has_hook = runtime.hooks.get("upgrade") is not None or runtime.hooks_problem is not None
             refuse_unsafe(runtime.settings, has_upgrade_hook=has_hook)
+            require_extras(runtime.settings)
             announce(runtime.settings, runtime.metrics)
             if runtime.scraping is not None:
                 await runtime.scraping.start()

@@ -9,6 +9,7 @@ import msgspec
 
 from runtime.core.errors import RealtimeError
 from runtime.core.settings import SecuritySettings
+from runtime.live import tracing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
     from runtime.core.settings import Settings
     from runtime.live.problems import LoadProblem
 
-__all__ = ["StartupError", "StartupRefused", "active_optouts", "announce", "refusals", "refuse_unsafe"]
+__all__ = [
+    "StartupError",
+    "StartupRefused",
+    "active_optouts",
+    "announce",
+    "refusals",
+    "refuse_unsafe",
+    "require_extras",
+]
 
 logger = logging.getLogger("realtime.startup")
 
@@ -115,6 +124,20 @@ def refusals(settings: Settings, *, has_upgrade_hook: bool) -> list[StartupRefus
         *_open_devtools(settings),
         *_unacknowledged(settings),
     ]
+
+
+def require_extras(settings: Settings) -> None:
+    """Refuse settings that need a package which is not installed.
+
+    Raises:
+        StartupRefused: the message names the extra.
+    """
+    if settings.tracing.enabled and not tracing.is_installed():
+        raise StartupRefused(
+            "[tracing] enabled = true needs OpenTelemetry, which is not installed",
+            "pip install 'realtime-toolkit[otel]', or leave the setting out",
+            key="tracing.enabled",
+        )
 
 
 def active_optouts(settings: Settings) -> list[str]:
