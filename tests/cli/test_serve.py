@@ -244,15 +244,23 @@ def test_a_taken_port_ends_with_3_and_names_holder_and_next(project: Path) -> No
     assert "realtime serve --port " in ended.err
 
 
-@pytest.mark.parametrize("workers", ["2", "auto", "0", "x"])
-def test_more_than_one_worker_is_refused_with_2(workers: str, project: Path) -> None:
+@pytest.mark.parametrize(
+    ("workers", "said"),
+    [
+        ("2", "workers = 2: this version serves with one process"),
+        ("0", '[server] workers = "0": expected a whole number, 1 to 1024, or auto (command line)'),
+        ("x", '[server] workers = "x": expected a whole number, 1 to 1024, or auto (command line)'),
+    ],
+)
+def test_more_than_one_worker_is_refused_with_2(workers: str, said: str, project: Path) -> None:
     ended = realtime("serve", "--workers", workers, cwd=project)
     assert ended.code == 2
-    assert f"--workers {workers}: this version serves with one process" in ended.err
+    assert said in ended.err
 
 
-def test_one_worker_is_allowed(project: Path) -> None:
-    with serving(project, "--workers", "1") as (_, url):
+@pytest.mark.parametrize("workers", ["1", "auto"])
+def test_one_worker_is_allowed(workers: str, project: Path) -> None:
+    with serving(project, "--workers", workers) as (_, url):
         assert get(f"{url}/healthz") == "OK"
 
 
