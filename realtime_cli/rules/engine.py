@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from realtime_cli.rules.catalog import all_rules
 from realtime_cli.rules.finding import Edit, Finding, Severity
 from realtime_cli.rules.suppressions import Suppressions, suppressions_in
+from runtime.server.settings_file import SETTINGS_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UNUSED", "Baseline", "Report", "Selection", "run_rules"]
 
+BROKEN = "CFG003"  # the rule of a settings file that cannot be read
 UNUSED = "CFG020"  # the rule of suppressions that take nothing back
 
 
@@ -120,6 +122,9 @@ def run_rules(
         if selection.takes(rule.id) and (rule.blocking or not blocking_only)
     ]
     raw = [finding for rule in rules for finding in _found(rule, project, imported, backends)]
+    if any(problem.problem == "syntax" for problem in project.settings.found.problems):
+        # What the file says is not known, so nothing is said of it but that.
+        raw = [one for one in raw if one.path != SETTINGS_FILE or one.rule == BROKEN]
     comments = Suppressions({path: suppressions_in(path, text) for path, text in project.texts.items()})
     ran = {rule.id for rule in rules}
     kept = [
