@@ -3,7 +3,7 @@
 A folder `SEC001_bad` or `SEC001_ok` holds the files in which the example differs from the project in `base`, which is
 clean. A file that is empty there does not exist in the example.
 The keys of a `realtime.toml` are put into that of the base project, unless its first line is a comment that says "the
-whole file", or it is no TOML.
+whole file", or it is no TOML. A file `environment` holds the variables, a line `NAME=VALUE` for each.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["BASE", "examples_of", "write_example"]
+__all__ = ["BASE", "FOLDER", "environment_of", "examples_of", "write_example"]
 
 FOLDER = Path(__file__).parent
 BASE = FOLDER / "base"
+ENVIRONMENT = "environment"
 
 
 def examples_of(rule: str, which: Literal["bad", "ok"]) -> dict[str, str]:
@@ -32,6 +33,8 @@ def write_example(rule: str, which: Literal["bad", "ok"], target: Path) -> None:
     """Write the whole project of an example into a folder."""
     shutil.copytree(BASE, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in examples_of(rule, which).items():
+        if name == ENVIRONMENT:
+            continue
         path = target / name
         if name == "realtime.toml":
             text = _merged(text)
@@ -40,6 +43,12 @@ def write_example(rule: str, which: Literal["bad", "ok"], target: Path) -> None:
             path.write_text(text, encoding="utf-8")
         else:
             path.unlink(missing_ok=True)
+
+
+def environment_of(rule: str, which: Literal["bad", "ok"]) -> dict[str, str]:
+    """Return the variables of an example."""
+    lines = examples_of(rule, which).get(ENVIRONMENT, "").splitlines()
+    return dict(line.split("=", 1) for line in lines if line)
 
 
 def _merged(text: str) -> str:

@@ -8,6 +8,7 @@ from realtime_cli.rules.finding import Edit, Finding, Severity, Span
 from realtime_cli.rules.rule import Rule
 from realtime_cli.rules.settingsview import place_of
 from runtime.server.settings_file import SETTINGS_FILE
+from runtime.server.settings_source import ENVIRONMENT_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +16,39 @@ if TYPE_CHECKING:
     from realtime_cli.rules.project import Project
     from runtime.core.settings import SettingsError
 
-__all__ = ["BrokenFile", "UnknownKey", "UnusedSuppression", "WrongValue"]
+__all__ = [
+    "BrokenFile",
+    "HalfTls",
+    "TwoPlaces",
+    "UnknownKey",
+    "UnknownVariable",
+    "UnsetVariable",
+    "UnusedSuppression",
+    "WrongOrigin",
+    "WrongPath",
+    "WrongValue",
+]
+
+
+PATHS = frozenset({"websocket.path", "websocket.auth_path"})
+
+
+def rule_of(problem: SettingsError) -> str:
+    """Return the id of the one rule that tells of a problem with the settings."""
+    key = problem.key or ""
+    if problem.problem == "syntax":
+        return "CFG003"
+    if key.startswith("capacity."):
+        return "CAP005" if problem.problem == "unknown" else "CFG002"
+    if problem.problem == "unknown":
+        return "CFG007" if (problem.origin or "").startswith("REALTIME_") else "CFG001"
+    if problem.problem == "unset":
+        return "CFG009"
+    if key in {"server.tls_cert", "server.tls_key"} and problem.problem == "conflict":
+        return "CFG004"
+    if key in PATHS:
+        return "CFG005"
+    return "CFG006" if key == "server.origin" else "CFG002"
 
 
 def _message(problem: SettingsError) -> str:
@@ -25,13 +58,11 @@ def _message(problem: SettingsError) -> str:
 
 
 class _Problems(Rule):
-    """A rule that tells the problems of one kind."""
-
-    kinds: tuple[str, ...] = ()
+    """A rule that tells what reading the settings found."""
 
     def check(self, project: Project) -> Iterator[Finding]:
         for problem in project.settings.found.problems:
-            if problem.problem in self.kinds and not (problem.key or "").startswith("capacity."):
+            if rule_of(problem) == self.id:
                 path, line = place_of(problem.origin or SETTINGS_FILE)
                 yield self.on(
                     path, Span(line), _message(problem), edits=self.edits(project, problem, path, line)
@@ -53,7 +84,6 @@ class UnknownKey(_Problems):
     how = "write the key that is meant, or remove the line"
     blocking = True
     fixes = True
-    kinds = ("unknown",)
 
     def edits(self, project: Project, problem: SettingsError, path: str, line: int) -> tuple[Edit, ...]:
         """Write the nearest key, where one letter was wrong."""
@@ -86,7 +116,6 @@ class WrongValue(_Problems):
     why = "The server does not start with it."
     how = "write a value that fits"
     blocking = True
-    kinds = ("value",)
 
 
 class BrokenFile(_Problems):
@@ -98,7 +127,103 @@ class BrokenFile(_Problems):
     why = "Nothing in the file can be read, so the server does not start."
     how = "correct the line"
     blocking = True
-    kinds = ("syntax",)
+
+
+class HalfTls(_Problems):
+    """CFG004."""
+
+    id = "CFG004"
+    severity = Severity.ERROR
+    title = "a certificate without its key, or a key without its certificate"
+    why = "TLS needs both, so the server does not start."
+    how = "set both [server] tls_cert and tls_key, or neither"
+    blocking = True
+
+
+class WrongPath(_Problems):
+    """CFG005."""
+
+    id = "CFG005"
+    severity = Severity.ERROR
+    title = "the path of the WebSocket or of auth is no path, or both are one"
+    why = "Nobody could connect, so the server does not start."
+    how = "write paths that begin with a slash and differ"
+    blocking = True
+    fixes = True
+
+    def edits(self, project: Project, problem: SettingsError, path: str, line: int) -> tuple[Edit, ...]:
+        """Put the slash in front that is missing."""
+        written = project.settings.written(problem.key or "").get(problem.origin or "")
+        if path != SETTINGS_FILE or not isinstance(written, str) or written.startswith("/") or not written:
+            return ()
+        text = project.settings.text.split("\n")[line - 1]
+        column = max(text.find(f'"{written}"'), text.find(f"'{written}'"))
+        return (Edit(path, Span(line, column + 2, line, column + 2), "/"),) if column >= 0 else ()
+
+
+class WrongOrigin(_Problems):
+    """CFG006."""
+
+    id = "CFG006"
+    severity = Severity.ERROR
+    title = "[server] origin is no address of a page"
+    why = "No page would match it, so the server does not start."
+    how = 'write what people type, such as "https://app.example.com"'
+    blocking = True
+
+
+class UnknownVariable(_Problems):
+    """CFG007."""
+
+    id = "CFG007"
+    severity = Severity.WARNING
+    title = "a REALTIME_ variable names no setting"
+    why = "It does nothing; the server does not start with a key that it does not know."
+    how = "correct the name of the variable, or unset it"
+
+
+class UnsetVariable(_Problems):
+    """CFG009."""
+
+    id = "CFG009"
+    severity = Severity.ERROR
+    title = "a setting is read from a variable that is not set"
+    why = "The server does not start without the value."
+    how = "set the variable where the server runs"
+
+
+class TwoPlaces(Rule):
+    """CFG008."""
+
+    id = "CFG008"
+    severity = Severity.WARNING
+    title = "a setting is written in the file and, differently, in a variable"
+    why = "The variable wins; who edits the file changes nothing."
+    how = "keep one of them"
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Compare what each source says."""
+        found = project.settings.found
+        for key, written in found.texts.items():
+            files = {origin: raw for origin, raw in written.items() if origin.startswith(SETTINGS_FILE)}
+            variables = {o: raw for o, raw in written.items() if o.startswith(ENVIRONMENT_PREFIX)}
+            for variable, raw in variables.items():
+                for origin, other in files.items():
+                    if not _is_same(raw, other):
+                        section, _, name = key.rpartition(".")
+                        path, line = place_of(origin)
+                        yield self.on(
+                            path, Span(line), f"[{section}] {name} is not in force: {variable} wins"
+                        )
+
+
+def _is_same(text: object, value: object) -> bool:
+    """Return whether the text of a variable says what the file says."""
+    if isinstance(value, bool):
+        return str(text).lower() in ({"1", "true", "yes", "on"} if value else {"0", "false", "no", "off"})
+    if isinstance(value, list):
+        return [part.strip() for part in str(text).split(",")] == [str(item) for item in value]
+    return str(text).strip() == str(value)
 
 
 class UnusedSuppression(Rule):
