@@ -46,7 +46,6 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     loader.close()
 
 
-@pytest.mark.spec("WIRE-96")
 def test_windows_are_members_of_one_object(registry: Registry) -> None:
     assert stub_source(registry.modules["stats"], Settings()) == (
         'import { __stream } from "./client.js";\n'

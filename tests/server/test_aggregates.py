@@ -60,7 +60,7 @@ def module_of(app: App) -> Any:
     return app.runtime.live.registry.modules["m"].module
 
 
-@pytest.mark.spec("LIVE-115", "WIRE-96")
+@pytest.mark.spec("LIVE-115")
 async def test_an_aggregate_without_windows_is_one_stream(make_app: AppFactory) -> None:
     app = await make(make_app)
     ann, bob = await app.connect("ann"), await app.connect("bob")
@@ -79,7 +79,7 @@ async def test_an_aggregate_without_windows_is_one_stream(make_app: AppFactory) 
     assert (await bob.request("m/single"))["data"] == {"count": 2}  # a plain call gets it, too
 
 
-@pytest.mark.spec("LIVE-117", "WIRE-96")
+@pytest.mark.spec("LIVE-117")
 async def test_each_window_has_a_path_and_a_topic_and_the_root_has_none(make_app: AppFactory) -> None:
     app = await make(make_app)
     assert [path for path in app.runtime.live.registry.endpoints if path.startswith(ROOT)] == [
