@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["answered_with", "error_as_data"]
 
 _WHO = "say who you are with --cookie NAME=VALUE, --header 'NAME: VALUE' or --auth"
+_OTHER_KIND = (
+    "a stream is read with `realtime watch PATH`; bytes are sent with --binary FILE, files with --upload FILE"
+)
 _HINTS = {
     "UNAUTHENTICATED": _WHO,
     "FORBIDDEN": f"this user may not; {_WHO}",
     "NOT_FOUND": "`realtime routes` lists the paths of a project",
+    "INVALID_REQUEST": "`realtime routes` lists the paths of a project",
     "VALIDATION": "`realtime routes` shows the arguments; '\"3\"' is the text 3, and 3 the number",
-    "INVALID_REQUEST": (
-        "a stream is read with `realtime watch PATH`; bytes are sent with --binary FILE, files with --upload FILE"
-    ),
     "TIMEOUT": "--timeout SECONDS waits longer; the function may still run",
     "DISCONNECTED": "the function may have run all the same; look at the log of the server",
     "INTERNAL_ERROR": "the log of the server has the traceback",
@@ -67,4 +68,6 @@ def _hint(error: RpcError, *, has_traceback: bool) -> str:
         return f"try again in {error.retry_after:g} seconds"
     if has_traceback:
         return ""
+    if error.code == "INVALID_REQUEST" and "endpoint" in error.message:
+        return _OTHER_KIND
     return _HINTS.get(error.code, "")

@@ -34,7 +34,9 @@ def call(
     path: Annotated[str, typer.Argument(metavar="PATH", help="The function, as in todos/add.")],
     args: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ARGS", help="Its arguments: JSON, or text where it is no JSON."),
+        typer.Argument(
+            metavar="ARGS", help="Its arguments: JSON, or text where it is no JSON; put -- before -1."
+        ),
     ] = None,
     args_file: Annotated[
         FileFlag,

@@ -31,7 +31,8 @@ def watch(
     args: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="ARGS", help="The stream's arguments: JSON, or text where it is no JSON."
+            metavar="ARGS",
+            help="The stream's arguments: JSON, or text where it is no JSON; put -- before -1.",
         ),
     ] = None,
     topic: Annotated[

@@ -113,6 +113,7 @@ def test_the_result_is_one_line_of_json_for_programs(call: Run) -> None:
 
 
 def test_json_says_also_how_long_it_took(call: Run) -> None:
+    assert call("notes/echo", "--", "-1").out == "-1\n"
     data = call("notes/echo", "é\u009b", "--json").data
     assert (data["ok"], data["result"]) == (True, "é\u009b")
     assert 0 < data["ms"] < 30_000
@@ -193,6 +194,7 @@ def test_errors_say_what_to_do_next(call: Run) -> None:
     assert "'\"3\"' is the text 3" in ended.err
     assert "next: `realtime routes` lists the paths" in call("notes/no").err
     assert "next: try again in 1.5 seconds" in call("notes/limited").err
+    assert "next: `realtime routes` lists the paths" in call("notes//no").err
     assert "bytes are sent with --binary FILE" in call("notes/size", "1").err
     ended = call("notes/slow", "--timeout", "0.5")
     assert ended.code == 1
