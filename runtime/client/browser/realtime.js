@@ -676,6 +676,8 @@ class Topics {
   #listeners = new Map();
   /** @type {Set<(topic: string, event: string, data: any, seq?: number) => void>} */
   #taps = new Set();
+  /** @type {Set<{topic: string | null, left: Set<string>}>} */
+  #requests = new Set();
   /** @type {Map<string, number>} */
   #seen = new Map();
   /** Called with a topic that got its first or lost its last listener. @type {(topic: string) => void} */
@@ -712,6 +714,32 @@ class Topics {
   /** @param {string} topic @returns {boolean} */
   isWanted(topic) {
     return this.#listeners.has(topic);
+  }
+
+  /**
+   * Note a stream request that is sent at the end of this turn, for `topic` if that is known. The server is not told to
+   * leave it before the request has ended: that would end what the request has begun (wire 5.10).
+   * @param {string | null} topic
+   */
+  request(topic) {
+    /** `left`: topics that the server was told to leave behind the request. */
+    const note = { topic, left: /** @type {Set<string>} */ (new Set()), isOver: false, end: () => {} };
+    note.end = () => {
+      note.isOver = true;
+      if (this.#requests.delete(note) && topic !== null) this.onChange(topic);
+    };
+    turn.afterTopics(() => note.isOver || this.#requests.add(note));
+    return note;
+  }
+
+  /** Whether the server must keep sending a topic. @param {string} topic @returns {boolean} */
+  isNeeded(topic) {
+    return this.isWanted(topic) || [...this.#requests].some((note) => note.topic === topic);
+  }
+
+  /** The server is told to leave a topic. @param {string} topic */
+  left(topic) {
+    for (const note of this.#requests) note.left.add(topic);
   }
 
   /** The topics a client may name on the wire, in the order they were wanted. @returns {string[]} */
@@ -1271,7 +1299,8 @@ class Connection {
     const changed = [...this.#changedTopics];
     this.#changedTopics.clear();
     for (const topic of changed) {
-      if (!this.#topics.isWanted(topic) && this.#subscribed.delete(topic)) {
+      if (!this.#topics.isNeeded(topic) && this.#subscribed.delete(topic)) {
+        this.#topics.left(topic);
         this.#write(JSON.stringify({ type: "unsubscribe", topic }));
       }
     }
@@ -1292,6 +1321,11 @@ class Connection {
       for (const topic of chunk) this.#subscribed.add(topic);
       this.#write(JSON.stringify({ type: "subscribe-batch", topics: chunk, ref: ++this.#ref }));
     }
+  }
+
+  /** Whether the server was asked for a topic. @param {string} topic @returns {boolean} */
+  isOn(topic) {
+    return this.#subscribed.has(topic);
   }
 
   // ---------------------------------------------------------------- frames
@@ -3008,6 +3042,8 @@ class StreamStore {
   /** Counts full loads, so that a page of an older one is not added. */
   #loads = 0;
   #isValueForced = false;
+  /** Whether the present request repeats one whose topic was left behind it. */
+  #isAskingAgain = false;
 
   /**
    * @param {string} path
@@ -3258,29 +3294,41 @@ class StreamStore {
       return;
     }
     const early = new EarlyEvents();
+    const note = topics.request(this.#topic);
+    const stop = () => {
+      early.stop();
+      note.end();
+    };
     const current = {
       cancel() {
-        early.stop();
+        stop();
         request.cancel();
       },
     };
     this.#request = current;
     const finish = (/** @type {() => void} */ next) => {
-      early.stop();
+      stop();
       if (this.#request !== current) return;
       this.#request = null;
       next();
     };
     request.promise.then(
-      (reply) => finish(() => this.#acceptSafely(reply, early.events)),
+      (reply) => finish(() => this.#acceptSafely(reply, early.events, note.left)),
       (error) => finish(() => this.#setError(error))
     );
   }
 
-  /** Take a reply over; one that cannot be is an error of the stream. @param {any} reply @param {TopicEvent[]} early */
-  #acceptSafely(reply, early) {
+  /**
+   * Take a reply over; one that cannot be is an error of the stream.
+   * @param {any} reply
+   * @param {TopicEvent[]} early
+   * @param {Set<string>} left topics that the server was told to leave behind the request
+   */
+  #acceptSafely(reply, early, left) {
     try {
       this.#accept(reply, early);
+      this.#isAskingAgain = left.has(reply.topic) && !this.#isAskingAgain;
+      if (this.#isAskingAgain) this.#renew(); // what the request had begun ended with that
     } catch (error) {
       reportException(error);
       this.#setError(new RpcError("STREAM_ERROR", `The reply to stream '${this.path}' could not be used`));
@@ -3600,7 +3648,12 @@ class StreamStore {
       const args = encodeArgs(this.path, [...this.#args, ...extra]);
       const fields = { schemaVersion: this.#schemaVersion, cursor: this.#cursor };
       const reply = await streamRequests.send(this.path, args, fields).promise;
-      if (load === this.#loads) this.#takePage(reply);
+      try {
+        if (load === this.#loads) this.#takePage(reply);
+      } catch (error) {
+        reportException(error);
+        throw new RpcError("LOAD_MORE_ERROR", `The next page of stream '${this.path}' could not be used`);
+      }
       return this.#hasMore;
     } finally {
       this.#isLoadingMore = false;
@@ -3730,8 +3783,8 @@ function hasEqualItem(list, item) {
 }
 
 /**
- * Events that arrive while a stream request is under way, whose topic is known only from the reply. Of topics that no
- * other store is on they are leftovers of an earlier subscription, older than what the reply holds.
+ * Events that arrive while a stream request is under way, whose topic is known only from the reply. Of topics that the
+ * server was told to leave they are leftovers of an earlier subscription, older than what the reply holds.
  */
 class EarlyEvents {
   /** @type {TopicEvent[]} */
@@ -3741,7 +3794,7 @@ class EarlyEvents {
 
   constructor() {
     this.stop = topics.tap((topic, event, data, seq) => {
-      if (isSystemTopic(topic) || !topics.isWanted(topic)) return;
+      if (isSystemTopic(topic) || !(topics.isWanted(topic) || currentConnection?.isOn(topic))) return;
       if (this.events.length >= MAX_EARLY_EVENTS) {
         this.events.shift();
         counters.earlyEventsDropped++;

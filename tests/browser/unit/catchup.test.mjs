@@ -179,3 +179,68 @@ test("events while another store is on the topic are applied behind the answer, 
   await world.socket.reply("todos/open", [item(1, "newer")], { ...CRUD, seq: 41 });
   assert.deepEqual(other.last, [item(1, "newer"), item(2)]);
 });
+
+const named = (world, path) => {
+  const store = world.client.__stream(path);
+  return { store, seen: record(store) };
+};
+const types = (world) => world.socket.sent.map((frame) => frame.rpc ?? frame.type ?? frame.batch.map(({ rpc }) => rpc));
+
+async function twoOnOneTopic() {
+  const world = await startOpen();
+  const [one, two] = [named(world, "a/one"), named(world, "a/two")];
+  await settle();
+  await world.socket.reply("a/one", [item(1)], CRUD);
+  await world.socket.reply("a/two", [item(1)], CRUD);
+  let asked = 0;
+  world.client.__environment.random = () => (asked++ % 2 ? 0.9 : 0.1); // each waits for a moment of its own
+  await reopen(world);
+  world.socket.take();
+  await world.clock.advance(world.clock.waits[0]);
+  assert.equal(world.socket.requests.length, 1);
+  return { world, one, two, first: world.socket.requests[0].rpc };
+}
+
+test("two streams of one topic that ask again after a reconnect miss nothing", async () => {
+  const { world, one, two, first } = await twoOnOneTopic();
+  await world.socket.event("todos", "created", item(2));
+  await world.clock.advance(99);
+  const second = first === "a/one" ? "a/two" : "a/one";
+  await world.socket.event("todos", "created", item(3));
+  assert.deepEqual(types(world), [first, second]);
+  await world.socket.reply(first, [item(1)], CRUD);
+  await world.socket.reply(second, [item(1), item(2), item(3)], CRUD);
+  await world.socket.event("todos", "created", item(4));
+  for (const { seen } of [one, two]) assert.deepEqual(seen.last, [item(1), item(2), item(3), item(4)]);
+});
+
+test("a topic that only a request is for is left when that ends", async () => {
+  const { world, one, two, first } = await twoOnOneTopic();
+  const [asking, other] = first === "a/one" ? [one, two] : [two, one];
+  other.seen.off();
+  await settle();
+  assert.deepEqual(types(world), [first]);
+  asking.seen.off();
+  await settle();
+  assert.deepEqual(types(world), [first, "unsubscribe"]);
+});
+
+test("a stream whose topic was left behind its first request asks again", async () => {
+  const world = await startOpen();
+  const one = named(world, "a/one");
+  await settle();
+  await world.socket.reply("a/one", [item(1)], CRUD);
+  const two = named(world, "a/two");
+  await settle();
+  one.seen.off();
+  await settle();
+  assert.deepEqual(types(world).slice(-2), ["a/two", "unsubscribe"]);
+  const first = world.socket.request("a/two").id;
+  await world.socket.reply("a/two", [item(1)], CRUD);
+  const again = world.socket.request("a/two").id;
+  assert.notEqual(again, first);
+  await world.socket.reply("a/two", [item(1), item(2)], CRUD);
+  await world.socket.event("todos", "created", item(3));
+  assert.deepEqual(two.seen.last, [item(1), item(2), item(3)]);
+  assert.equal(world.socket.request("a/two").id, again);
+});

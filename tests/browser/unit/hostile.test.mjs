@@ -190,3 +190,27 @@ test("1000 requests are answered at the same time, further ones refused", async 
   await world.socket.receive(ask(2000));
   assert.equal(waiting.length, 1001);
 });
+
+test("a page that cannot be used is the error LOAD_MORE_ERROR of its caller", async () => {
+  const world = await startOpen();
+  const stream = world.client.__stream("a/s", {}, false);
+  const seen = record(stream);
+  await settle();
+  await world.socket.reply("a/s", [{ id: 1 }], { topic: "t", merge: "crud", key: "id", hasMore: true, cursor: "c" });
+  const parse = JSON.parse;
+  JSON.parse = (text) => {
+    const frame = parse(text);
+    if (frame.topic === "__rpc") Object.defineProperty(frame.data, "hasMore", { get: () => { throw new Error("mine"); } });
+    return frame;
+  };
+  try {
+    const more = outcome(stream.loadMore());
+    await settle();
+    assert.match((await consoleOf(() => world.socket.reply("a/s", [{ id: 2 }]))).join(), /mine/);
+    assert.equal(await more, "LOAD_MORE_ERROR");
+  } finally {
+    JSON.parse = parse;
+  }
+  assert.equal(stream.status.get(), "connected");
+  assert.deepEqual(seen.last.map(({ id }) => id).slice(0, 1), [1]);
+});
