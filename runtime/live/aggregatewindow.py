@@ -26,8 +26,6 @@ __all__ = ["Fields", "RunningWindow", "State", "running_window"]
 
 State = dict[str, Any]
 
-# Clocks add and subtract fractions: what is left of a wait may be a rest of that.
-TOLERANCE = 1e-6
 # Seconds after which the wall clock is looked at again, in case it was set.
 MAX_WAIT = 60.0
 
@@ -200,7 +198,7 @@ class RunningWindow:
         if self._changed_at is None:
             return
         left = self._changed_at + self._debounce - self._clock.monotonic()
-        if left > TOLERANCE:
+        if left > 0:
             self._silence = self._clock.call_later(left, self._look_for_silence)
         else:
             self.flush()
@@ -269,9 +267,7 @@ class TumblingWindow(RunningWindow):
         self._next = self._boundaries.after(now)
 
     def _look(self) -> None:
-        now = self._clock.now()
-        # A timer may be a rounding too early, but a boundary is fired once.
-        self.roll(max(now, self._next) if now >= self._next - TOLERANCE else now, 0.0)
+        self.roll(self._clock.now(), 0.0)
         if not self._closed:
             self.start()
 
@@ -329,9 +325,7 @@ class SlidingWindow(RunningWindow):
         return None
 
     def _look(self) -> None:
-        monotonic = self._clock.monotonic()
-        due = self._next
-        self.roll(0.0, max(monotonic, due) if monotonic >= due - TOLERANCE else monotonic)
+        self.roll(0.0, self._clock.monotonic())
         if not self._closed:
             self.start()
 
