@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from runtime.core.currentplatform import forget_platform
 from runtime.core.settings import ServerSettings, Settings
 from runtime.core.tasks import TaskOwner
 from runtime.live import collector
@@ -247,6 +248,7 @@ class TestEnv:
             ) from None
         finally:
             await self.tasks.close()
+            forget_platform(self.platform)
             self._forget_declared()
             reset_caps()
 

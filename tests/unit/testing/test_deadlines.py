@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runtime import LiveError, live
+from runtime import LiveError, get_platform, live
 from runtime.core.settings import ServerSettings, Settings
 from runtime.testing import TestEnv
 from runtime.testing import env as env_module
@@ -65,7 +65,7 @@ EXPORTS = {
 
 @pytest.fixture
 async def env() -> AsyncIterator[TestEnv]:
-    async with TestEnv(timeout=0.1) as made:
+    async with TestEnv(timeout=0.3) as made:
         made.register("m", EXPORTS)
         yield made
 
@@ -94,10 +94,10 @@ WAITS: dict[str, tuple[Wait, type[Exception]]] = {
         TimeoutError,
     ),
     "events": (
-        lambda env: env.connect({"id": "ann"}).subscribe("m/numbers").events.wait_for("set", timeout=0.1),
+        lambda env: env.connect({"id": "ann"}).subscribe("m/numbers").events.wait_for("set", timeout=0.3),
         TimeoutError,
     ),
-    "signals": (lambda env: env.connect({"id": "ann"}).signals.wait_for(timeout=0.1), TimeoutError),
+    "signals": (lambda env: env.connect({"id": "ann"}).signals.wait_for(timeout=0.3), TimeoutError),
 }
 
 
@@ -105,7 +105,7 @@ WAITS: dict[str, tuple[Wait, type[Exception]]] = {
 async def test_every_wait_of_a_client_ends_and_shows_the_frames(env: TestEnv, name: str) -> None:
     wait, error = WAITS[name]
     with pytest.raises(error) as caught:
-        await asyncio.wait_for(wait(env), 2)
+        await asyncio.wait_for(wait(env), 5)
     if isinstance(caught.value, LiveError):
         assert caught.value.code == "TIMEOUT"
     text = told(caught.value)
@@ -139,7 +139,7 @@ async def test_one_wait_may_have_a_limit_of_its_own(env: TestEnv) -> None:
 async def test_an_upload_that_moves_may_take_longer(env: TestEnv) -> None:
     async def slowly() -> AsyncIterator[bytes]:
         for _ in range(4):
-            await asyncio.sleep(0.06)  # real time: of a source that is slow
+            await asyncio.sleep(0.15)  # real time: of a source that is slow
             yield b"x" * 100
 
     with pytest.raises(TimeoutError, match="nothing of it moved"):
@@ -154,8 +154,8 @@ async def test_an_upload_that_moves_may_take_longer(env: TestEnv) -> None:
 async def test_conditions_end_with_the_frames_of_everybody(env: TestEnv) -> None:
     assert "no client has connected" in env.last_frames()
     ann, bob = env.connect({"id": "ann"}), env.connect({"id": "bob"})
-    await ann.call("m/echo", "from ann")
-    await bob.call("m/echo", "x" * 1000)
+    await ann.call("m/echo", "from ann", timeout=5)
+    await bob.call("m/echo", "x" * 1000, timeout=5)
     assert await env.eventually(lambda: env.platform.connections) == 2
     with pytest.raises(AssertionError, match=r"the last value was \[\]") as caught:
         await env.eventually(list)
@@ -233,11 +233,12 @@ async def test_an_env_that_cannot_end_says_what_runs(monkeypatch: pytest.MonkeyP
     async def hook() -> None:
         await asyncio.Event().wait()
 
-    env = TestEnv(hooks={"shutdown": hook})
+    before, env = get_platform(), TestEnv(hooks={"shutdown": hook})
     env.register("m", EXPORTS)
     await env.connect({"id": "ann"}).call("m/echo", "x")
     with pytest.raises(TimeoutError, match=r"still running: .*shutdown hook"):
         await env.cleanup()
+    assert get_platform() is before
     await env.runtime.tasks.close()
 
 

@@ -58,6 +58,7 @@ def delivery(env: TestEnv, number: int) -> dict[str, Any]:
 @pytest.mark.parametrize("turn", [1, 2, 3])
 async def test_every_env_begins_anew(turn: int) -> None:
     CALLS.clear()
+    before = get_platform()
     async with TestEnv() as env:
         env.register("shop", EXPORTS)
         assert get_platform() is env.platform
@@ -74,7 +75,7 @@ async def test_every_env_begins_anew(turn: int) -> None:
         assert (await payments.handle(**delivery(env, 1))).body == "Duplicate"
         assert env.published.on("payments") == [("payments", "paid", 5)]
         assert any(frame.startswith('{"topic":"bought"') and '"seq":1}' in frame for frame in client.frames)
-    assert get_platform() is None
+    assert get_platform() is before
 
 
 async def test_what_a_webhook_believes_and_remembers_goes_by_the_clock() -> None:
