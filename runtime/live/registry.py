@@ -296,12 +296,16 @@ def build_registry(
 def _webhooks(
     modules: Iterable[LiveModule], collectors: Iterable[Collector], problems: list[LoadProblem]
 ) -> Mapping[str, Webhook]:
-    """Return the webhooks that have a path by it; two with one path become a problem, and neither is answered."""
+    """Return the webhooks that have a path by it; two with one path become a problem, and neither is answered.
+
+    What a test imported without an app counts only where the app has nothing.
+    """
     files = {id(module.collector): module.file for module in modules}
     by_path: dict[str, list[tuple[str, Webhook]]] = {}
     for one in collectors:
+        is_ambient = one is collecting.ambient
         for webhook in one.webhooks:
-            if webhook.path is not None:
+            if webhook.path is not None and not (is_ambient and webhook.path in by_path):
                 file = files.get(id(one)) or Path(webhook.file).name
                 by_path.setdefault(webhook.path, []).append((file, webhook))
     for path, group in list(by_path.items()):

@@ -16,6 +16,7 @@ import pytest
 
 from runtime import PlatformNotReady, create_app, live
 from runtime.core.settings import ServerSettings, Settings
+from runtime.live import collector
 from runtime.live.webhook import LINES_PER_MINUTE
 from runtime.plugins.dedup import Dedup
 from runtime.testing import FakeClock, eventually
@@ -238,6 +239,20 @@ async def test_two_webhooks_with_one_path_are_a_problem_that_names_both(make_app
     assert "'/hooks/once' belongs to two webhooks: live/m.py:" in problem.message
     assert "live/n.py:4" in problem.message
     assert not app.runtime.live.registry.webhooks
+
+
+async def test_what_was_imported_without_an_app_takes_no_path_from_it(make_app: AppFactory) -> None:
+    before = list(collector.ambient.webhooks)
+    try:
+        stray = live.webhook("a", verify=print, transform=print, path="/hooks/once")
+        alone = [live.webhook("a", verify=print, transform=print, path="/hooks/alone") for _ in range(2)]
+        app = await make_app({"live/m.py": HOOKS})
+        found = app.runtime.live.registry.webhooks
+        assert found["/hooks/once"] is module(app).once is not stray
+        assert found["/hooks/alone"] is alone[0]
+        assert not app.runtime.live.registry.problems
+    finally:
+        collector.ambient.webhooks[:] = before
 
 
 @pytest.mark.parametrize(
