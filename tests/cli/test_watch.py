@@ -108,9 +108,10 @@ def add(project: Path, address: str, *arguments: str) -> None:
 def test_a_stream_is_its_value_and_then_its_events(project: Path, address: str) -> None:
     with watching(project, address, "notes/notes", "a") as watch:
         assert watch.record() == {"type": "value", "value": []}
-        add(project, address, "milk")
-        note = {"id": 1, "text": "milk"}
-        assert watch.record() == {"type": "event", "event": "created", "data": note}
+        for number, text in enumerate(("milk", "tea"), 1):
+            add(project, address, text)
+            note = {"id": number, "text": text}
+            assert watch.record() == {"type": "event", "event": "created", "data": note}
         ended = watch.end()
     assert (ended.code, ended.out, ended.err) == (0, "", "")
 
