@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,12 +30,14 @@ class Project:
         root: its folder.
         environ: the variables that settings are read from.
         settings: what `realtime.toml`, the variables and the flags say.
+        system: what it will run on, as `sys.platform` has it; the variable `REALTIME_CHECK_SYSTEM` says another one.
         skipped: files that were not looked at, with the reason.
     """
 
     root: Path
     environ: Mapping[str, str]
     settings: SettingsView
+    system: str = sys.platform
     skipped: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -43,7 +46,8 @@ class Project:
     ) -> Project:
         """Read the settings of a project; its files are read when a rule asks for them."""
         environ = dict(os.environ if environ is None else environ)
-        return cls(root, environ, SettingsView.read(root, env=env, environ=environ))
+        system = environ.get("REALTIME_CHECK_SYSTEM", sys.platform)
+        return cls(root, environ, SettingsView.read(root, env=env, environ=environ), system)
 
     @property
     def in_production(self) -> bool:
