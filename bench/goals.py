@@ -75,6 +75,7 @@ GOALS: tuple[Goal, ...] = (
     *_beside("transform", "per_second", 0.8, 0.95, "ours-plain"),
     Goal("transform", "runs_per_publish", 1.001, 1.001),
     *_beside("subscribe", "all_ms", 1.0, 3.0, "ours-own"),
+    Goal("aggregates", "us_per_event", 15, 10),
     *_beside("latency", "p99_ms", 1.0, 1 / 0.7, "websockets"),
     *_beside("latency", "cpu_percent", 1.0, 1.0, "websockets", "picows"),
     *_beside("upload", "mb_per_second", 0.7, 1.0, "websockets"),

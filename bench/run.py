@@ -19,6 +19,7 @@ from typing import Any
 
 from bench.case import FULL, QUICK, SMOKE, Case, CaseResult, Run, ratios, run_case
 from bench.cases import (
+    aggregates,
     fanout,
     idle,
     latency,
@@ -40,6 +41,7 @@ from bench.surroundings import described, surroundings
 # The short ones first: what they leave of their share of a quick run's time is for the long ones.
 CASES: tuple[Case, ...] = (
     *startup.CASES,
+    *aggregates.CASES,
     *upload.CASES,
     *uploadstream.CASES,
     *storm.CASES,

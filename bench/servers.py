@@ -147,6 +147,8 @@ VARIANTS: Mapping[str, str] = {
     "ours-http": "ours, the body of a request",
     "ours-bare": "ours, the handler without wrappers",
     "ours-plain": "ours, the stream without its transform",
+    "ours-at-once": "ours, published at every event",
+    "ours-uncounted": "ours, the same publishes without an aggregate",
     "ours-own": "ours, a load for each subscriber",
 }
 

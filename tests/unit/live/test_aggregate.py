@@ -19,6 +19,7 @@ from runtime.core import capacity
 from runtime.core.capacity import capacity_override
 from runtime.live.aggregate import AggregateDeclaration
 from runtime.live.aggregateclass import aggregates_of
+from runtime.testing import TestEnv
 
 COUNT = Reducer(init=lambda: 0, reduce=lambda acc, event, data: acc + 1, combine=combine_sum)
 NO_COMBINE = Reducer(init=lambda: 0, reduce=lambda acc, event, data: acc + 1)
@@ -242,3 +243,17 @@ def test_two_declarations_that_mean_the_same_have_one_recipe() -> None:
         made(),
     ):
         assert not same.same_as(other.recipe())
+
+
+async def test_what_a_test_registers_is_counted_as_on_the_server() -> None:
+    async with TestEnv() as env:
+        env.register("stats", {"Requests": Requests, "single": declare(topic="single")})
+        ann = env.connect("ann")
+        total = ann.subscribe("stats/Requests/__window/total")
+        single = ann.subscribe("stats/single")
+        assert await total.ready() == {"count": 0, "double": 0}
+        await single.ready()
+        env.platform.publish("requests", "asked", {})
+        await total.wait_for(lambda value: value == {"count": 1, "double": 2})
+        await single.wait_for(lambda value: value == {"count": 1})
+        assert live.aggregates.dump("stats/Requests") == {"total": {"count": 1}}
