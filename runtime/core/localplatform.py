@@ -23,6 +23,7 @@ class LocalPlatform(Platform):
 def install_bus(platform: Platform, bus: Bus | None) -> None:
     """Let everything that is published from now on go through `bus`, or through none."""
     core = platform.parts
+    core.publisher.has_bus = bus is not None
     core.outlet = (
         None
         if bus is None

@@ -101,6 +101,7 @@ class Publisher:
         "_subscriptions",
         "_window",
         "carried",
+        "has_bus",
         "max_frame",
         "observers",
         "recorders",
@@ -130,8 +131,10 @@ class Publisher:
         self.watchers: dict[str, Watcher] = {}
         #: What a bus is being given now, by what comes back of it: topic, event, data.
         self.carried: dict[tuple[str, str, bytes], Event] = {}
-        #: Topics and events that a bus is given now without that it should relay them.
-        self.unrelayed: frozenset[tuple[str, str]] = frozenset()
+        #: Whether a bus wraps the platform.
+        self.has_bus = False
+        #: While something is given to a bus: topics and events in it that it should not relay; else `None`.
+        self.unrelayed: frozenset[tuple[str, str]] | None = None
 
     @property
     def sequence(self) -> Sequence:
@@ -178,7 +181,7 @@ class Publisher:
         if watcher is not None:
             if self.carried:
                 event = self.carried.get((event.topic, event.event, event.data), event)
-            if event.relay and (event.topic, event.event) in self.unrelayed:
+            if event.relay and not self._is_relayed(event):
                 event = msgspec.structs.replace(event, relay=False)
             watcher(event)
 
@@ -187,6 +190,12 @@ class Publisher:
         if self.watchers:
             with nesting.at_depth(0):
                 self.tell(event)
+
+    def _is_relayed(self, event: Event) -> bool:
+        """Return whether a bus relays `event`. What it publishes here by itself it has received."""
+        if self.unrelayed is None:
+            return not self.has_bus
+        return (event.topic, event.event) not in self.unrelayed
 
     @contextlib.contextmanager
     def carrying(self, events: SequenceOf[Event]) -> Iterator[None]:

@@ -133,6 +133,27 @@ async def test_what_a_bus_has_received_is_watched_and_known_as_that(
         platform.publish_batched([{"topic": ["t"], "event": "c", "relay": False}])  # type: ignore[typeddict-item]  # the point
 
 
+@pytest.mark.spec("LIVE-157")
+async def test_what_a_bus_publishes_by_itself_it_has_received(make_app: AppFactory) -> None:
+    app = await make_app({"live/m.py": LIVE})
+    relayed: list[bool] = []
+    app.runtime.live.watchers.add("t", lambda published: relayed.append(published.relay))
+
+    class Bus:
+        def wrap(self, platform: Any) -> Any:
+            self.local = platform
+            return platform
+
+    bus = Bus()
+    set_bus(bus)
+    bus.local.publish("t", "a", 1)
+    bus.local.publish_batched([{"topic": "t", "event": "b"}])
+    publish("t", "c")
+    set_bus(None)
+    publish("t", "d")
+    assert relayed == [False, False, True, True]
+
+
 @pytest.mark.parametrize("bus", [False, True])
 async def test_watchers_see_what_was_published_and_peers_what_the_stream_makes_of_it(
     make_app: AppFactory, bus: bool
