@@ -105,10 +105,8 @@ class Handler:
 
 def handlers_of(source: Source) -> Iterator[Handler]:
     """Yield the registered functions of a live module, in order, then those that a call registers: `add = live(f)`."""
-    functions: list[FunctionNode] = [*source.nodes(ast.FunctionDef), *source.nodes(ast.AsyncFunctionDef)]
-    functions.sort(key=lambda node: node.lineno)
     by_name: dict[str, FunctionNode] = {}
-    for node in functions:
+    for node in source.functions:
         if not _at_top(source, node):
             continue
         by_name[node.name] = node

@@ -97,6 +97,12 @@ class Source:
         for kind in kinds:
             yield from self.bound.by_type.get(kind, ())  # type: ignore[misc]  # the key is the type
 
+    @cached_property
+    def functions(self) -> list[FunctionNode]:
+        """Every function, also those inside of others, in the order of the file."""
+        found: list[FunctionNode] = [*self.nodes(ast.FunctionDef), *self.nodes(ast.AsyncFunctionDef)]
+        return sorted(found, key=lambda node: (node.lineno, node.col_offset))
+
     def parent(self, node: ast.AST) -> ast.AST | None:
         """Return what a node stands in, None for the module."""
         return self.bound.parents.get(node)
