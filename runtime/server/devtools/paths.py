@@ -18,13 +18,28 @@ if TYPE_CHECKING:
 
 __all__ = ["describe_paths"]
 
+#: How the warning begins that a module gets for endpoints that anybody may call by mistake.
+NO_GUARD = "no _guard: "
+
 
 def describe_paths(registry: Registry, keys: Collection[str]) -> list[dict[str, Any]]:
     """Return every path that clients can call, by name, with the JSON Schema of each parameter.
 
     The default of a parameter that has one of `keys` for a name is left out.
     """
-    return [_described(endpoint, keys) for _, endpoint in sorted(registry.endpoints.items())]
+    exposed = {
+        module.name
+        for module in registry.modules.values()
+        if any(NO_GUARD in warning for warning in module.warnings)
+    }
+    return [
+        {**_described(endpoint, keys), "exposed": _is_open(endpoint) and endpoint.module in exposed}
+        for _, endpoint in sorted(registry.endpoints.items())
+    ]
+
+
+def _is_open(endpoint: Endpoint) -> bool:
+    return not endpoint.guarded and not endpoint.public
 
 
 def _described(endpoint: Endpoint, keys: Collection[str]) -> dict[str, Any]:

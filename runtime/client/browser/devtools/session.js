@@ -37,11 +37,24 @@ export function stateAt(session, at) {
   return (earlier.at(-1) ?? session.snapshots[0])?.state ?? null;
 }
 
+/** @param {Frame[]} frames @returns {Frame[]} the same, with each call and reply of a batch as a frame of its own */
+export function single(frames) {
+  return frames.flatMap((frame) => {
+    if (!frame.kind.startsWith("batch") || !Array.isArray(frame.data)) return [frame];
+    return frame.data.map((one, index) => {
+      const { rpc, path, ms, id, ok, code, args, ...rest } = one;
+      const about = { ...frame, n: /** @type {any} */ (`${frame.n}.${index}`), path: rpc ?? path, id };
+      if (frame.kind === "batch") return { ...about, kind: "call", data: args };
+      return { ...about, kind: "reply", ms: ms ?? undefined, ok, code, data: Object.keys(rest).join() === "data" ? rest.data : rest };
+    });
+  });
+}
+
 /** @param {Session} session @param {number} index of a frame @returns {Frame[]} calls without an answer up to there */
 export function pendingAt(session, index) {
   /** @type {Map<string, Frame>} */
   const open = new Map();
-  for (const frame of session.frames.slice(0, index + 1)) {
+  for (const frame of single(session.frames.slice(0, index + 1))) {
     if ((frame.kind === "call" || frame.kind === "stream") && frame.id) open.set(`${frame.conn} ${frame.id}`, frame);
     else if (frame.kind === "reply") open.delete(`${frame.conn} ${frame.id}`);
   }
@@ -52,7 +65,7 @@ export function pendingAt(session, index) {
 export function valuesAt(session, index) {
   /** @type {Map<string, StreamValue>} */
   const streams = new Map();
-  for (const frame of session.frames.slice(0, index + 1)) {
+  for (const frame of single(session.frames.slice(0, index + 1))) {
     if (frame.kind === "reply" && frame.ok && typeof frame.data?.topic === "string") {
       const { topic, merge = "crud", key = "id", data } = frame.data;
       streams.set(`${frame.path} ${topic}`, { path: frame.path ?? "", topic, merge, key, value: data, events: 0 });

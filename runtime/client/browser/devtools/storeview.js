@@ -82,7 +82,7 @@ export class StoreView {
     this.slider.value = String(Math.max(0, index));
     this.slider.hidden = last < 1;
     const sample = this.history[index];
-    this.when.textContent = last < 1 ? "" : this.#at === null ? `now; ${number(last)} earlier values` : `value ${index + 1} of ${last + 1}, of ${clock(sample.at)}`;
+    this.when.textContent = last < 1 ? "Earlier values are kept from the moment somebody looks." : this.#at === null ? `now; ${number(last)} earlier values` : `value ${index + 1} of ${last + 1}, of ${clock(sample.at)}`;
     fill(this.value, sample === undefined || sample.value === undefined ? element("span", "soft", "nothing yet") : json(sample.value));
   }
 }

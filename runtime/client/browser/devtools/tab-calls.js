@@ -1,6 +1,7 @@
 /** The tab of calls: what runs now on the server, and what the last ones came to. @module */
 
 import { button, chip, clock, duration, element, empty, fill, inline, number, shortId, Table } from "./view.js";
+import { single } from "./session.js";
 import { frameDetails } from "./tab-frames.js";
 
 const MAX_RESULTS = 100;
@@ -37,8 +38,8 @@ export class CallsTab {
       columns: [
         { title: "Time", className: "mono nowrap", of: (row) => clock(row.reply.at) },
         { title: "Path", className: "key", of: (row) => row.reply.path ?? "(began earlier)" },
-        { title: "Arguments", className: "mono", of: (row) => inline(row.call?.data, 60) },
-        { title: "Result", of: (row) => (row.reply.ok ? chip("ok", "good") : chip(row.reply.code ?? "failed", "bad")) },
+        { title: "Arguments", className: "mono cut", of: (row) => inline(row.call?.data, 120) },
+        { title: "Result", className: "nowrap", of: (row) => (row.reply.ok ? chip("ok", "good") : chip(row.reply.code ?? "failed", "bad")) },
         { title: "Took", className: "num", of: (row) => (row.reply.ms === undefined ? "" : element("span", row.reply.ms > SLOW_MS ? "warn" : "", duration(row.reply.ms / 1000))) },
         { title: "Connection", className: "mono", of: (row) => shortId(row.reply.conn) },
       ],
@@ -77,25 +78,16 @@ export class CallsTab {
 
 /**
  * @param {import("./feed.js").Frame[]} frames
- * @returns {Array<{reply: any, call: import("./feed.js").Frame | undefined}>} newest first; of a batch each call
+ * @returns {Array<{reply: any, call: import("./feed.js").Frame | undefined}>} newest first; those of a batch, too
  */
 export function results(frames) {
   /** @type {Map<string, import("./feed.js").Frame>} */
   const calls = new Map();
   /** @type {Array<{reply: any, call: import("./feed.js").Frame | undefined}>} */
   const found = [];
-  for (const frame of frames) {
+  for (const frame of single(frames)) {
     if (frame.kind === "call" || frame.kind === "stream") calls.set(`${frame.conn} ${frame.id}`, frame);
-    else if (frame.kind === "batch" && Array.isArray(frame.data)) {
-      for (const one of frame.data) calls.set(`${frame.conn} ${one.id}`, { ...frame, kind: "call", path: one.rpc, id: one.id, data: one.args });
-    } else if (frame.kind === "reply") found.push({ reply: frame, call: calls.get(`${frame.conn} ${frame.id}`) });
-    else if (frame.kind === "batch reply" && Array.isArray(frame.data)) {
-      frame.data.forEach((one, index) => {
-        const { path, ms, id, ok, code, ...rest } = one;
-        const reply = { ...frame, n: `${frame.n}.${index}`, kind: "reply", path, ms: ms ?? undefined, id, ok, code, data: rest.data ?? rest };
-        found.push({ reply, call: calls.get(`${frame.conn} ${id}`) });
-      });
-    }
+    else if (frame.kind === "reply") found.push({ reply: frame, call: calls.get(`${frame.conn} ${frame.id}`) });
   }
   return found.reverse();
 }

@@ -60,11 +60,10 @@ export class FramesTab {
       rowClass: (frame) => (frame.ok === false || frame.dir === "drop" || frame.kind === "subscribe-denied" ? "failed" : ""),
       columns: [
         { title: "Time", className: "mono nowrap", of: (frame) => clock(frame.at) },
-        { title: "", label: "", of: (frame) => element("span", `dir ${frame.dir}`, DIRECTIONS[/** @type {"in"} */ (frame.dir)]) },
-        { title: "Kind", of: (frame) => (frame.ok === false ? chip(frame.code ?? "failed", "bad") : frame.kind) },
+        { title: "What", label: "", className: "nowrap", of: (frame) => [element("span", `dir ${frame.dir}`, frame.dir === "pub" ? DIRECTIONS.pub : `${DIRECTIONS[/** @type {"in"} */ (frame.dir)].slice(0, 1)} ${frame.kind}`, { title: DIRECTIONS[/** @type {"in"} */ (frame.dir)] }), frame.ok === false && [" ", chip(frame.code ?? "failed", "bad")]].flat() },
         { title: "About", className: "key", of: (frame) => [subject(frame), frame.event && frame.kind !== "reply" ? element("span", "soft", ` ${frame.event}`) : ""] },
-        { title: "Content", className: "mono content", of: (frame) => inline(frame.data, 70) },
-        { title: "Who", className: "nowrap", of: (frame) => (frame.conn ? shortId(frame.conn) : `${number(frame.reach ?? 0)} got it`) },
+        { title: "Content", className: "mono cut", of: (frame) => inline(frame.data, 160) },
+        { title: "Who", className: "nowrap", of: (frame) => (frame.conn ? element("span", "mono", shortId(frame.conn)) : frame.reach ? `to ${number(frame.reach)}` : element("span", "warn", "to nobody")) },
         { title: "Size", className: "num", of: (frame) => size(frame.size) },
       ],
     });

@@ -68,7 +68,7 @@ export class PathsTab {
     const parts = [...modules].flatMap(([module, ones]) => [
       element("h3", "mono", module),
       ...ones.map((/** @type {any} */ one) =>
-        element("button", "mono", [one.path.slice(module.length + 1), element("span", "chips", [chip(one.kind, one.kind === "rpc" ? "" : "accent"), one.guarded || one.public ? "" : chip("open", "warn", "no guard, and not marked as public")])], {
+        element("button", "mono", [one.path.slice(module.length + 1), element("span", "chips", [chip(one.kind, one.kind === "rpc" ? "" : "accent"), one.exposed ? chip("open", "warn", "no guard, and not marked as public") : ""])], {
           type: "button",
           "aria-current": one.path === this.selected ? "true" : null,
           "data-path": one.path,
@@ -114,7 +114,7 @@ export class PathsTab {
         ["Topic", found.topic && element("span", "mono", found.topic)],
         ["Merge", isStream ? found.merge : null],
         ["Returns", element("span", "mono", found.returns)],
-        ["Guard", found.guarded ? "yes" : found.public ? "none: public" : element("span", "warn", "none, and not marked as public")],
+        ["Guard", found.guarded ? "yes" : found.exposed ? element("span", "warn", "none, and not marked as public") : "none: public"],
         ["Has", [found.limited && "a rate limit", found.thread && "a worker thread", found.volatile && "no reply needed"].filter(Boolean).join(", ") || null],
       ]),
       file && element("div", "field", [element("label", "label", element("b", "", "File"), { for: "field-file" }), file]),
@@ -155,7 +155,7 @@ export class PathsTab {
       result.end(chip("ok", "good"), begun, value === undefined ? null : value);
     } catch (error) {
       const { code, message, issues } = /** @type {any} */ (error);
-      result.end(chip(code ?? "failed", "bad"), begun, issues ? { message, issues } : message);
+      result.end(chip(code ?? "failed", "bad"), begun, issues ? { message, issues } : undefined, message);
       for (const issue of issues ?? []) fields.find(({ parameter }) => parameter.name === issue.path[0] || fields.length === 1)?.say(issue.message);
     }
   }
@@ -167,9 +167,9 @@ export class PathsTab {
     const panel = element("div", "panel result", [head, element("details", "", [element("summary", "soft", "Arguments"), json(args)]), body]);
     this.results.prepend(panel);
     while (this.results.childNodes.length > MAX_RESULTS) this.results.lastChild?.remove();
-    const end = (/** @type {HTMLElement} */ sign, /** @type {number} */ begun, /** @type {any} */ value) => {
+    const end = (/** @type {HTMLElement} */ sign, /** @type {number} */ begun, /** @type {any} */ value, text = "") => {
       fill(head, [sign, element("span", "soft", `${clock(Date.now())} · ${duration((performance.now() - begun) / 1000)}`)]);
-      fill(body, json(value));
+      fill(body, value === undefined ? text : json(value));
     };
     return { end };
   }

@@ -1,6 +1,6 @@
 /** The tab of pressure: gauges of the load, what is full, what was lost. @module */
 
-import { chip, element, empty, fill, number, size, Table } from "./view.js";
+import { chip, element, fill, number, size, Table } from "./view.js";
 
 const REASONS = /** @type {Record<string, string>} */ ({ NONE: "no pressure", PUBLISH_RATE: "too many publishes", SUBSCRIBERS: "too many subscriptions", MEMORY: "too little memory" });
 
@@ -27,7 +27,7 @@ export class PressureTab {
     });
     this.met = new Table({
       label: "Bounds that were met",
-      none: "No bound was met.",
+      none: "None.",
       key: (row) => `${row.name} ${row.action}`,
       columns: [
         { title: "Bound", className: "key", of: (row) => row.name },
@@ -35,6 +35,7 @@ export class PressureTab {
         { title: "Times", className: "num", of: (row) => number(row.count) },
       ],
     });
+    this.noneMet = element("p", "soft", "None.");
     this.losses = element("div");
     this.node = element("section", "", [
       this.state,
@@ -42,6 +43,7 @@ export class PressureTab {
       element("h3", "", "Lost, dropped or refused"),
       this.losses,
       element("h3", "", "Bounds that were met"),
+      this.noneMet,
       this.met.node,
       element("h3", "", "How full things are"),
       element("div", "tools", element("label", "check", [this.all, "Empty ones, too"])),
@@ -62,13 +64,15 @@ export class PressureTab {
     fill(this.gauges, [
       gauge("Memory", `${number(snapshot.memory_mb)} MiB`, snapshot.memory_ratio, thresholds.memory_ratio, of("memory_mb"), "of the limit"),
       gauge("Publishes", `${number(snapshot.publish_rate)} /s`, ratio(snapshot.publish_rate, thresholds.publish_rate), thresholds.publish_rate === null ? null : 1, of("publish_rate"), "of the threshold"),
-      gauge("Subscriptions", number(subscriptions), ratio(snapshot.subscriber_ratio, thresholds.subscriber_ratio), thresholds.subscriber_ratio === null ? null : 1, of("subscriber_ratio"), `${number(snapshot.subscriber_ratio)} per connection`),
+      gauge("Subscriptions", number(subscriptions), ratio(snapshot.subscriber_ratio, thresholds.subscriber_ratio), thresholds.subscriber_ratio === null ? null : 1, of("subscriber_ratio"), `of the threshold, ${number(snapshot.subscriber_ratio)} per connection`),
       gauge("Loop lag", `${number(snapshot.loop_lag * 1000)} ms`, null, null, of("loop_lag"), "how late the event loop is"),
       gauge("Connections", number(this.feed.state.connections.total), null, null, samples.map(({ connections }) => connections), ""),
       gauge("Kept for this page", `${number(kept.frames)} frames`, null, null, [], size(kept.bytes)),
     ]);
     const lost = Object.entries(losses).filter(([, count]) => Number(count) > 0);
-    fill(this.losses, lost.length > 0 ? element("div", "chips", lost.map(([name, count]) => chip(`${name} ${number(Number(count))}`, "bad"))) : empty("Nothing."));
+    fill(this.losses, lost.length > 0 ? element("div", "chips", lost.map(([name, count]) => chip(`${name} ${number(Number(count))}`, "bad"))) : element("p", "soft", "Nothing."));
+    this.met.node.hidden = met.length === 0;
+    this.noneMet.hidden = met.length > 0;
     this.met.update(met);
     this.sizes.update(sizes.filter((/** @type {any} */ row) => this.all.checked || row.size > 0));
   }

@@ -108,7 +108,7 @@ export class StoresTab {
       this.#ask();
     });
     const clear = button("Clear", () => (id === OWN ? this.own?.clear() : this.channel.postMessage({ kind: "clear", page: id })), "plain");
-    const node = element("div", "page-stores", [head, table.node, clear]);
+    const node = element("div", "page-stores", [element("div", "head", [head, clear]), table.node]);
     const shown = { node, head, table };
     this.shown.set(id, shown);
     this.list.append(node);

@@ -32,14 +32,13 @@ export class TopicsTab {
       columns: [
         { title: "Topic", className: "key", of: (row) => row.topic },
         { title: "Streams", of: (row) => element("div", "chips", row.streams.map((/** @type {any} */ one) => chip(`${one.path} · ${one.merge ?? ""}`, "", `${one.connections} subscriptions`))) },
-        { title: "Subscribers", className: "num", of: (row) => [number(row.subscribers), row.loading ? chip(`${row.loading} loading`, "warn") : ""] },
+        { title: "Subscribers", className: "num", of: (row) => [row.subscribers || row.events === 0 ? number(row.subscribers) : chip("nobody", "warn", "It is published to nobody"), row.loading ? chip(`${row.loading} loading`, "warn") : ""] },
         { title: "Events/s", className: "num", of: (row) => (row.rate ? number(row.rate) : "") },
         { title: "Bytes/s", className: "num", of: (row) => (row.bytesRate ? size(row.bytesRate) : "") },
         { title: "Events", className: "num", of: (row) => number(row.events) || "" },
         { title: "Last", of: (row) => (row.lastEvent === null ? "" : [`${row.lastEvent} `, element("span", "soft nowrap", clock(row.lastAt * 1000))]) },
         { title: "", label: "", of: (row) => button("Frames", () => go("frames", { topic: row.topic }), "plain", { "aria-label": `Frames of ${row.topic}` }) },
       ],
-      rowClass: (row) => (row.subscribers === 0 && row.events > 0 ? "unheard" : ""),
     });
     this.node = element("section", "", [
       element("div", "tools", [this.filter, this.order, element("label", "check", [this.system, "System topics"]), this.more]),
