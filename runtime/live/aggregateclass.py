@@ -4,26 +4,47 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from runtime.live.aggregate import AggregateDeclaration, AggregatePlace, Reducer
+from runtime.live.aggregate import AggregateDeclaration, AggregatePlace, Reducer, segment_of
 from runtime.live.pageload import Loadable
 
 if TYPE_CHECKING:
     import types
+    from collections.abc import Awaitable, Callable, Mapping
 
     from runtime.live.aggregate import Snapshot, Window
 
 __all__ = ["Aggregate", "aggregate", "aggregates_of"]
 
 _OPTIONS = ("source", "topic", "windows", "snapshot", "snapshots", "debounce")
-_PLACE = "_place"
-_DECLARED_AT = "_declared_at"
 
 
-class Aggregate:
+class _AggregateType(type):
+    """Lets a class have its windows as attributes, and what its value is loaded with."""
+
+    def __getattr__(cls, name: str) -> Loadable:
+        """Return a window, to be loaded for a page: `await Requests.today.load(platform)`."""
+        known = None if name.startswith("_") or name in _OPTIONS else getattr(cls, "windows", None)
+        if known is not None and name in known:
+            return Loadable(_place_of(cls), segment_of(name))
+        has = f"its windows are: {', '.join(known)}" if known else "and no windows"
+        raise AttributeError(f"the aggregate {cls.__qualname__} has no {name!r}; {has}")
+
+    @property
+    def load(cls) -> Callable[..., Awaitable[Any]]:
+        """Load the value of an aggregate without windows for a page, as `live.load` does.
+
+        Raises:
+            AttributeError: it has windows; each of them has a `load`.
+        """
+        if getattr(cls, "windows", None) is not None:
+            raise AttributeError("each window has a load")
+        return Loadable(_place_of(cls)).load
+
+
+class Aggregate(metaclass=_AggregateType):
     """Base of aggregates that are written as a class; there are no instances.
 
     `source` and `topic` are needed; `windows`, `snapshot`, `snapshots` and `debounce` may follow. Every other attribute
@@ -37,13 +58,7 @@ class Aggregate:
         super().__init_subclass__(**keywords)
         frame = sys._getframe(1)
         cls._declared_at = (frame.f_code.co_filename, frame.f_lineno)
-        place = cls._place = AggregatePlace()
-        windows = getattr(cls, "windows", None)
-        if not windows:
-            cls.load = staticmethod(Loadable(place).load)  # type: ignore[attr-defined]  # not of one with windows
-        for name in windows if isinstance(windows, Mapping) else ():
-            if isinstance(name, str) and not hasattr(cls, name):
-                setattr(cls, name, Loadable(place, f"/__window/{name}"))
+        cls._place = AggregatePlace()
 
 
 def aggregate(
@@ -119,6 +134,11 @@ def _declaration(cls: type[Aggregate]) -> AggregateDeclaration:
     file, line = cls._declared_at
     doc = inspect.cleandoc(cls.__doc__ or "")
     return AggregateDeclaration(**options, fields=fields, file=file, line=line, doc=doc, place=cls._place)
+
+
+def _place_of(cls: _AggregateType) -> AggregatePlace:
+    place: AggregatePlace = vars(cls)["_place"]
+    return place
 
 
 def _plain(value: Any) -> Any:
