@@ -149,7 +149,7 @@ class Publisher:
         """
         self.check(event)
         reached = self._deliver(event, 0)
-        if self.watchers:
+        if event.topic in self.watchers:
             self.tell(event)
         return reached
 
@@ -171,9 +171,11 @@ class Publisher:
                 group = self._outbox.new_group()
                 for event in events[start : start + limit]:
                     self._deliver(event, group)
-        if self.watchers:
+        watchers = self.watchers
+        if watchers:
             for event in events:
-                self.tell(event)
+                if event.topic in watchers:
+                    self.tell(event)
 
     def tell(self, event: Event) -> None:
         """Tell the watchers of a topic of an event that was delivered."""

@@ -69,8 +69,11 @@ class TurnBatch:
         if events:
             self._events = []
             if self._publisher.watchers:
-                with nesting.at_depth(0):  # each event says by itself how deep it was made
+                entered = nesting.enter(0)  # each event says by itself how deep it was made
+                try:
                     self._publish(events)
+                finally:
+                    nesting.leave(entered)
             else:
                 self._publish(events)
 
