@@ -353,6 +353,10 @@ def test_an_event_without_a_watcher_is_not_looked_at(caplog: pytest.LogCaptureFi
     class Counting(dict[str, Any]):
         asked = 0
 
+        def __contains__(self, key: object) -> bool:
+            self.asked += 1
+            return super().__contains__(key)
+
         def get(self, key: str, default: Any = None) -> Any:
             self.asked += 1
             return super().get(key, default)
