@@ -105,7 +105,8 @@ class Console:
     """Where a command prints; made once per run from the shared flags.
 
     Args:
-        json: one JSON document on stdout instead of text; informal talk is hidden.
+        json: one JSON document on stdout instead of text; informal talk is hidden. After `json_lines` is set, each
+            document is one line.
         quiet: only errors, warnings and data.
         verbose: also what `detail` is given.
         no_color: never write ANSI colours.
@@ -132,6 +133,7 @@ class Console:
         self._stderr = stderr or sys.stderr or io.StringIO()
         self._no_color = no_color
         self._reader_left = False
+        self.json_lines = False
         self.color_out = wants_color(self._stdout, forbidden=no_color)
         self.color_err = wants_color(self._stderr, forbidden=no_color)
 
@@ -196,10 +198,11 @@ class Console:
         self._write(self._stdout, text)
 
     def emit(self, document: Any) -> None:
-        """Print one JSON document on stdout, indented, with the keys in the given order."""
+        """Print one JSON document on stdout, indented unless `json_lines`, with the keys in the given order."""
         import json
 
-        self._write(self._stdout, json.dumps(document, indent=2, ensure_ascii=False))
+        indent = None if self.json_lines else 2
+        self._write(self._stdout, json.dumps(document, indent=indent, ensure_ascii=False))
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print aligned columns on stdout, the header dimmed; cells must be single lines.

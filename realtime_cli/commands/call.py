@@ -31,7 +31,7 @@ FileFlag = Path | None
 
 def call(
     invocation: Invocation,
-    path: Annotated[str, typer.Argument(metavar="PATH", help="The function, as in todos/add.")],
+    path: Annotated[str, typer.Argument(help="The function, as in todos/add.")],
     args: Annotated[
         list[str] | None,
         typer.Argument(

@@ -62,6 +62,7 @@ def watch(
     On a terminal for people, else (and with --json) one JSON object per line. A lost connection is made again.
     Ends with 1 if the server refuses, with 3 if there is no connection.
     """
+    invocation.console.json_lines = True
     if topic and stream:
         raise CommandFailed("--topic and --stream exclude each other", hint="give one of them", code=USAGE)
     if seconds is not None and not 0 < seconds < float("inf"):

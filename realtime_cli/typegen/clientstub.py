@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from realtime_cli.typegen.stubs import StubWriter
     from runtime.live.registry import Endpoint
 
-__all__ = ["CALL_OPTIONS", "DIRECTIVES", "FIXED", "IMPORTS", "NAMES", "client_classes"]
+__all__ = ["CALL_OPTIONS", "DIRECTIVES", "FIXED", "IMPORTS", "NAMES", "client_classes", "doc_text"]
 
 DIRECTIVES = """\
 # mypy: disable-error-code="override, assignment"
@@ -98,6 +98,8 @@ NAMES = frozenset(
 )
 """Names of the module or of the clients' members, which no type of an app may have."""
 
+NOTHING = "None"
+
 _PAYLOAD = "data: bytes | bytearray | memoryview"
 _SOURCE = "source: _typing.Any"
 _TIMEOUT = {"timeout": CALL_OPTIONS["timeout"]}
@@ -114,7 +116,7 @@ def client_classes(endpoints: Iterable[Endpoint], writer: StubWriter) -> str:
     progress = {"on_progress": "_Callable[[_client.UploadProgress], object] | None"}
     asynchronous = [
         _method("call", of["rpc"], writer, "_client.PendingResult[{}]", CALL_OPTIONS),
-        _method("fire", of["rpc"], writer, "None", {}),
+        _method("fire", of["rpc"], writer, NOTHING, {}),
         _method("stream", of["stream"], writer, "Stream[{}]", STREAM_OPTIONS),
         _method("call_binary", of["binary"], writer, "_client.PendingResult[{}]", _TIMEOUT, _PAYLOAD),
         _method("upload", of["upload"], writer, "Upload[{}]", {}, _SOURCE),
@@ -122,7 +124,7 @@ def client_classes(endpoints: Iterable[Endpoint], writer: StubWriter) -> str:
     blocking = [
         "def __enter__(self) -> SyncClient: ...",
         _method("call", of["rpc"], writer, "{}", CALL_OPTIONS),
-        _method("fire", of["rpc"], writer, "None", {}),
+        _method("fire", of["rpc"], writer, NOTHING, {}),
         _method("stream", of["stream"], writer, "SyncStream[{}]", STREAM_OPTIONS),
         _method("call_binary", of["binary"], writer, "{}", _TIMEOUT, _PAYLOAD),
         _method("upload", of["upload"], writer, "{}", progress, _SOURCE),
@@ -139,6 +141,12 @@ def client_classes(endpoints: Iterable[Endpoint], writer: StubWriter) -> str:
         *_methods(blocking),
     ]
     return "\n".join([*lines, ""])
+
+
+def doc_text(text: str) -> str:
+    """Write a docstring."""
+    escaped = text.strip().replace("\\", "\\\\").replace('"', '\\"')
+    return f'"""{escaped}"""'
 
 
 def _methods(methods: Iterable[str]) -> list[str]:
@@ -160,5 +168,6 @@ def _method(
         parameters = writer.parameters(endpoint, ["self", path, *second], options)
         gives = result.format(writer.result(endpoint))
         lines += [overload] if overload else []
-        lines.append(f"def {name}({parameters}) -> {gives}: ...")
+        body = doc_text(endpoint.doc) if endpoint.doc and result != NOTHING else "..."
+        lines.append(f"def {name}({parameters}) -> {gives}: {body}")
     return "\n".join(lines)

@@ -241,7 +241,7 @@ class StubWriter:
     def _function(self, endpoint: Endpoint) -> list[str]:
         parameters = self.parameters(endpoint, ["self"], clientstub.CALL_OPTIONS)
         head = f"    def {endpoint.name}({parameters}) -> {self._used('PendingResult')}[{self.result(endpoint)}]:"
-        return [head, f"        {doc_text(endpoint.doc)}" if endpoint.doc else "        ..."]
+        return [head, f"        {clientstub.doc_text(endpoint.doc)}" if endpoint.doc else "        ..."]
 
     def parameters(self, endpoint: Endpoint, first: Sequence[str], options: Mapping[str, str]) -> str:
         """Write the parameters of a method that calls an endpoint.
@@ -285,7 +285,7 @@ class StubWriter:
             return f"{declared.name} = {typed_dict}({declared.name!r}, {{{items}}})\n"
         lines = [f"class {declared.name}({typed_dict}):"]
         if declared.doc:
-            lines.append(f"    {doc_text(declared.doc)}")
+            lines.append(f"    {clientstub.doc_text(declared.doc)}")
         lines += [f"    {item.name}: {kind}" for item, kind in zip(declared.fields, kinds, strict=True)]
         if len(lines) == 1:
             lines.append("    ...")
@@ -300,9 +300,3 @@ class StubWriter:
             kinds = (Basic("string" if isinstance(value, str) else "number") for value in values)
             return self.type(Union.of(kinds))
         return f"{self._used('Literal')}[{', '.join(repr(value) for value in values)}]"
-
-
-def doc_text(text: str) -> str:
-    """Write a docstring."""
-    escaped = text.strip().replace("\\", "\\\\").replace('"', '\\"')
-    return f'"""{escaped}"""'

@@ -146,8 +146,8 @@ def test_bytes_and_files_are_sent(call: Run, tmp_path: Path) -> None:
 
 def test_headers_cookies_and_the_auth_path_say_who_asks(call: Run) -> None:
     assert call("notes/who").out == '"nobody"\n'
-    assert call("notes/who", "--cookie", "session=me", "-b", "other=1").out == '"me"\n'
-    assert call("notes/who", "--header", "Cookie: other=1", "--cookie", "session=me").out == '"me"\n'
+    assert call("notes/who", "--cookie", "other=1", "-b", "session=me").out == '"me"\n'
+    assert call("notes/who", "--header", "Cookie: session=me", "--cookie", "other=1").out == '"me"\n'
     assert call("notes/who", "-H", "X-Key: k1").out == '"k1"\n'
     assert call("notes/who", "--auth").out == '"renewed"\n'
     assert call("notes/who", "--auth-path", "/__ws/auth").out == '"renewed"\n'

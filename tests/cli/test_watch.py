@@ -180,8 +180,8 @@ def test_what_the_server_refuses_ends_with_1(
     assert (ended.code, ended.out) == (1, "")
     assert said in ended.err
     assert hint in ended.err
-    data = realtime("watch", *arguments, "--url", address, "--json", cwd=project).data
-    assert data["error"]["code"] == said.partition(":")[0]
+    [line] = realtime("watch", *arguments, "--url", address, "--json", cwd=project).out.splitlines()
+    assert json.loads(line)["error"]["code"] == said.partition(":")[0]
 
 
 @pytest.mark.parametrize(
