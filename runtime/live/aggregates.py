@@ -7,6 +7,7 @@ Spec: live-api 11.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections import deque
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from runtime.core.errors import LiveError, PlatformNotReady
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.aggregate import SINGLE
 from runtime.live.aggregatewindow import Fields, State, running_window
+from runtime.live.callables import call
 from runtime.live.wiring import wiring_of
 
 if TYPE_CHECKING:
@@ -170,7 +172,7 @@ class _Running:
     async def _restore(self, name: str | None, snapshot: Snapshot) -> None:
         try:
             async with asyncio.timeout(SNAPSHOT_TIMEOUT):
-                stored = await snapshot()
+                stored = await call(snapshot)
             if stored is None:
                 return
             if not isinstance(stored, Mapping):
@@ -244,7 +246,7 @@ class Aggregates:
                 running.start()
 
     async def load(self, path: str, window: str | None) -> State:
-        """Return the present value of a window, when it is restored.
+        """Return the present value of a window, when it is restored; it belongs to the caller.
 
         Raises:
             LiveError: `NOT_FOUND` when a reload has taken it away.
@@ -257,7 +259,7 @@ class Aggregates:
                 running = self._running.get(path)
         if running is None or window not in running.windows:
             raise LiveError("NOT_FOUND")
-        return running.view(window)
+        return copy.deepcopy(running.view(window))
 
     def dump(self, path: str) -> dict[str, State]:
         """Do what `live.aggregates.dump` does."""

@@ -8,12 +8,12 @@ its own moment, however late a timer is.
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import nesting
 from runtime.live.aggregate import UNSAFE_NAMES, WINDOW_START, Sliding, Tumbling, boundaries_of
+from runtime.live.callables import PLAIN, is_pending
 from runtime.live.rings import Ring
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ State = dict[str, Any]
 
 # Seconds after which the wall clock is looked at again, in case it was set.
 MAX_WAIT = 60.0
-
-# Results that cannot be awaited, which is all that a reducer should return.
-_PLAIN = frozenset({int, float, str, bool, dict, list, tuple, set, type(None)})
 
 
 class Fields:
@@ -68,7 +65,7 @@ class Fields:
         for name, reduce in self._reducers:
             try:
                 result = reduce(state[name], event, data)
-                if result.__class__ not in _PLAIN and inspect.isawaitable(result):
+                if result.__class__ not in PLAIN and is_pending(result):
                     _discard(result)
                     raise TypeError(
                         f"the reducer of {name!r} is asynchronous; reducers must be plain functions"

@@ -275,13 +275,13 @@ class LiveApp:
         """Wait for running calls, at most `timeout` seconds, then end them; return how many were ended."""
         self._refresher.close()
         await self.cron.drain(0.0)
-        await self.aggregates.close()
         self.streams.reloads.close()
         self.streams.warnings.close()
         await self.calls.wait_idle(timeout=timeout)
         ended = self.calls.running
         await self.calls.close()
         await self.pushes.close(timeout)
+        await self.aggregates.close()
         self.streams.presence.close()
         await self.functions.tasks.wait_idle(timeout=timeout)
         await self.streams.derived.close()

@@ -202,6 +202,30 @@ async def test_too_many_events_for_a_snapshot_lose_the_oldest(make_app: AppFacto
         assert (await ann.stream("m/single"))["data"] == {"count": 3}
 
 
+async def test_what_still_runs_at_the_end_is_counted(make_app: AppFactory) -> None:
+    source = (
+        MODULE
+        + """
+    @live
+    async def last(ctx):
+        await gate.wait()
+        ctx.publish("requests", "asked", {})
+        ctx.platform.flush()
+        log.append(await single(ctx))
+    """
+    )
+    app = await make(make_app, source)
+    ann = await app.connect("ann")
+    ann.send({"rpc": "m/last", "id": "l", "args": []})
+    await turns()
+    module = module_of(app)
+    stopping = asyncio.ensure_future(app.runtime.stop())
+    await turns(20)
+    module.gate.set()
+    await stopping
+    assert module.log[-1] == {"count": 1}
+
+
 async def test_a_worker_stops_although_a_snapshot_hangs(make_app: AppFactory) -> None:
     app = await make(make_app, storing(waits=True))
     async with asyncio.timeout(5):
@@ -249,6 +273,23 @@ async def test_a_dump_is_nobody_elses_and_names_what_is_not_there(make_app: AppF
     assert get_platform() is None
     with pytest.raises(RuntimeError, match="no app runs here"):
         live.aggregates.dump("m/every")
+
+
+async def test_what_was_loaded_is_nobody_elses_and_a_snapshot_may_be_plain(make_app: AppFactory) -> None:
+    source = """
+        # realtime-allow-public
+        from runtime import Reducer, live
+        def note(acc, event, data):
+            acc.append(data)
+            return acc
+        every = live.aggregate(
+            "requests", {"rows": Reducer(init=list, reduce=note)}, topic="rows", snapshot=lambda: {"rows": [7]}
+        )
+    """
+    app = await make(make_app, source)
+    (await live.load("m/every"))["rows"].append(8)
+    app.runtime.platform.publish("requests", "x", 1)
+    assert await live.load("m/every") == {"rows": [7, 1]}
 
 
 async def test_a_reload_keeps_the_state_of_what_is_declared_as_before(make_app: AppFactory) -> None:
