@@ -12,7 +12,7 @@ import pytest
 from runtime.core.tasks import TaskOwner
 from runtime.server.hooks import HookSet
 from tests.server.conftest import AppFactory
-from tests.server.crons import at, start, statuses
+from tests.server.crons import JumpClock, at, start, statuses
 from tests.server.peers import App, turns
 
 HEAD = """
@@ -129,6 +129,17 @@ async def test_a_clock_that_is_set_back_far_goes_on_there(make_app: AppFactory) 
     assert statuses(app) == {"ok": 6}
 
 
+async def test_a_clock_that_is_set_back_little_by_little_goes_on_as_well(make_app: AppFactory) -> None:
+    app, clock = await start(make_app, SECONDLY)
+    await clock.advance(60)
+    clock.jump(-40)
+    assert app.runtime.live.cron.tick().started == ()
+    clock.jump(-40)
+    assert app.runtime.live.cron.tick().started == ("m/job",)
+    await clock.advance(10)
+    assert statuses(app) == {"ok": 71}
+
+
 async def test_a_clock_that_is_set_ahead_is_noticed_within_a_minute(make_app: AppFactory) -> None:
     app, clock = await start(make_app, MINUTELY.replace('"* * * * *"', '"0 20 * * *"'))
     clock.jump(at("2026-11-26T19:59:30+00:00") - clock.now())
@@ -146,6 +157,28 @@ async def test_a_timer_that_fires_too_early_runs_nothing_twice(make_app: AppFact
     await clock.advance(0.5)
     assert statuses(app) == {"ok": 1}
     await clock.advance(59)
+    assert statuses(app) == {"ok": 1}
+
+
+async def test_a_timer_may_fire_some_milliseconds_early(make_app: AppFactory) -> None:
+    app, clock = await start(make_app, MINUTELY)
+    await clock.advance(29)
+    clock.jump(-0.004)
+    await clock.advance(1)
+    assert statuses(app) == {"ok": 1}
+    await clock.advance(59)
+    assert statuses(app) == {"ok": 1}
+
+
+async def test_what_is_due_while_the_app_starts_does_not_run(make_app: AppFactory) -> None:
+    clock = JumpClock(at("2026-11-26T10:00:30+00:00"))
+    app = await make_app({"live/m.py": MINUTELY}, clock=clock, start=False)
+    app.runtime.load()
+    clock.jump(45)
+    await app.runtime.start()
+    await clock.advance(44)
+    assert statuses(app) == {}
+    await clock.advance(1)
     assert statuses(app) == {"ok": 1}
 
 
@@ -211,14 +244,18 @@ async def test_a_run_ends_in_its_code_while_the_new_code_runs(make_app: AppFacto
     assert (await app.runtime.live.reload([file])).ok
     await clock.advance(60)
     assert statuses(app) == {"skipped": 1}
+    old = app.runtime.live.generation
     file = app.write("live/m.py", waiting.replace("old", "new"))
     assert (await app.runtime.live.reload([file])).ok
     assert [job.is_running for job in app.runtime.live.cron.jobs] == [False, False]
     await clock.advance(60)
     assert module(app).runs == ["old begun", "new begun"]
+    begun = [one for one in (*app.runtime.live._old, old) if one.running]
+    assert [one.running for one in begun] == [1]
     module(app).gate.set()
     await turns(20)
     assert module(app).runs == ["old begun", "new begun", "old ended", "new ended"]
+    assert begun[0].running == 0
     assert statuses(app) == {"skipped": 1, "ok": 2}
 
 
@@ -246,6 +283,14 @@ async def test_a_new_schedule_does_not_run_for_the_past(make_app: AppFactory) ->
     assert statuses(app) == {}
     await clock.advance(11)
     assert statuses(app) == {"ok": 1}
+
+
+async def test_a_new_zone_is_a_new_schedule(make_app: AppFactory) -> None:
+    source = MINUTELY.replace('"* * * * *", "stats"', '"0 12 * * *", "stats", tz="UTC"')
+    app, _ = await start(make_app, source, env="dev")
+    file = app.write("live/m.py", source.replace('"UTC"', '"Europe/Berlin"'))
+    assert (await app.runtime.live.reload([file])).ok
+    assert [job.next_run for job in app.runtime.live.cron.jobs] == [at("2026-11-26T11:00:00+00:00")]
 
 
 # ---------------------------------------------------------------- the end
@@ -342,6 +387,39 @@ async def test_from_the_shutdown_hook_on_no_tick_is_taken(make_app: AppFactory) 
     await stopping
     await clock.advance(300)
     assert statuses(app) == {"ok": 1}
+    await tasks.close()
+
+
+async def test_nothing_begins_while_a_stop_waits_for_a_run(make_app: AppFactory) -> None:
+    app, clock = await start(
+        make_app,
+        HEAD
+        + """
+    told = asyncio.Event()
+
+    @live.cron("* * * * *")
+    async def job(ctx):
+        await ctx.signal.wait()
+        told.set()
+        await gate.wait()
+
+    @live.cron("* * * * * *")
+    async def other():
+        pass
+""",
+    )
+    await clock.advance(30)
+    before = statuses(app, "m/other")
+    names, tasks = vars(module(app)), TaskOwner("test")
+    stopping = tasks.start(app.runtime.stop(), name="stop")
+    async with asyncio.timeout(5):
+        await names["told"].wait()
+    await clock.advance(10)
+    assert app.runtime.live.cron.tick().started == ()
+    assert statuses(app, "m/other") == before
+    names["gate"].set()
+    await stopping
+    assert (statuses(app), statuses(app, "m/other")) == ({"ok": 1}, before)
     await tasks.close()
 
 
