@@ -95,6 +95,11 @@ class Handler:
         return found.option(keyword) if found else None
 
     @property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of its body."""
+        return self.source.own(self.node)
+
+    @property
     def arguments(self) -> list[ast.arg]:
         """The parameters that come from the client: all but the first, which is the ctx."""
         arguments = self.node.args

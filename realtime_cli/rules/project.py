@@ -13,6 +13,7 @@ from pathlib import Path
 from realtime_cli.rules.handlers import Handler, handlers_of
 from realtime_cli.rules.settingsview import SettingsView
 from realtime_cli.rules.source import Kind, Source
+from realtime_cli.rules.taint import Flow, handler_flow
 from runtime.server.settings_file import SETTINGS_FILE
 
 __all__ = ["MAX_FILES", "MAX_FILE_BYTES", "Project"]
@@ -39,6 +40,7 @@ class Project:
     settings: SettingsView
     system: str = sys.platform
     skipped: dict[str, str] = field(default_factory=dict)
+    _flows: dict[ast.AST, Flow] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(
@@ -91,6 +93,12 @@ class Project:
     def handlers(self) -> list[Handler]:
         """Every function that is registered with a decorator of `live`."""
         return [handler for source in self.live for handler in handlers_of(source)]
+
+    def flow(self, handler: Handler) -> Flow:
+        """Return where the values of a handler come from."""
+        if handler.node not in self._flows:
+            self._flows[handler.node] = handler_flow(handler)
+        return self._flows[handler.node]
 
     @cached_property
     def web(self) -> dict[str, str]:

@@ -69,6 +69,7 @@ class Source:
         default=lambda dotted: None, repr=False
     )
     _names: dict[ast.expr, str | None] = field(default_factory=dict, repr=False)
+    _own_nodes: dict[FunctionNode, list[ast.AST]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def parse(cls, path: str, module: str, kind: Kind, text: str) -> Source:
@@ -102,6 +103,12 @@ class Source:
         """Every function, also those inside of others, in the order of the file."""
         found: list[FunctionNode] = [*self.nodes(ast.FunctionDef), *self.nodes(ast.AsyncFunctionDef)]
         return sorted(found, key=lambda node: (node.lineno, node.col_offset))
+
+    def own(self, function: FunctionNode) -> list[ast.AST]:
+        """Return every node of the body of a function, with the functions that are nested in it."""
+        if function not in self._own_nodes:
+            self._own_nodes[function] = [node for one in function.body for node in ast.walk(one)]
+        return self._own_nodes[function]
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         """Return what a node stands in, None for the module."""
@@ -171,7 +178,7 @@ class Source:
         match expression:
             case ast.Name(id=name):
                 return self.look_up(name, self.scope(expression))
-            case ast.Attribute(value=ast.Name(id=own), attr=attribute) if found := self._own(
+            case ast.Attribute(value=ast.Name(id=own), attr=attribute) if found := self._attribute(
                 expression, own, attribute
             ):
                 return found
@@ -244,7 +251,7 @@ class Source:
                 return found if isinstance(found, str) else f"{module}.{name}"
         return None
 
-    def _own(self, node: ast.AST, own: str, attribute: str) -> str | None:
+    def _attribute(self, node: ast.AST, own: str, attribute: str) -> str | None:
         """Return what `self.attribute` was set to, anywhere in the class."""
         function = self.function(node)
         if function is None or not function.args.args or function.args.args[0].arg != own:

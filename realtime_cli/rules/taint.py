@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from realtime_cli.rules.handlers import Handler
 
-__all__ = ["Flow", "flow_of", "handler_flow", "names_in", "own_nodes"]
+__all__ = ["Flow", "flow_of", "handler_flow", "names_in"]
 
 #: What gives back something of the app's own, whatever it is given.
 MAKES_OWN = frozenset(
@@ -90,7 +90,7 @@ def flow_of(source: Source, node: FunctionNode, sent: Iterable[str]) -> Flow:
     flow = Flow(source, node, set(sent))
     for _ in range(4):  # a name may be read above the line that sets it, in a loop
         before = len(flow.sent) + len(flow.caller)
-        for statement in own_nodes(node):
+        for statement in source.own(node):
             for target, value in _bindings(statement):
                 names = set(names_in(target))
                 if flow.is_sent(value):
@@ -105,12 +105,6 @@ def flow_of(source: Source, node: FunctionNode, sent: Iterable[str]) -> Flow:
 def handler_flow(handler: Handler) -> Flow:
     """Return the flow of a handler: its arguments are what a client sent."""
     return flow_of(handler.source, handler.node, (argument.arg for argument in handler.arguments))
-
-
-def own_nodes(node: FunctionNode) -> Iterator[ast.AST]:
-    """Yield every node of the body of a function, with the functions that are nested in it."""
-    for statement in node.body:
-        yield from ast.walk(statement)
 
 
 def names_in(target: ast.AST) -> Iterator[str]:

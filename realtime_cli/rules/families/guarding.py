@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from realtime_cli.rules.finding import Finding, Severity
 from realtime_cli.rules.rule import Rule
-from realtime_cli.rules.taint import own_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +84,7 @@ class PublicWrite(Rule):
         for handler in project.handlers:
             if not handler.is_public or handler.kind in {"cron", "effect"} or _looks_at_user(handler):
                 continue
-            for node in own_nodes(handler.node):
+            for node in handler.nodes:
                 if isinstance(node, ast.Call) and (what := written_by(handler.source, node)):
                     message = f"{handler.node.name} is public and calls {what} without looking at ctx.user"
                     yield self.at(handler.source, node, message)
@@ -175,7 +174,7 @@ class BooleanGuard(Rule):
             for node in source.functions:
                 if node.name != "_guard" or source.function(node) is not None:
                     continue
-                for inner in own_nodes(node):
+                for inner in source.own(node):
                     if isinstance(inner, ast.Return) and _is_boolean(inner.value):
                         yield self.at(source, inner, "the guard returns a bool instead of raising")
                         break
