@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,6 +52,7 @@ class Devtools:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._id = uuid.uuid4().hex
         keys = REDACTED_KEYS | {name.lower() for name in runtime.settings.devtools.redact}
         self._keys = keys
         self.recorder = Recorder(runtime.clock, keys, lambda path: runtime.live.registry.find(path))
@@ -85,6 +87,7 @@ class Devtools:
     def start(self) -> None:
         """Look at the live side of the worker, which is made by now."""
         self._runtime.live.dispatcher.running = self.running
+        self._runtime.sizes["MAX_DEVTOOLS_FRAMES"] = lambda: len(self.recorder.frames)
         self._state = WorkerState(self._runtime, self.recorder, self.running, self._keys)
 
     # ------------------------------------------------------------ the page
@@ -140,9 +143,12 @@ class Devtools:
             after = int(request.query_params.get("after", "0"))
         except ValueError:
             return Response("after: must be a number", 400, HEADERS, "text/plain")
-        if after > frames.last:  # numbers of another worker, which this one has replaced
+        if (
+            request.query_params.get("worker") != self._id
+        ):  # the numbers of another worker, which this one replaced
             after = 0
         body = {
+            "worker": self._id,
             "state": self._state.read(),
             "last": frames.last,
             "frames": frames.after(after, MAX_FRAMES_PER_ANSWER),

@@ -183,6 +183,9 @@ class Recorder:
         if isinstance(path, str) and isinstance(id, str):
             if len(self._answers) >= capacity.get("MAX_DEVTOOLS_CALLS"):
                 del self._answers[next(iter(self._answers))]
+                capacity.record(
+                    "MAX_DEVTOOLS_CALLS", "evict", hint="the devtools show such a reply without its path"
+                )
             self._answers[connection.id, id] = path[:200], self._clock.monotonic()
 
     def _reply(self, connection: Connection, value: dict[str, Any]) -> dict[str, Any]:

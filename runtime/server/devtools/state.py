@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
-import os
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +67,6 @@ class WorkerState:
         now = runtime.clock.now()
         return {
             "env": runtime.settings.server.env,
-            "pid": os.getpid(),
             "now": now,
             "uptime": now - self._started,
             "generation": runtime.live.generation.number,

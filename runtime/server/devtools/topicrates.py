@@ -64,6 +64,7 @@ class TopicRates:
             count = TopicCount()
             if len(self._topics) >= capacity.get("MAX_DEVTOOLS_TOPICS"):
                 del self._topics[next(iter(self._topics))]
+                capacity.record("MAX_DEVTOOLS_TOPICS", "evict", hint="the devtools count such a topic anew")
         self._topics[topic] = count
         count.add(second, size)
         count.last_event, count.last_at = event, at

@@ -34,10 +34,12 @@ export class Feed extends EventTarget {
   isPaused = false;
   /** @type {Session | null} while a session is recorded */
   recording = null;
+  /** The worker that answered last, its newest frame, and what its numbers are raised by: each worker counts from 1. */
+  #worker = "";
   #last = 0;
+  #offset = 0;
   /** @type {Frame[]} what came while paused */
   #waiting = [];
-  #pid = 0;
   #timer = 0;
   #isAsking = false;
 
@@ -96,7 +98,7 @@ export class Feed extends EventTarget {
     this.#isAsking = true;
     clearTimeout(this.#timer);
     try {
-      this.#take(await this.fetch(`poll?after=${this.#last}`));
+      this.#take(await this.fetch(`poll?after=${this.#last}&worker=${this.#worker}`));
       this.problem = "";
     } catch (error) {
       this.problem = error instanceof TypeError ? "the server cannot be reached" : String(/** @type {Error} */ (error).message);
@@ -106,12 +108,15 @@ export class Feed extends EventTarget {
     this.#timer = setTimeout(() => this.#ask(), document.hidden ? HIDDEN_INTERVAL_MS : INTERVAL_MS);
   }
 
-  /** @param {{state: any, last: number, frames: Frame[]}} answer */
+  /** @param {{worker: string, state: any, last: number, frames: Frame[]}} answer */
   #take(answer) {
+    if (answer.worker !== this.#worker) {
+      this.#offset += this.#last;
+      this.#worker = answer.worker;
+    }
+    for (const frame of answer.frames) frame.n += this.#offset;
     this.state = answer.state;
     const { worker, pressure, connections, topics } = answer.state;
-    if (worker.pid !== this.#pid) this.dispatchEvent(new Event("restart"));
-    this.#pid = worker.pid;
     this.#last = answer.last;
     const rate = topics.rows.reduce((/** @type {number} */ sum, /** @type {any} */ row) => sum + row.rate, 0);
     add(this.samples, [{ at: worker.now * 1000, pressure: pressure.snapshot, connections: connections.total, rate }], MAX_SAMPLES);

@@ -76,8 +76,8 @@ class Overlay {
     this.pause = button("Pause", () => this.#pause(), "", { "aria-pressed": "false" });
     this.mode = button("", () => {
       setValueMode(valueMode() === "raw" ? "pretty" : "raw");
-      this.view = new StoreView();
-      fill(this.side, null);
+      this.view.redraw();
+      if (this.current.id !== "streams") fill(this.side, null);
       this.#update();
     }, "", { title: "How values are shown" });
     this.list = element("div", "tabs", this.tabs.map((tab) => button(tab.title, () => this.#open(tab), "", { role: "tab", id: tab.id })), { role: "tablist", "aria-label": "Devtools" });

@@ -22,7 +22,7 @@ import { TravelTab } from "./tab-travel.js";
 
 /**
  * @typedef {{id: string, title: string, node: HTMLElement, count: () => number | string | null, update: () => void,
- *   show?: (query: URLSearchParams) => void}} Tab
+ *   show?: (query: URLSearchParams) => void, redraw?: () => void}} Tab
  */
 
 const THEME_KEY = "realtime.devtools.theme";
@@ -56,14 +56,14 @@ const state = element("span", "", null, { role: "status" });
 const pauseButton = button("Pause", () => feed.pause(!feed.isPaused), "", { title: "Space", "aria-pressed": "false" });
 const modeButton = button("", () => {
   setValueMode(valueMode() === "raw" ? "pretty" : "raw");
-  writeHeader();
-  location.reload();
+  for (const tab of tabs) tab.redraw?.();
+  update();
 });
 const themeButton = button("", () => setTheme(THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]));
 
 const header = element("header", "", [
   dot,
-  element("h1", "", "Realtime devtools"),
+  element("h1", "", ["Realtime", element("span", "wide", " devtools")]),
   environment,
   about,
   state,

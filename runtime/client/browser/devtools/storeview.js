@@ -68,6 +68,11 @@ export class StoreView {
     ));
   }
 
+  /** Values are shown in another way from now on. */
+  redraw() {
+    this.#drawn = "";
+  }
+
   /** @param {number} index */
   #move(index) {
     this.#at = index >= this.history.length - 1 ? null : index;

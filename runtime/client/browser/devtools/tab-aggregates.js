@@ -14,6 +14,11 @@ export class AggregatesTab {
     this.node = element("section", "", this.list);
   }
 
+  /** Values are shown in another way from now on. */
+  redraw() {
+    this.drawn = "";
+  }
+
   count() {
     return this.feed.state.aggregates.total;
   }

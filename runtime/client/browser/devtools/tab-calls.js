@@ -16,6 +16,8 @@ export class CallsTab {
     this.feed = feed;
     this.filter = element("input", "grow", null, { type: "search", placeholder: "Filter by path or code", "aria-label": "Filter calls", input: () => this.update() });
     this.side = element("aside", "", null, { "aria-label": "Call" });
+    /** @type {any} */
+    this.opened = null;
     this.uploads = element("p", "soft");
     this.pending = new Table({
       label: "Pending calls",
@@ -33,7 +35,10 @@ export class CallsTab {
       label: "Results",
       none: "No call was answered since this page is open.",
       key: (row) => String(row.reply.n),
-      onOpen: (row) => fill(this.side, [row.call && frameDetails(row.call), frameDetails(row.reply)]),
+      onOpen: (row) => {
+        this.opened = row;
+        this.redraw();
+      },
       rowClass: (row) => (row.reply.ok === false ? "failed" : ""),
       columns: [
         { title: "Time", className: "mono nowrap", of: (row) => clock(row.reply.at) },
@@ -54,6 +59,11 @@ export class CallsTab {
       element("div", "split", [this.results.node, this.side]),
     ]);
     fill(this.side, empty("Choose a call to see its arguments and its result."));
+  }
+
+  /** Show the call that was chosen, in the way that values are shown now. */
+  redraw() {
+    if (this.opened) fill(this.side, [this.opened.call && frameDetails(this.opened.call), frameDetails(this.opened.reply)]);
   }
 
   count() {

@@ -11,6 +11,7 @@ export class ConnectionsTab {
     this.feed = feed;
     this.go = go;
     this.selected = "";
+    this.drawn = "";
     this.filter = element("input", "grow", null, { type: "search", placeholder: "Filter by user, topic, stream or address", "aria-label": "Filter connections", input: () => this.update() });
     this.more = element("span", "soft");
     this.side = element("aside", "", null, { "aria-label": "Connection" });
@@ -36,6 +37,11 @@ export class ConnectionsTab {
       element("div", "tools", [this.filter, this.more]),
       element("div", "split", [this.table.node, this.side]),
     ]);
+  }
+
+  /** Values are shown in another way from now on. */
+  redraw() {
+    this.drawn = "";
   }
 
   count() {

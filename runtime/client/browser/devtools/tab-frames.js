@@ -50,18 +50,23 @@ export class FramesTab {
     this.chosen = "";
     this.topic = "";
     this.topicChip = element("span");
+    /** @type {import("./feed.js").Frame | null} */
+    this.opened = null;
     this.more = element("span", "soft", null, { role: "status" });
     this.side = element("aside", "", null, { "aria-label": "Frame" });
     this.table = new Table({
       label: "Frames",
       none: "No frame yet that fits. Frames are recorded while this page is open.",
       key: (frame) => String(frame.n),
-      onOpen: (frame) => fill(this.side, frameDetails(frame)),
+      onOpen: (frame) => {
+        this.opened = frame;
+        fill(this.side, frameDetails(frame));
+      },
       rowClass: (frame) => (frame.ok === false || frame.dir === "drop" || frame.kind === "subscribe-denied" ? "failed" : ""),
       columns: [
         { title: "Time", className: "mono nowrap", of: (frame) => clock(frame.at) },
-        { title: "What", label: "", className: "nowrap", of: (frame) => [element("span", `dir ${frame.dir}`, frame.dir === "pub" ? DIRECTIONS.pub : `${DIRECTIONS[/** @type {"in"} */ (frame.dir)].slice(0, 1)} ${frame.kind}`, { title: DIRECTIONS[/** @type {"in"} */ (frame.dir)] }), frame.ok === false && [" ", chip(frame.code ?? "failed", "bad")]].flat() },
-        { title: "About", className: "key", of: (frame) => [subject(frame), frame.event && frame.kind !== "reply" ? element("span", "soft", ` ${frame.event}`) : ""] },
+        { title: "What", label: "", className: "nowrap", of: (frame) => [element("span", `dir ${frame.dir}`, frame.dir === "pub" ? DIRECTIONS.pub : `${DIRECTIONS[/** @type {"in"} */ (frame.dir)].slice(0, 1)} ${frame.kind}`, { title: DIRECTIONS[/** @type {"in"} */ (frame.dir)] })] },
+        { title: "About", className: "key", of: (frame) => [subject(frame), frame.ok === false ? element("span", "", [" ", chip(frame.code ?? "failed", "bad")]) : "", frame.event && frame.kind !== "reply" ? element("span", "soft", ` ${frame.event}`) : ""] },
         { title: "Content", className: "mono cut", of: (frame) => inline(frame.data, 160) },
         { title: "Who", className: "nowrap", of: (frame) => (frame.conn ? element("span", "mono", shortId(frame.conn)) : frame.reach ? `to ${number(frame.reach)}` : element("span", "warn", "to nobody")) },
         { title: "Size", className: "num", of: (frame) => size(frame.size) },
@@ -84,6 +89,11 @@ export class FramesTab {
 
   count() {
     return this.feed.frames.length;
+  }
+
+  /** Values are shown in another way from now on. */
+  redraw() {
+    if (this.opened) fill(this.side, frameDetails(this.opened));
   }
 
   /** @param {URLSearchParams} query */

@@ -6,6 +6,7 @@ import { Field, readAll } from "./form.js";
 
 const MAX_RESULTS = 20;
 const MAX_EVENTS = 20;
+const NARROW = 760;
 
 export class PathsTab {
   id = "paths";
@@ -94,6 +95,7 @@ export class PathsTab {
     this.list.querySelector(`[data-path="${CSS.escape(path)}"]`)?.setAttribute("aria-current", "true");
     fill(this.results, null);
     fill(this.form, this.#formOf(found));
+    if (innerWidth <= NARROW) this.form.scrollIntoView({ block: "start" }); // it is below the list there
   }
 
   /** @param {any} found */

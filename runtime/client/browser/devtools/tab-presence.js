@@ -16,6 +16,11 @@ export class PresenceTab {
     this.node = element("section", "", [element("div", "tools", [this.filter, this.users]), this.list]);
   }
 
+  /** Values are shown in another way from now on. */
+  redraw() {
+    this.drawn = "";
+  }
+
   count() {
     return this.feed.state.presence.rows.reduce((/** @type {number} */ sum, /** @type {any} */ row) => sum + row.count, 0);
   }

@@ -43,6 +43,11 @@ export class StoresTab {
     setInterval(() => this.#ask(), ASK_MS);
   }
 
+  /** Values are shown in another way from now on. */
+  redraw() {
+    this.view.redraw();
+  }
+
   count() {
     let count = 0;
     for (const { page } of this.pages.values()) count += page.streams.length;

@@ -31,7 +31,7 @@ export class TopicsTab {
       key: (row) => row.topic,
       columns: [
         { title: "Topic", className: "key", of: (row) => row.topic },
-        { title: "Streams", of: (row) => element("div", "chips", row.streams.map((/** @type {any} */ one) => chip(`${one.path} · ${one.merge ?? ""}`, "", `${one.connections} subscriptions`))) },
+        { title: "Streams", of: (row) => row.streams.length > 0 && element("div", "chips", row.streams.map((/** @type {any} */ one) => chip(`${one.path} · ${one.merge ?? ""}`, "", `${one.connections} subscriptions`))) },
         { title: "Subscribers", className: "num", of: (row) => [row.subscribers || row.events === 0 ? number(row.subscribers) : chip("nobody", "warn", "It is published to nobody"), row.loading ? chip(`${row.loading} loading`, "warn") : ""] },
         { title: "Events/s", className: "num", of: (row) => (row.rate ? number(row.rate) : "") },
         { title: "Bytes/s", className: "num", of: (row) => (row.bytesRate ? size(row.bytesRate) : "") },

@@ -51,6 +51,12 @@ export class TravelTab {
       event.preventDefault();
     });
     this.#show();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#show());
+  }
+
+  /** Values are shown in another way from now on. */
+  redraw() {
+    this.#show();
   }
 
   count() {
@@ -152,7 +158,7 @@ export class TravelTab {
     const pending = pendingAt(session, this.index);
     const state = stateAt(session, frame.at);
     return element("div", "columns", [
-      section("Values of streams", values, (one) => element("details", "", [element("summary", "mono", [`${one.path} `, chip(one.topic, "accent"), element("span", "soft", ` ${one.events} events`)]), json(one.value)], { open: values.length <= 3 }), "No stream was loaded in this session yet."),
+      section("Values of streams", values, (one) => element("details", "", [element("summary", "mono", [`${one.path} `, chip(one.topic, "accent"), element("span", "soft", ` ${one.events} ${one.events === 1 ? "event" : "events"}`)]), json(one.value)], { open: values.length <= 3 }), "No stream was loaded in this session yet."),
       section("Pending calls", pending, (one) => element("p", "mono", [one.path, element("span", "soft", ` ${duration((frame.at - one.at) / 1000)}, ${shortId(one.conn)}`)]), "None."),
       section("Connections", state?.connections.rows ?? [], (one) => element("p", "", [element("b", "", userName(one.user) || shortId(one.id)), element("span", "soft", ` ${number(one.topicCount)} topics, ${size(one.bytesOut)} out`)]), "None."),
       section("Presence", state?.presence.rows ?? [], (one) => element("p", "", [element("span", "mono", one.topic), ` ${number(one.count)}`]), "Nobody."),

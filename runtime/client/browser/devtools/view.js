@@ -88,9 +88,11 @@ export function clock(ms) {
   return `${part(date.getHours())}:${part(date.getMinutes())}:${part(date.getSeconds())}.${part(date.getMilliseconds(), 3)}`;
 }
 
-/** @param {number} seconds since the epoch @returns {string} */
+/** @param {number} seconds since the epoch @returns {string} with the day, unless it is today */
 export function moment(seconds) {
-  return new Date(seconds * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
+  const date = new Date(seconds * 1000);
+  const isToday = date.toDateString() === new Date().toDateString();
+  return isToday ? date.toLocaleTimeString([], { timeStyle: "medium" }) : date.toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
 }
 
 /** @param {number | null | undefined} value @returns {string} */
