@@ -79,6 +79,7 @@ class Runtime:
         settings: Settings,
         clock: Clock,
         publisher: Callable[..., Publisher] | None = None,
+        platform: Callable[[PlatformCore, str], Platform] = Platform,
     ) -> None:
         capacity.configure(settings.capacity)
         assertions.configure(settings.server.env, clock)
@@ -142,7 +143,7 @@ class Runtime:
             tasks=self.tasks,
             on_unsubscribed=self._unsubscribed,
         )
-        self.platform = Platform(self._core, SHARED_REQUEST_ID)
+        self.platform = platform(self._core, SHARED_REQUEST_ID)
         self.platform.replay = Replay(clock=clock)
         #: The way of other threads into the loop.
         self.threads = self._core.threads
@@ -432,10 +433,11 @@ def assemble(
     *,
     clock: Clock | None = None,
     publisher: Callable[..., Publisher] | None = None,
+    platform: Callable[[PlatformCore, str], Platform] = Platform,
 ) -> Runtime:
     """Wire one worker for the project in folder `project`, or for modules registered by hand (`None`).
 
-    `publisher` makes the publisher, of what `Publisher` takes; tests have one of their own.
+    `publisher` makes the publisher, of what `Publisher` takes, and `platform` the platform; tests have their own.
     """
     folder = project.resolve() if project is not None else None
-    return Runtime(folder, settings, clock or SystemClock(), publisher)
+    return Runtime(folder, settings, clock or SystemClock(), publisher, platform)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.testing.context import TestContext, expect_guard_rejects
     from runtime.testing.env import TestEnv
     from runtime.testing.eventlog import EventLog, PublishedEvent
+    from runtime.testing.outbound import drop_outbound, ipc_reorder, slow_drain, worker_flap
     from runtime.testing.projects import find_project
     from runtime.testing.server import RunningServer, running_server
     from runtime.testing.stream import TestStream, subscribe_at
@@ -38,13 +39,17 @@ _HOMES = {
     "TestStream": "runtime.testing.stream",
     "TestUpload": "runtime.testing.upload",
     "capacity_override": "runtime.core.capacity",
+    "drop_outbound": "runtime.testing.outbound",
     "eventually": "runtime.testing.waiting",
     "expect_guard_rejects": "runtime.testing.context",
     "find_project": "runtime.testing.projects",
+    "ipc_reorder": "runtime.testing.outbound",
     "reset_caps": "runtime.testing.caps",
     "running_server": "runtime.testing.server",
     "set_caps": "runtime.testing.caps",
+    "slow_drain": "runtime.testing.outbound",
     "subscribe_at": "runtime.testing.stream",
+    "worker_flap": "runtime.testing.outbound",
 }
 
 __all__ = [
@@ -62,13 +67,17 @@ __all__ = [
     "TestStream",
     "TestUpload",
     "capacity_override",
+    "drop_outbound",
     "eventually",
     "expect_guard_rejects",
     "find_project",
+    "ipc_reorder",
     "reset_caps",
     "running_server",
     "set_caps",
+    "slow_drain",
     "subscribe_at",
+    "worker_flap",
 ]
 
 

@@ -23,7 +23,9 @@ from runtime.testing.chaos import Chaos, ChaosConfig, ChaosPublisher, config_of
 from runtime.testing.client import TestClient
 from runtime.testing.clock import DEFAULT_NOW, FakeClock
 from runtime.testing.eventlog import EventLog, PublishedEvent
+from runtime.testing.memory import MemorySink
 from runtime.testing.modules import as_module, live_module
+from runtime.testing.outbound import OutboundChaos, TestPlatform
 from runtime.testing.waiting import eventually
 from runtime.wire import jsoncodec
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from types import ModuleType, TracebackType
     from typing import TypeVar
 
-    from runtime.core.platform import Platform
+    from runtime.core.platform import Platform, PlatformCore
     from runtime.core.sink import Sink
     from runtime.server.inbound import Inbound
 
@@ -105,11 +107,13 @@ class TestEnv:
         if chaos is not None:
             self.chaos.set(**config_of(chaos))
         self.published: EventLog[PublishedEvent] = EventLog("publish", self.last_frames)
+        self._outbound = OutboundChaos(self.clock, lambda: self.runtime.connections.values())
         self.runtime = assemble(
             project,
             msgspec.structs.replace(settings, server=server),
             clock=self.clock,
             publisher=functools.partial(ChaosPublisher, self.chaos, self._note_publish),
+            platform=self._make_platform,
         )
         if hooks is not None:
             self.runtime.set_hooks(HookSet.from_module(as_module("hooks", hooks)))
@@ -145,9 +149,9 @@ class TestEnv:
         await self.cleanup()
 
     @property
-    def platform(self) -> Platform:
-        """The platform that hooks and live functions see."""
-        return self.runtime.platform
+    def platform(self) -> TestPlatform:
+        """The platform that hooks and live functions see, with `chaos(scenario)` for frames on their way to clients."""
+        return self._platform
 
     def register(self, module: str, exports: ModuleType | Mapping[str, Any]) -> None:
         """Register live functions as the file `live/<module>.py` would; one of the same name is replaced.
@@ -238,6 +242,7 @@ class TestEnv:
             return
         self._clean = True
         self.chaos.forget()
+        self._outbound.set(None)
         try:
             async with asyncio.timeout(CLEANUP_TIMEOUT):
                 await self._end()
@@ -248,7 +253,7 @@ class TestEnv:
             ) from None
         finally:
             await self.tasks.close()
-            forget_platform(self.platform)
+            forget_platform(self.runtime.platform)
             self._forget_declared()
             reset_caps()
 
@@ -270,9 +275,15 @@ class TestEnv:
     async def open(self, sink: Sink, user_data: Any) -> Inbound:
         """Make the server's side of one connection; `connect` is the usual way."""
         await self.start()
+        if isinstance(sink, MemorySink):
+            sink.chaos = self._outbound
         if isinstance(user_data, dict):
             user_data = dict(user_data)  # the server adds the address; the test's own stays as it is
         return await self.runtime.open(sink, Handshake(user_data=user_data, has_user=user_data is not None))
+
+    def _make_platform(self, core: PlatformCore, request_id: str) -> Platform:
+        self._platform = TestPlatform(core, request_id, self._outbound)
+        return self._platform
 
     def _note_publish(self, topic: str, event: str, data: bytes) -> None:
         if topic != SYSTEM_TOPIC:

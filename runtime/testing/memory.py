@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runtime.core.connection import Connection
     from runtime.core.sink import Frame, Sink
     from runtime.server.inbound import Inbound
+    from runtime.testing.outbound import OutboundChaos
 
 __all__ = ["MemorySink", "MemoryTransport"]
 
@@ -29,6 +30,9 @@ class MemorySink:
         self.log: deque[str] = deque(maxlen=MAX_LOGGED_FRAMES)
         #: Whether the line was broken.
         self.is_cut = False
+        #: Decides what becomes of frames; `None`: they arrive.
+        self.chaos: OutboundChaos | None = None
+        self._connection: Connection | None = None
         self._frames: asyncio.Queue[bytes | SocketClosed] = asyncio.Queue()
         self._closed = False
         self._wanted = asyncio.Event()
@@ -36,8 +40,8 @@ class MemorySink:
 
     @property
     def buffered(self) -> int:
-        """Nothing ever waits for an operating system here."""
-        return 0
+        """Bytes that a scenario of `platform.chaos` lets wait; nothing else ever waits here."""
+        return 0 if self.chaos is None else self.chaos.buffered(self)
 
     @property
     def transmit(self) -> None:
@@ -49,10 +53,16 @@ class MemorySink:
         return False
 
     def attach(self, connection: Connection) -> None:
-        """Nothing ever stalls, so nobody has to be told."""
+        """Note whom to tell that what waited has gone out."""
+        self._connection = connection
 
     def watch(self) -> None:
-        """Nothing ever waits."""
+        """Whenever something has waited, its end is told."""
+
+    def emptied(self) -> None:
+        """Tell the connection that nothing waits any more."""
+        if self._connection is not None and not self._closed:
+            self._connection.drained()
 
     def pause_reading(self) -> None:
         """Let the peer's sending wait."""
@@ -72,14 +82,25 @@ class MemorySink:
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Hand frames to the peer."""
+        if self._closed:
+            return
+        for frame in frames:
+            if self.chaos is None:
+                self.deliver(frame)
+            else:
+                self.chaos.send(self, frame)
+
+    def deliver(self, frame: Frame) -> None:
+        """Let one frame arrive."""
         if not self._closed:
-            for frame in frames:
-                self.log.append(frame.text)
-                self._frames.put_nowait(frame.payload)
+            self.log.append(frame.text)
+            self._frames.put_nowait(frame.payload)
 
     def close(self, code: int, reason: str) -> None:
         """Tell the peer that the server closes, behind what was written."""
         if not self._closed:
+            if self.chaos is not None:
+                self.chaos.release(self)
             self._closed = True
             self._wanted.set()
             self._frames.put_nowait(SocketClosed(code, reason))
@@ -92,6 +113,8 @@ class MemorySink:
         """Break the line, as a network does: what is on its way is lost, and nobody says goodbye."""
         if not self._closed:
             self.is_cut = True
+            if self.chaos is not None:
+                self.chaos.lose(self)
             while not self._frames.empty():
                 self._frames.get_nowait()
             self.terminate()
