@@ -265,6 +265,13 @@ class Calls:
         if request in self._stream_requests:
             self._stream_requests.remove(request)
 
+    def abandon(self, request: Request, answered: Callable[[dict[str, Any]], None]) -> None:
+        """Forget a stream request; if it was sent, `answered(reply)` is told what the server had begun for it."""
+        if request in self._stream_requests:
+            self.drop(request)
+        else:
+            request.done, request.failed = answered, _ignore
+
     def on_reply(self, event: TopicEvent) -> None:
         """Take an envelope of the reply topic."""
         data = event.data
@@ -338,6 +345,10 @@ def _request(fields: dict[str, Any], future: asyncio.Future[Any]) -> Request:
             future.set_exception(error)
 
     return Request(fields["id"], fields, done, failed)
+
+
+def _ignore(error: RpcError) -> None:
+    """Do nothing: nobody waits for it any more."""
 
 
 def _sleep_limit(seconds: float) -> float:

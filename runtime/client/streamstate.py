@@ -357,6 +357,12 @@ class StreamState:
         self.has_more = reply.has_more
         self._cursor = reply.cursor
 
+    def _answered_late(self, raw: dict[str, Any]) -> None:
+        """Take the answer to a request that nobody waits for: what the server began for it would last for ever."""
+        topic = StreamReply.of(raw).topic
+        if topic is not None and not self._is_active:
+            self.ports.topics.give_back(topic)
+
     def _refused(self, error: RpcError) -> None:
         self._request = None
         self._release_mark(None)
@@ -414,7 +420,10 @@ class StreamState:
             return
         self._is_active = False
         self._stop_timer()
-        self._drop_request()
+        if self._request is not None:
+            self.ports.calls.abandon(self._request, self._answered_late)
+            self._request = None
+            self._release_mark(None)
         self._drop_page()
         self._detach()
         self._stop_waiting()

@@ -180,6 +180,12 @@ class Topics:
             self._dirty[topic] = None
             self._changed()
 
+    def give_back(self, topic: str) -> None:
+        """Have the server take this client off a topic that nobody is on: an answer came too late for whoever asked."""
+        if topic not in self._listeners:
+            self._on_wire.add(topic)
+            self._mark(topic)
+
     def _is_expected(self, topic: str) -> bool:
         """Return whether a request for `topic` was sent in a turn before this one, and has no answer."""
         return any(turn < self._turn for turn in self._expected.get(topic, ()))

@@ -101,6 +101,8 @@ const MAX_OVERFLOW_STREAMS = 1000;
 /** Events kept for one stream until its frame, and while its request is under way. */
 const MAX_FRAME_EVENTS = 10_000;
 const MAX_EARLY_EVENTS = 1000;
+/** Stream requests without an answer that are remembered although nobody waits for them; the oldest goes first. */
+const MAX_ABANDONED = 1000;
 /** `latest` keeps this many entries unless `max` says otherwise (wire 5.6). */
 const LATEST_DEFAULT_MAX = 50;
 /** Undo history: snapshots, and the longest list that is recorded (wire 7.5). */
@@ -1323,6 +1325,13 @@ class Connection {
     }
   }
 
+  /** Leave a topic that nobody is on: the answer came too late for whoever asked. @param {string} topic */
+  giveBack(topic) {
+    if (this.#topics.isWanted(topic)) return;
+    this.#subscribed.add(topic);
+    this.topicChanged(topic);
+  }
+
   /** Whether the server was asked for a topic. @param {string} topic @returns {boolean} */
   isOn(topic) {
     return this.#subscribed.has(topic);
@@ -1713,6 +1722,8 @@ export function onDerived(topicOf, store) {
 class Calls {
   /** @type {Map<string, PendingCall>} */
   #pending = new Map();
+  /** Stream requests without an answer that nobody waits for. @type {Set<string>} */
+  #abandoned = new Set();
   #prefix = "";
   #counter = 0;
 
@@ -1761,7 +1772,10 @@ class Calls {
   /** @param {string} id @param {any} reply */
   settle(id, reply) {
     const call = this.#take(id);
-    if (!call) return;
+    if (!call) {
+      if (this.#abandoned.delete(id) && reply?.topic) currentConnection?.giveBack(reply.topic);
+      return;
+    }
     __devtools?.callSettled(id, reply?.ok === true, reply?.ok === true ? reply.data : reply);
     if (reply?.ok === true) call.resolve(reply);
     else call.reject(errorFromReply(call.path, reply));
@@ -1780,8 +1794,16 @@ class Calls {
     this.#take(id);
   }
 
+  /** Forget a stream request that was sent: what the server begins for it is given back. @param {string} id */
+  abandon(id) {
+    if (!this.#take(id)) return;
+    this.#abandoned.add(id);
+    if (this.#abandoned.size > MAX_ABANDONED) for (const oldest of this.#abandoned) return void this.#abandoned.delete(oldest);
+  }
+
   /** @param {Error} error */
   rejectAll(error) {
+    this.#abandoned.clear(); // no answer of another connection comes
     for (const id of [...this.#pending.keys()]) this.fail(id, error);
   }
 
@@ -2913,9 +2935,10 @@ const streamRequests = {
     return { promise, cancel: () => streamRequests.cancel(entry) };
   },
 
-  /** The answer is not wanted any more. @param {StreamRequest} entry */
+  /** The answer is not wanted any more; one that comes all the same says what is to be left. @param {StreamRequest} entry */
   cancel(entry) {
-    calls.forget(entry.id);
+    if (streamRequests.waiting.includes(entry)) calls.forget(entry.id);
+    else calls.abandon(entry.id);
     if (entry.isAlone) entry.unsend?.();
     streamRequests.waiting = streamRequests.waiting.filter((waiting) => waiting !== entry);
   },

@@ -244,3 +244,41 @@ test("a stream whose topic was left behind its first request asks again", async 
   assert.deepEqual(two.seen.last, [item(1), item(2), item(3)]);
   assert.equal(world.socket.request("a/two").id, again);
 });
+
+test("a stream that was closed before its answer is left when that comes, unless somebody is on the topic", async () => {
+  const world = await startOpen();
+  const one = named(world, "a/one");
+  await settle();
+  one.seen.off();
+  await settle();
+  const frames = types(world).length;
+  await world.socket.reply("a/one", [item(1)], CRUD);
+  assert.deepEqual(world.socket.sent.slice(frames), [{ type: "unsubscribe", topic: "todos" }]);
+  assert.equal(one.store.get(), undefined);
+  const two = named(world, "a/two");
+  await settle();
+  await world.socket.reply("a/two", [item(1)], CRUD);
+  const again = record(one.store);
+  await settle();
+  again.off();
+  await settle();
+  world.socket.sent.splice(0, world.socket.sent.length - 1);
+  await world.socket.reply("a/one", [item(1)], CRUD);
+  await world.socket.event("todos", "created", item(2));
+  assert.deepEqual([types(world), two.seen.last], [["a/one"], [item(1), item(2)]]);
+});
+
+test("a late refusal, and an answer that never comes, are nothing", async () => {
+  const world = await startOpen({ options: { timeout: 5000 } });
+  for (const refuses of [true, false]) {
+    const { store, seen } = named(world, `a/${refuses}`);
+    await settle();
+    seen.off();
+    await settle();
+    const { id } = world.socket.request(`a/${refuses}`);
+    if (refuses) await world.socket.answer(id, { ok: false, code: "FORBIDDEN", error: "no" });
+    await world.clock.advance(6000);
+    assert.equal(store.error.get(), null);
+  }
+  assert.deepEqual(types(world).filter((type) => type === "unsubscribe"), []);
+});

@@ -340,15 +340,16 @@ test("a grace of 0 forgets at once", async () => {
   assert.equal(stream.get(), undefined);
 });
 
-test("leaving before the reply says nothing and ignores it", async () => {
+test("leaving before the reply says nothing until that comes, and ignores it", async () => {
   const world = await startOpen();
   const stream = world.client.__stream("a/b", {}, false);
   const seen = record(stream);
   await settle();
   seen.off();
   await settle();
+  assert.deepEqual(world.socket.sent.map((frame) => frame.type ?? frame.rpc), ["a/b"]);
   await world.socket.reply("a/b", [item(1)], { topic: "t", merge: "crud", key: "id" });
-  assert.deepEqual(world.socket.take().map((frame) => frame.type ?? frame.rpc), ["a/b"]);
+  assert.deepEqual(world.socket.take().slice(1), [{ type: "unsubscribe", topic: "t" }]);
   assert.equal(stream.get(), undefined);
 });
 

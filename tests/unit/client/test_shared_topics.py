@@ -83,3 +83,52 @@ async def test_one_whose_topic_was_left_behind_its_first_request_asks_again() ->
         assert two.value == rows(1, 2, 3)
         assert len(s.socket.requests(TWO)) == 2
         await two.close()
+
+
+async def test_a_stream_that_was_closed_before_its_answer_is_left_when_that_comes() -> None:
+    async with scripted() as s:
+        stream = s.client.stream(ONE)
+        stream.open()
+        await s.settle()
+        await stream.close()
+        await s.settle()
+        assert frames(s) == ["hello", ONE]
+        await answer(s, rows(1), ONE)
+        assert s.socket.sent[2:] == [{"type": "unsubscribe", "topic": "todos"}]
+        assert (stream.value, stream.topic, s.client._calls.waiting) == (None, None, 0)
+
+
+async def test_a_late_answer_takes_no_topic_from_whoever_is_on_it() -> None:
+    async with scripted() as s, s.client.stream(TWO) as two:
+        await answer(s, rows(1), TWO)
+        one = s.client.stream(ONE)
+        one.open()
+        await s.settle()
+        await one.close()
+        await s.settle()
+        await answer(s, rows(1), ONE)
+        again = s.client.stream(ONE)
+        again.open()
+        await s.settle()
+        await again.close()
+        again.open()
+        await answer(s, rows(1), ONE)
+        assert "unsubscribe" not in frames(s)
+        await created(s, 2)
+        assert two.value == again.value == rows(1, 2)
+        await again.close()
+
+
+async def test_a_late_refusal_and_silence_are_nothing() -> None:
+    async with scripted(timeout=5) as s:
+        for refuses in (True, False):
+            stream = s.client.stream(ONE, refuses)
+            stream.open()
+            request = await s.request(ONE)
+            await stream.close()
+            await s.settle()
+            if refuses:
+                s.socket.refuse(request, "FORBIDDEN")
+            await s.clock.advance(6)
+            assert (stream.error, s.client._calls.waiting) == (None, 0)
+        assert frames(s) == ["hello", ONE, ONE]
