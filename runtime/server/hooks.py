@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from runtime.server.hookwatch import HookWatch
 
-__all__ = ["HOOKS", "Hook", "HookContext", "HookSet", "HookSignatureError", "load_hooks"]
+__all__ = ["HOOKS", "Hook", "HookContext", "HookSet", "HookSignatureError", "load_hooks", "meant_hook"]
 
 logger = logging.getLogger("realtime.hooks")
 
@@ -308,18 +308,24 @@ def load_hooks(file: Path, collector: Collector, *, required: bool = False) -> H
         raise
 
 
-def _report_near(name: str, *, is_function: bool) -> None:
-    """Warn of a public name that is the camelCase form of a hook's or, for a function of the file, nearly one."""
+def meant_hook(name: str, *, is_function: bool) -> str | None:
+    """Return the hook that is likely meant by a public name which is none.
+
+    That is the one of which it is the camelCase form or, for a function of the file, that it nearly is.
+    """
     plain = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
     if plain in HOOKS:
-        meant = plain
-    elif is_function:
-        meant = min(HOOKS, key=lambda hook: _distance(name, hook))
-        if _distance(name, meant) > NEAR:
-            return
-    else:
-        return
-    logger.warning("hooks.py: %s is no hook; did you mean %s? Hooks are: %s", name, meant, ", ".join(HOOKS))
+        return plain
+    meant = min(HOOKS, key=lambda hook: _distance(name, hook)) if is_function else None
+    return meant if meant is not None and _distance(name, meant) <= NEAR else None
+
+
+def _report_near(name: str, *, is_function: bool) -> None:
+    """Warn of a public name that is likely meant to be a hook."""
+    meant = meant_hook(name, is_function=is_function)
+    if meant is not None:
+        known = ", ".join(HOOKS)
+        logger.warning("hooks.py: %s is no hook; did you mean %s? Hooks are: %s", name, meant, known)
 
 
 def _described(value: object) -> str:
