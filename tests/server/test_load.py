@@ -399,3 +399,51 @@ async def test_arguments_that_cannot_be_and_apps_that_do_not_run_are_named(make_
         await live.load("k/log", "platform", args=["a"])  # type: ignore[arg-type]
     assert issubclass(PlatformNotReady, RealtimeError)
     assert guard(authenticated=True)
+
+
+FOLLOWING = """
+    # realtime-allow-public
+    from runtime import Lifetime, Reducer, Tumbling, live
+
+    runs = []
+
+    @live.derived(["orders"])
+    async def summary() -> dict:
+        runs.append("summary")
+        return {"runs": len(runs)}
+
+    @live.derived(lambda shop: [f"orders:{shop}"])
+    async def of_shop(ctx, shop: str) -> dict:
+        return {"shop": shop, "user": ctx.user, "ws": ctx.ws}
+
+    errors = live.aggregate(
+        "errors", {"count": Reducer(init=lambda: 0, reduce=lambda acc, event, data: acc + 1)}, topic="error-stats",
+    )
+
+    class Stats(live.Aggregate):
+        source, topic = "orders", "order-stats"
+        windows = {"total": Lifetime(), "today": Tumbling(period="daily", tz="UTC")}
+        count = Reducer(init=lambda: 0, reduce=lambda acc, event, data: acc + data)
+"""
+
+
+@pytest.mark.spec("LIVE-165")
+async def test_derived_streams_and_windows_of_aggregates_can_be_loaded(make_app: AppFactory) -> None:
+    app = await make_app({"live/f.py": FOLLOWING})
+    platform = app.runtime.platform
+    module = app.runtime.live.registry.modules["f"].module
+    for amount in (2, 3):
+        platform.publish("orders", "created", amount)
+    platform.publish("errors", "raised", None)
+    assert set(await live.load("f/summary", platform)) == {"runs"}
+    assert set(await module.summary.load(platform)) == {"runs"}
+    shop = await live.load("f/of_shop", platform, user="ann", args=["s1"])
+    assert shop == {"shop": "s1", "user": "ann", "ws": None}
+    assert await module.of_shop.load(platform, args=["s2"]) == {"shop": "s2", "user": None, "ws": None}
+    assert await live.load("f/errors", platform) == {"count": 1}
+    assert await module.errors.load(platform) == {"count": 1}
+    for loaded in (await module.Stats.today.load(platform), await module.Stats.total.load(platform)):
+        assert loaded == {"count": 5}
+    assert await live.load("f/Stats/__window/today", platform) == {"count": 5}
+    assert await live.load(module.Stats.today, platform) == {"count": 5}
+    assert app.runtime.metrics.get("stream_subscriptions") == 0
