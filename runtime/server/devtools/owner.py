@@ -57,7 +57,7 @@ class Devtools:
         self._keys = keys
         self.recorder = Recorder(runtime.clock, keys, lambda path: runtime.live.registry.find(path))
         self.running = RunningCalls()
-        self._state: WorkerState | None = None
+        self._state = WorkerState(runtime, self.recorder, self.running, keys)
         self._scripts: dict[str, ClientFile] = {}
 
     # ------------------------------------------------------------ what the worker is made of
@@ -88,7 +88,10 @@ class Devtools:
         """Look at the live side of the worker, which is made by now."""
         self._runtime.live.dispatcher.running = self.running
         self._runtime.sizes["MAX_DEVTOOLS_FRAMES"] = lambda: len(self.recorder.frames)
-        self._state = WorkerState(self._runtime, self.recorder, self.running, self._keys)
+
+    def read(self) -> dict[str, Any]:
+        """Return the present state of the worker, which has a JSON form and no secret in it."""
+        return self._state.read()
 
     # ------------------------------------------------------------ the page
 
@@ -135,8 +138,6 @@ class Devtools:
         refused = self._refused(request)
         if refused is not None:
             return refused
-        if self._state is None:
-            return Response(None, 503, HEADERS)
         self.recorder.look()
         frames = self.recorder.frames
         try:
@@ -149,7 +150,7 @@ class Devtools:
             after = 0
         body = {
             "worker": self._id,
-            "state": self._state.read(),
+            "state": self.read(),
             "last": frames.last,
             "frames": frames.after(after, MAX_FRAMES_PER_ANSWER),
         }

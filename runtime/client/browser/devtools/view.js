@@ -74,6 +74,7 @@ export function size(bytes) {
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
   const value = Math.abs(seconds);
+  if (value === 0) return "0 s";
   if (value < 1) return `${(value * 1000).toFixed(value < 0.01 ? 1 : 0)} ms`;
   if (value < 60) return `${Number.isInteger(value) ? value : value.toFixed(value < 10 ? 1 : 0)} s`;
   if (value < 3600) return `${Math.floor(value / 60)} min ${Math.floor(value % 60)} s`;
