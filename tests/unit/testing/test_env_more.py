@@ -138,6 +138,41 @@ async def test_whatever_is_published_can_be_asserted_on(env: TestEnv) -> None:
     assert env.published == []
 
 
+@pytest.mark.spec("LIVE-169")
+async def test_the_platform_has_every_method(env: TestEnv) -> None:
+    ann, bob = env.connect({"id": "a"}), env.connect({"id": "b"})
+    stream = ann.subscribe("m/list")
+    await stream.ready()
+    await bob.ready()
+    platform = env.platform
+    assert (platform.connections, platform.subscribers("todos"), platform.subscribers("x")) == (2, 1, 0)
+    assert ann.connection is not None
+    assert bob.connection is not None
+    assert await platform.check_subscribe(bob.connection, "todos") is None
+    assert platform.subscribers("todos") == 1
+    assert await platform.subscribe(bob.connection, "todos") is None
+    assert platform.subscribers("todos") == 2
+    todos = platform.topic("todos")
+    todos.publish("said", 1)
+    todos.created({"id": 1})
+    todos.updated({"id": 1, "n": 2})
+    todos.deleted({"id": 1})
+    todos.set(5)
+    todos.increment(2)
+    todos.decrement(1)
+    platform.send(ann.connection, "todos", "sent", "ann")
+    assert platform.send_to(lambda user: user["id"] == "a", "todos", "sent", "all of a") == 1
+    platform.batch([{"topic": "todos", "event": "last", "data": None}])
+    await stream.events.wait_for("last")
+    names = [event.event for event in stream.events]
+    assert names == [
+        *("said", "created", "updated", "deleted", "set", "increment", "decrement"),
+        *("sent", "sent", "last"),
+    ]
+    assert not any('"sent"' in frame for frame in bob.frames)
+    assert [entry.event for entry in env.published] == [*names[:7], "last"]
+
+
 async def test_coalesced_events_are_noted_as_they_are_sent(env: TestEnv) -> None:
     client = env.connect()
     stream = client.subscribe("m/mice")
