@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from realtime_cli.exitcodes import COULD_NOT_START, INTERRUPTED, USAGE, CommandFailed
+from realtime_cli.jsontext import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -89,6 +90,16 @@ _HTTP_HINTS = {
     404: "give the path of the WebSocket in --url, as in ws://HOST/ws",
     429: "wait a little: too many connects of this address in a short time",
     503: "the server takes no more connections now; try again later",
+}
+_START = "start the server with `realtime dev`, or say where it is with --url"
+_NO_AUTH = "leave out --auth if the app has no `authenticate` hook, or give the path with --auth-path"
+# Close codes after which no client comes back by itself.
+_CLOSED_FOR_GOOD = (1008, 4401, 4403)
+_OTHER_HINTS = {
+    "CERTIFICATE_VERIFY_FAILED": "name the certificate of its authority in the environment: SSL_CERT_FILE=ca.pem",
+    "WRONG_VERSION_NUMBER": "if it speaks no TLS, write ws:// or http:// in --url",
+    "valid HTTP response": "if it speaks TLS only, write wss:// or https:// in --url",
+    "no connection within": "--timeout SECONDS waits longer; is it the right address?",
 }
 
 
@@ -166,7 +177,7 @@ async def opened(remote: Remote, console: Console) -> Realtime:
     except RpcError as error:
         failure = client.failure.value
         await client.close()
-        raise connection_failed(remote, failure, str(error)) from error
+        raise connection_failed(remote, failure, error.message) from error
     except BaseException:
         await client.close()
         raise
@@ -174,30 +185,42 @@ async def opened(remote: Remote, console: Console) -> Realtime:
     return client
 
 
-def connection_failed(remote: Remote, failure: dict[str, Any] | None, otherwise: str) -> CommandFailed:
-    """Say that there is no connection, why, and what to do next."""
+def connection_failed(
+    remote: Remote, failure: dict[str, Any] | None, otherwise: str = "", *, was_open: bool = False
+) -> CommandFailed:
+    """Say that there is no connection, why, and what to do next.
+
+    Args:
+        remote: where to.
+        failure: what the client says of it.
+        otherwise: why, where the client says nothing.
+        was_open: there was a connection before, which ended for good.
+    """
     from runtime.client.transport import shown_url
 
-    failure = failure or {}
-    reason = str(failure.get("reason") or otherwise)
-    status = failure.get("status")
+    reason, hint = _reason_of(failure or {}, otherwise)
+    url = shown_url(remote.url)
+    head = f"the connection to {url} is over" if was_open else f"cannot connect to {url}"
+    return CommandFailed(f"{head}: {plain_text(reason)}", hint=hint, code=COULD_NOT_START)
+
+
+def _reason_of(failure: dict[str, Any], otherwise: str) -> tuple[str, str]:
+    """Give back why there is no connection, and what to do next."""
+    reason, status = str(failure.get("reason") or otherwise), failure.get("status")
     if failure.get("kind") == "auth-preflight":
-        reason = f"the auth path answered HTTP {status} {reason}" if status else f"the auth path: {reason}"
-    elif f"[Errno {errno.ECONNREFUSED}]" in reason:
-        reason = "nothing listens there"
-    else:
-        answered = re.search(r"answered HTTP (\d+)", reason)
-        status = int(answered[1]) if answered else None
-    if failure.get("code") in (4401, 4403, 1008):
-        reason, status = f"the server closed the connection ({failure['code']} {reason})", 401
-    hint = _HTTP_HINTS.get(status or 0)
-    if hint is None:
-        hint = "start the server with `realtime dev`, or say where it is with --url"
-        if "CERTIFICATE_VERIFY_FAILED" in reason:
-            hint = "name the certificate of its authority in the environment: SSL_CERT_FILE=ca.pem"
-    return CommandFailed(
-        f"cannot connect to {shown_url(remote.url)}: {reason}", hint=hint, code=COULD_NOT_START
-    )
+        if status in (404, 405):
+            return f"the auth path answered HTTP {status} {reason}", _NO_AUTH
+        if status:
+            return f"the auth path answered HTTP {status} {reason}", _HTTP_HINTS.get(status, _START)
+        return f"the auth path: {reason}", _START
+    if failure.get("code") in _CLOSED_FOR_GOOD:
+        return f"the server closed the connection ({failure['code']} {reason})", _WHO
+    if f"[Errno {errno.ECONNREFUSED}]" in reason:
+        return "nothing listens there", _START
+    answered = re.search(r"answered HTTP (\d+)", reason)
+    if answered:
+        return reason, _HTTP_HINTS.get(int(answered[1]), _START)
+    return reason, next((hint for part, hint in _OTHER_HINTS.items() if part in reason), _START)
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:

@@ -273,7 +273,7 @@ def _follow_connection(remote: Remote, client: Realtime, records: _Records) -> N
         nonlocal was_lost
         failure = client.failure.value
         if status == "failed":
-            records.end(connection_failed(remote, failure, "the connection ended"))
+            records.end(connection_failed(remote, failure, was_open=True))
         elif status == "disconnected" and not was_lost:
             was_lost = True
             why = "" if failure is None else f"{failure.get('code', '')} {failure.get('reason', '')}".strip()

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import pytest
 
-from realtime_cli.remote import value_of
+from realtime_cli.remote import Remote, connection_failed, value_of
 from tests.cli.apps import write_project
 from tests.cli.commands import PROGRAM, Ended, environment, realtime, serving
 
@@ -212,6 +212,40 @@ def test_without_a_server_it_ends_with_3(project: Path) -> None:
     failed = realtime("call", "x/y", "--url", "ws://a:secret@127.0.0.1:1/?t=secret", "--json", cwd=project)
     assert failed.data["error"]["exit"] == 3
     assert "secret" not in failed.out + failed.err
+
+
+@pytest.mark.parametrize(
+    ("failure", "said", "hint"),
+    [
+        (
+            {"kind": "auth-preflight", "status": 404, "reason": "Not Found"},
+            "the auth path answered HTTP 404 Not Found",
+            "leave out --auth",
+        ),
+        (
+            {"kind": "auth-preflight", "status": 0, "reason": "network error"},
+            "the auth path: network",
+            "--url",
+        ),
+        ({"code": 4401, "reason": "gone\x1b"}, "closed the connection (4401 gone\\u001b)", "--cookie"),
+        ({"code": 1006, "reason": "the server answered HTTP 404"}, "HTTP 404", "give the path"),
+        ({"code": 1006, "reason": "[SSL: CERTIFICATE_VERIFY_FAILED] x"}, "VERIFY", "SSL_CERT_FILE=ca.pem"),
+        ({"code": 1006, "reason": "[SSL: WRONG_VERSION_NUMBER] x"}, "WRONG", "write ws://"),
+        ({"code": 1006, "reason": "did not receive a valid HTTP response"}, "valid", "write wss://"),
+        (None, "no connection within 1s", "--timeout SECONDS waits longer"),
+    ],
+)
+def test_every_way_not_to_connect_has_its_next_step(
+    failure: dict[str, object] | None, said: str, hint: str
+) -> None:
+    remote = Remote("wss://me:secret@host/ws?token=secret", {}, 1.0)
+    failed = connection_failed(remote, failure, "no connection within 1s")
+    assert failed.code == 3
+    assert failed.message.startswith("cannot connect to wss://host/ws: ")
+    assert said in failed.message
+    assert hint in failed.hint
+    over = connection_failed(remote, failure, "no connection within 1s", was_open=True)
+    assert over.message.startswith("the connection to wss://host/ws is over: ")
 
 
 def test_the_address_is_that_of_the_settings(tmp_path: Path) -> None:

@@ -43,6 +43,11 @@ FILES = {
         async def notes(ctx, board: str) -> list[dict[str, object]]:
             return NOTES
 
+        @live.stream("doomed", merge="set")
+        async def doomed(ctx) -> int:
+            ctx.ws.close(4401, "away")
+            return 0
+
         @live.stream("total", merge="set")
         async def total(ctx) -> int:
             return len(NOTES)
@@ -222,6 +227,13 @@ def test_a_lost_connection_is_told_and_made_again(project: Path) -> None:
             assert watch.record() == {"type": "status", "status": "connected"}
             # The new server knows nothing of the note: its whole value replaces what was there.
             assert watch.record() == {"type": "value", "value": 0}
+
+
+def test_a_connection_that_is_over_for_good_ends_it_with_3(project: Path, address: str) -> None:
+    ended = realtime("watch", "notes/doomed", "--url", address, "--json", cwd=project)
+    assert ended.code == 3
+    assert "is over: the server closed the connection (4401 away)\n  next: say who you are" in ended.err
+    assert json.loads(ended.out.splitlines()[-1])["error"]["exit"] == 3
 
 
 def test_a_person_reads_times_names_and_rows(project: Path, address: str) -> None:
