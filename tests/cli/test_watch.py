@@ -45,7 +45,7 @@ FILES = {
 
         @live.stream("doomed", merge="set")
         async def doomed(ctx) -> int:
-            ctx.ws.close(4401, "away")
+            await ctx.ws.close(4401, "away")
             return 0
 
         @live.stream("total", merge="set")
