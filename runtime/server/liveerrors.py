@@ -90,6 +90,8 @@ def live_error_handlers(
     """
 
     async def answer(request: Request, raised: LiveError | RpcError | LockError) -> Response:
+        if isinstance(raised, LockError) and raised.public_text is None:
+            raise raised  # a mistake in the app: 500, and its traceback in the log
         error = raised if isinstance(raised, LiveError | RpcError) else _of_lock(raised)
         status, headers = status_of(error), dict(_HEADERS)
         if error.retry_after is not None:

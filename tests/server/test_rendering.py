@@ -25,7 +25,7 @@ from tests.server.peers import write_file
 LIVE = """
     # realtime-allow-public
     import asyncio
-    from runtime import LiveError, LockTimeout, RpcError, live
+    from runtime import LiveError, LockReentry, LockTimeout, RpcError, live
 
     loads = []
     gate = live.keep("gate", asyncio.Event)
@@ -36,6 +36,8 @@ LIVE = """
         await gate.wait()
         if room == "lock":
             raise LockTimeout("secret-key", 1.0, 1.0)
+        if room == "reentry":
+            raise LockReentry("secret-key")
         if room == "remote":
             raise RpcError("OTHER", "The other server says no", retry_after=0.2)
         if room == "bug":
@@ -215,8 +217,9 @@ async def test_who_takes_no_html_gets_the_payload(make_site: Any) -> None:
     lock = await site.get("/rooms/lock")
     assert (lock.status_code, lock.json()["value"][0]) == (503, "LOCK_TIMEOUT")
     assert "secret-key" not in lock.text
-    bug = await site.get("/rooms/bug", headers=HTML)
-    assert (bug.status_code, bug.text) == (500, "Internal Server Error")
+    for mistake in ("bug", "reentry"):
+        bug = await site.get(f"/rooms/{mistake}", headers=HTML)
+        assert (bug.status_code, bug.text) == (500, "Internal Server Error")
     missing = await site.get("/rooms/a", headers={"cookie": "user=ann"})
     assert missing.status_code == 200
 
