@@ -96,5 +96,36 @@ EVERYTHING = {
 
     desk = live.room(topic=lambda name: f"desk:{name}", init=_cards, presence=_who, actions={"rename": _rename})
 """,
+    "live/follow.py": """
+        from __future__ import annotations
+        from typing import TypedDict
+        from runtime import Lifetime, Reducer, Sliding, combine_sum, live
+
+        class Summary(TypedDict):
+            cards: int
+
+        def one_more(acc: int, event: str, data: object) -> int:
+            return acc + 1
+
+        class Traffic(live.Aggregate):
+            source, topic = "cards", "traffic"
+            windows = {"total": Lifetime(), "last5": Sliding(duration=300, slide=30)}
+            count = Reducer(init=lambda: 0, reduce=one_more, combine=combine_sum)
+
+        @live.derived(["cards"])
+        async def summary() -> Summary: ...
+
+        @live.derived(lambda shop: [f"shop:{shop}"])
+        async def of_shop(ctx, shop: str) -> Summary: ...
+
+        # What clients cannot reach.
+        @live.effect("cards")
+        async def mail(event: str, data: object) -> None: ...
+
+        @live.cron("0 3 * * *", "nightly")
+        async def nightly() -> int: ...
+
+        payments = live.webhook("cards", verify=live.webhook.hmac("secret"), transform=lambda event: None, path="/hooks/pay")
+    """,
     "live/reports-2026.py": "from runtime import live\n\n@live\nasync def total(ctx) -> int: ...\n",
 }

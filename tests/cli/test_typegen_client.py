@@ -62,8 +62,14 @@ async def main() -> None:
         async for card in rt.stream("board/card", 3):
             assert_type(card, "Card | None")
         assert_type(await rt.stream("board/typing").ready(), list[Any])
+        assert_type((await rt.stream("follow/summary").ready())["cards"], int)
+        assert_type((await rt.stream("follow/of_shop", "mine").ready())["cards"], int)
+        assert_type((await rt.stream("follow/Traffic/__window/last5").ready())["count"], int)
         assert_type((await rt.stream("board/desk/__presence", "mine").ready())[0]["data"]["url"], str)
         rt.call("board/ad", "milk")  # wrong
+        rt.call("follow/nightly")  # wrong
+        rt.stream("follow/mail")  # wrong
+        rt.stream("follow/payments")  # wrong
         rt.call("board/add", 3)  # wrong
         rt.call("board/add")  # wrong
         rt.call("board/cards")  # wrong

@@ -33,6 +33,13 @@ APP = """
 import { RpcError, batch, status } from "$live/client.js";
 import { add, attach, card, cards, desk, remove, thumbnail, typing } from "$live/board.js";
 import type { Card, ErrorCode, Stored } from "$live/board.js";
+import { Traffic, of_shop, summary } from "$live/follow.js";
+// @ts-expect-error what the clock runs is not for clients
+import { nightly } from "$live/follow.js";
+// @ts-expect-error nor is what other services post
+import { payments } from "$live/follow.js";
+// @ts-expect-error nor is what happens after a publish
+import { mail } from "$live/follow.js";
 import { total } from "$live/reports-2026.js";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -54,7 +61,9 @@ export async function use(photo: File): Promise<void> {
   desk.presence("mine").subscribe((people) => people?.[0]?.data.url);
   const renamed: Card = await desk.rename("mine", "new");
   status.subscribe((now) => now === "open");
-  console.log(made, stored, url, one, renamed);
+  const counts: number[] = [summary, of_shop("mine")].map((store) => store.get()?.cards ?? 0);
+  const seen: number = Traffic.last5.get()?.count ?? Traffic.total.get()?.count ?? counts.length;
+  console.log(made, stored, url, one, renamed, seen);
   // @ts-expect-error a number is no title
   await add(3);
   // @ts-expect-error the title is missing
