@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 
-async def _env() -> AsyncIterator[TestEnv]:
+async def _env(realtime_options: dict[str, Any]) -> AsyncIterator[TestEnv]:
     from runtime.testing.env import TestEnv
 
-    async with TestEnv() as env:
+    async with TestEnv(**realtime_options) as env:
         yield env
 
 
-async def _app(realtime_project: Path) -> AsyncIterator[TestEnv]:
+async def _app(realtime_project: Path, realtime_options: dict[str, Any]) -> AsyncIterator[TestEnv]:
     from runtime.testing.env import TestEnv
 
-    async with TestEnv.from_project(realtime_project) as env:
+    async with TestEnv.from_project(realtime_project, **realtime_options) as env:
         yield env
 
 

@@ -1,4 +1,4 @@
-"""The pytest fixtures `realtime`, `realtime_app` and `realtime_server`.
+"""The pytest fixtures `realtime`, `realtime_app` and `realtime_server`, and what they are made with.
 
 Loaded by pytest in every run of every environment that has us installed, so it imports nothing of the runtime
 until a test asks for a fixture. The fixtures serve tests run by anyio (asyncio backend) and by pytest-asyncio
@@ -8,7 +8,7 @@ test, so that the environment lives in the loop of its test. Spec: live-api 20.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runtime.testing.env import TestEnv
     from runtime.testing.server import RunningServer
 
-__all__ = ["realtime", "realtime_app", "realtime_server"]
+__all__ = ["realtime", "realtime_app", "realtime_options", "realtime_project", "realtime_server"]
 
 ASYNCIO_FIXTURES = "runtime.testing.pytest_asyncio_fixtures"
 
@@ -60,18 +60,26 @@ def realtime_project(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-async def _realtime_env_anyio() -> AsyncIterator[TestEnv]:
+def realtime_options() -> dict[str, Any]:
+    """What `realtime` and `realtime_app` give to `TestEnv`, as `{"timeout": 1}`; define it anew to change that."""
+    return {}
+
+
+@pytest.fixture
+async def _realtime_env_anyio(realtime_options: dict[str, Any]) -> AsyncIterator[TestEnv]:
     from runtime.testing.env import TestEnv
 
-    async with TestEnv() as env:
+    async with TestEnv(**realtime_options) as env:
         yield env
 
 
 @pytest.fixture
-async def _realtime_app_anyio(realtime_project: Path) -> AsyncIterator[TestEnv]:
+async def _realtime_app_anyio(
+    realtime_project: Path, realtime_options: dict[str, Any]
+) -> AsyncIterator[TestEnv]:
     from runtime.testing.env import TestEnv
 
-    async with TestEnv.from_project(realtime_project) as env:
+    async with TestEnv.from_project(realtime_project, **realtime_options) as env:
         yield env
 
 

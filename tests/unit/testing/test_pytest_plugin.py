@@ -123,6 +123,25 @@ def test_the_fixtures_work_under_pytest_asyncio(tmp_path: Path, mode: str, mark:
     assert "4 passed" in done.stdout, done.stdout + done.stderr
 
 
+OPTIONS = """
+import pytest
+
+@pytest.fixture
+def realtime_options():
+    return {{"timeout": 0.5, "now": 5.0, "chaos": {{"drop_rate": 1, "seed": 3}}}}
+
+{mark}
+async def test_env(realtime):
+    assert (realtime.timeout, realtime.clock.now(), realtime.chaos.config.seed) == (0.5, 5.0, 3)
+
+{mark}
+async def test_app(realtime_app):
+    assert (realtime_app.timeout, realtime_app.clock.now(), realtime_app.chaos.config.seed) == (0.5, 5.0, 3)
+    client = realtime_app.connect({{"name": "ann"}})
+    await client.call("todos/add", "milk")
+    assert realtime_app.chaos.dropped == 1
+"""
+
 HANGING = """
 {imports}
 from runtime import live
@@ -146,7 +165,7 @@ async def test_published():
 """
 
 
-@pytest.mark.parametrize(
+either_plugin = pytest.mark.parametrize(
     ("imports", "mark", "ini", "option"),
     [
         ("", "", "anyio_mode = auto\n", "no:asyncio"),
@@ -159,6 +178,19 @@ async def test_published():
     ],
     ids=["anyio", "pytest-asyncio"],
 )
+
+
+@either_plugin
+def test_the_fixtures_are_made_with_the_options_of_the_module(
+    tmp_path: Path, imports: str, mark: str, ini: str, option: str
+) -> None:
+    folder = project(tmp_path, OPTIONS.format(mark=mark), ini)
+    (folder / "conftest.py").write_text(backend("'asyncio'"))
+    done = run_pytest(folder, "tests", "-p", option)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+@either_plugin
 def test_a_test_that_waits_in_vain_ends_with_the_frames(
     tmp_path: Path, imports: str, mark: str, ini: str, option: str
 ) -> None:
