@@ -47,15 +47,16 @@ def main(root: Path, env: str, report: Path, progress: Path) -> None:
     try:
         app.load()
     except StartupError as problem:
-        problems.append(
-            {
-                "file": settings.server.hooks,
-                "line": None,
-                "kind": "StartupError",
-                "message": str(problem),
-                "hint": "",
-            }
-        )
+        if not app.problems:
+            problems.append(
+                {
+                    "file": settings.server.hooks,
+                    "line": None,
+                    "kind": "StartupError",
+                    "message": str(problem),
+                    "hint": "",
+                }
+            )
     finally:
         forget_platform(app.platform)
     for found in app.problems:
