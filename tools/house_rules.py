@@ -34,6 +34,8 @@ TEXT_SUFFIXES = SIZED_SUFFIXES | {
     ".cfg",
     "",
 }
+# Code of projects, as people write it: templates, and the examples of what `realtime check` finds.
+NOT_OURS = ("scaffolds/", "realtime_cli/rules/examples/")
 NAMELESS_MODULES = frozenset({"utils.py", "helpers.py", "common.py", "misc.py", "base.py"})
 
 
@@ -280,9 +282,9 @@ def findings(root: Path, files: Iterable[str]) -> Iterator[Finding]:
             continue
         yield from text_findings(file, source)
         yield from size_findings(file, source, allowed, root)
-        if suffix == ".py" and not file.startswith("scaffolds/"):
+        if suffix == ".py" and not file.startswith(NOT_OURS):
             yield from call_findings(file, source)
-        if suffix == ".py" and not file.startswith(("scaffolds/", "tests/")):  # mypy does not read the tests
+        if suffix == ".py" and not file.startswith((*NOT_OURS, "tests/")):  # mypy does not read the tests
             yield from ignore_findings(file, source)
         if suffix == ".py" and file.startswith(("runtime/", "realtime_cli/")):
             yield from pattern_findings(file, source)

@@ -178,7 +178,8 @@ class UnboundedPlugin(Rule):
                 given = {one.arg: one.value for one in call.keywords}
                 if None in given:
                     continue
-                off = isinstance(given.get(option), ast.Constant) and given[option].value is None  # type: ignore[attr-defined]
+                value = given.get(option)
+                off = isinstance(value, ast.Constant) and value.value is None
                 if off or (is_group and option not in given):
                     what = "Group" if is_group else "Queue"
                     yield self.at(source, call, f"this {what} has no {option}", f"give it {option}=...")
