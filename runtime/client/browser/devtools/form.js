@@ -22,7 +22,7 @@ export class Field {
     const { name, type, required, variadic } = parameter;
     const note = variadic ? "any number of them, as a JSON list" : required ? "" : `may be left out: ${JSON.stringify(parameter.default)}`;
     this.node = element("div", "field", [
-      element("label", "label", [element("b", "mono", `${variadic ? "*" : ""}${name}`), element("span", "soft mono", type), element("span", "soft", note)], { for: `field-${name}` }),
+      element("label", "label", [element("b", "mono", `${variadic ? "*" : ""}${name}`), " ", element("span", "soft mono", type), " ", element("span", "soft", note)], { for: `field-${name}` }),
       this.input,
       this.problem,
     ]);

@@ -32,11 +32,17 @@ export class PageState {
     if (this.#timer || !this.devtools) return;
     this.#sample();
     this.#timer = setInterval(() => this.#sample(), SAMPLE_MS);
+    this.#followEvents();
   }
 
-  stop() {
-    clearInterval(this.#timer);
-    this.#timer = 0;
+  /** Look at the values behind the frame in which the client applies an event, so that none is passed over. */
+  #followEvents() {
+    const { devtools } = this;
+    const note = devtools.eventReceived;
+    devtools.eventReceived = (/** @type {any[]} */ ...event) => {
+      note.apply(devtools, event);
+      requestAnimationFrame(() => setTimeout(() => this.#sample()));
+    };
   }
 
   #sample() {
