@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from runtime.core.errors import LiveError, LockError, LockReentry
+from runtime.core.errors import CapacityExceeded, LiveError, LockError, LockReentry
 from runtime.live.callables import is_pending
 from runtime.live.keywords import check_keywords
 from runtime.live.marks import body_of, ensure_mark, finish
@@ -84,6 +84,10 @@ def lock(
                 if has_begun or isinstance(error, LockReentry):
                     raise
                 raise LockRefused(error, limit) from error
+            except CapacityExceeded as error:
+                if has_begun:
+                    raise
+                raise LiveError("OVERLOADED", "Too many locks are held") from error
 
         return finish(alone, function)
 

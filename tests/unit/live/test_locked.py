@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.core.errors import LiveError, LockQueueFull, LockReentry, LockTimeout
+from runtime.core.errors import CapacityExceeded, LiveError, LockQueueFull, LockReentry, LockTimeout
 from runtime.live.declare import Live
 from runtime.live.locked import LockRefused
 from runtime.plugins import Lock
@@ -269,3 +269,26 @@ def test_options_that_cannot_be_fail_where_they_are_declared(
 ) -> None:
     with pytest.raises(error, match=message):
         live.lock(**options)
+
+
+async def test_more_keys_than_may_be_held_are_too_much_for_the_worker_and_no_fault_of_it() -> None:
+    full = Lock(max_keys=1)
+    opened, raises = asyncio.Event(), CapacityExceeded("of the handler itself")
+
+    @live.lock(lambda ctx, key: key, lock=full)
+    async def wait(ctx: Any, key: str) -> str:
+        await opened.wait()
+        if key == "raises":
+            raise raises
+        return key
+
+    first = asyncio.ensure_future(wait(TestContext(), "a"))
+    await turns()
+    with pytest.raises(LiveError) as refused:
+        await wait(TestContext(), "b")
+    assert (refused.value.code, refused.value.message) == ("OVERLOADED", "Too many locks are held")
+    opened.set()
+    assert await first == "a"
+    with pytest.raises(CapacityExceeded) as own:
+        await wait(TestContext(), "raises")
+    assert own.value is raises
