@@ -184,9 +184,12 @@ class Dispatcher:
                 self._count(UNKNOWN_PATH, OVERLOADED.code)
                 return _Answer(self.error_bytes(one.id, OVERLOADED))
             try:
-                return await self._execute(connection, one)
+                answer = await self._execute(connection, one)
             finally:
                 slots.give_back()
+            if answer.stream is None and not rpc.fits_batch_frame(answer.inner, self._max_frame):
+                answer.inner = self.error_bytes(one.id, WireError(*rpc.TOO_LARGE))
+            return answer
 
         if frame.sequential:
             answers = [await entry(one) for one in frame.entries]

@@ -149,6 +149,11 @@ def encode_reply(id: str, inner: bytes) -> bytes:
     return b'{"topic":"__rpc","event":' + encode(id) + b',"data":' + inner + b"}"
 
 
+def fits_batch_frame(inner: bytes, limit: int) -> bool:
+    """Return whether the frame of a batch that holds this reply alone has at most `limit` bytes; 0 means any number."""
+    return not limit or len(_BATCH_HEAD) + len(inner) + len(_BATCH_TAIL) <= limit
+
+
 def encode_batch_replies(inners: Sequence[bytes], limit: int = MAX_OUTBOUND_CHARS) -> list[bytes]:
     """Return the frames that answer a batch: one, or several when one would be longer than `limit` bytes.
 

@@ -8,12 +8,15 @@ import struct
 
 import pytest
 
+from runtime.core.settings import WebSocketSettings
 from runtime.testing import eventually
 from tests.server.conftest import AppFactory
 
 LIVE = """
     import asyncio
     from runtime import live, LiveError
+
+    SIZE = 1
 
     class Odd(BaseException):
         pass
@@ -59,6 +62,14 @@ LIVE = """
     @live
     async def ok(ctx):
         return 1
+
+    @live
+    async def long(ctx, what):
+        if what == "long text":
+            raise LiveError("BAD", "x" * SIZE)
+        if what == "long data":
+            raise LiveError("BAD", "why", "x" * SIZE)
+        return "x" * (SIZE - 10 if what == "just too long" else SIZE)
 
     @live.stream("boards", access=lambda ctx, what: raise_(what))
     async def boards(ctx, what):
@@ -119,6 +130,23 @@ async def test_whatever_is_raised_there_is_one_reply(
     batch = (await peer.wait(lambda frame: frame.get("event") == "__batch"))["data"]["batch"]
     assert batch == [{"id": "a", **ERRORS[what]}, {"id": "b", "ok": True, "data": 1}]
     assert not [one for one in caplog.records if one.name == "realtime.tasks"]
+
+
+@pytest.mark.parametrize("what", ["long text", "long data", "long result", "just too long"])
+async def test_an_entry_of_a_batch_that_no_client_would_take_is_an_error_alone(
+    make_app: AppFactory, what: str
+) -> None:
+    limit = 65_536
+    app = await make_app(
+        {"live/m.py": LIVE.replace("SIZE = 1", f"SIZE = {limit}")},
+        websocket=WebSocketSettings(max_outbound_frame=limit),
+    )
+    peer = await app.connect()
+    too_large = {"ok": False, "code": "PAYLOAD_TOO_LARGE", "error": "Response too large"}
+    peer.send({"batch": [{"rpc": "m/long", "id": "a", "args": [what]}, {"rpc": "m/ok", "id": "b"}]})
+    batch = (await peer.wait(lambda frame: frame.get("event") == "__batch"))["data"]["batch"]
+    assert batch == [{"id": "a", **too_large}, {"id": "b", "ok": True, "data": 1}]
+    assert await peer.request("m/long", what) == {"id": "q1", **too_large}
 
 
 def test_a_code_that_is_none_is_refused_where_it_is_written() -> None:
