@@ -122,6 +122,7 @@ class Site:
             is_draining=False,
             platform=SimpleNamespace(pressure=PressureSnapshot()),
             scraping=None,
+            devtools=None,
             metrics=self.metrics,
         )
         routed = Starlette(
