@@ -26,6 +26,7 @@ class DevtoolsSettings(Section, frozen=True, kw_only=True):
         Key(
             metrickinds.secret(),
             "Who opens the page sends it as password, or as `Authorization: Bearer ...`; write `env:NAME`.",
+            secret=True,
         ),
     ] = None
     redact: Annotated[

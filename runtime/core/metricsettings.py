@@ -29,6 +29,7 @@ class MetricsSettings(Section, frozen=True, kw_only=True):
         Key(
             metrickinds.secret(),
             "Who asks must send it as `Authorization: Bearer ...` or `x-scrape-token`; write `env:NAME`.",
+            secret=True,
         ),
     ] = None
     allow: Annotated[

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal, get_args, get_type_hints
 import msgspec
 
 from runtime.core.errors import RealtimeError
-from runtime.core.sensitive import is_sensitive_name
 from runtime.core.settingkinds import Kind
 
 if TYPE_CHECKING:
@@ -58,10 +57,6 @@ class Key:
     default_text: str | None = None
     secret: bool = False
 
-    def hides(self, name: str) -> bool:
-        """Return whether the value is not to be shown, by this key or by the looks of its name."""
-        return self.secret or is_sensitive_name(name)
-
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
     """Base of the sections: converts and checks every field when it is made."""
@@ -72,7 +67,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 parsed = key.kind.parse(value)
             except ValueError:
-                shown = "***" if key.hides(name) else repr(value)
+                shown = "***" if key.secret else repr(value)
                 message = f"{name}: expected {key.kind.expected}, not {shown}"
                 raise SettingsError(message, key=name) from None
             msgspec.structs.force_setattr(self, name, parsed)
@@ -80,9 +75,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         keys = keys_of(type(self))
         shown = (
-            f"{name}=***"
-            if value is not None and name in keys and keys[name].hides(name)
-            else f"{name}={value!r}"
+            f"{name}=***" if value is not None and name in keys and keys[name].secret else f"{name}={value!r}"
             for name, value in msgspec.structs.asdict(self).items()
         )
         return f"{type(self).__name__}({', '.join(shown)})"

@@ -18,8 +18,18 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from runtime.core import capacity
+from runtime.core.capacityprofiles import PROFILES
 from runtime.core.sensitive import redact_text
-from runtime.core.settings import SECTIONS, Key, Settings, SettingsError, capacity_key, keys_of
+from runtime.core.settings import (
+    PROFILE,
+    SECTIONS,
+    Key,
+    Settings,
+    SettingsError,
+    bound_name,
+    capacity_key,
+    keys_of,
+)
 from runtime.server.settings_file import SETTINGS_FILE, SettingsFile, read_settings_file
 
 if TYPE_CHECKING:
@@ -70,7 +80,7 @@ class _Entry:
         return match[1] if match else None
 
     def parse(self) -> Any:
-        shown = "***" if self.key.hides(self.name) else _shown(self.raw)
+        shown = "***" if self.key.secret else _shown(self.raw)
         return self._convert(self.raw, self.is_text, shown)
 
     def resolve(self, environ: Mapping[str, str]) -> Any:
@@ -184,6 +194,7 @@ def examine_settings(
     for entry in (*base, *by_env.get(env, ()), *outside):
         texts.setdefault(f"{entry.section}.{entry.name}", {})[entry.origin] = entry.raw
     settings = _built(values, origins, problems)
+    _name_profile(settings, origins)
     return ExaminedSettings(
         settings, MappingProxyType(origins), tuple(problems), file, MappingProxyType(texts)
     )
@@ -223,7 +234,7 @@ def _built(
 def _all_keys() -> Iterator[str]:
     for section, struct in SECTIONS.items():
         yield from (f"{section}.{name}" for name in keys_of(struct))
-    yield from (f"capacity.{name}" for name in capacity.DEFAULTS)
+    yield from (f"capacity.{name}" for name in (PROFILE, *capacity.DEFAULTS))
 
 
 def _build(values: Mapping[str, Mapping[str, Any]], origins: Mapping[str, str]) -> Settings:
@@ -234,10 +245,25 @@ def _build(values: Mapping[str, Mapping[str, Any]], origins: Mapping[str, str]) 
         above, _, own = name.rpartition(".")
         (fields[above] if above else sections)[own] = made
     try:
-        return Settings(capacity=values.get("capacity", {}), **sections)
+        settings = Settings(capacity=values.get("capacity", {}), **sections)
     except SettingsError as error:
         origin = origins.get(error.key or "", DEFAULT)
         raise SettingsError(f"{error} ({origin})", key=error.key, origin=origin) from None
+    for name in PROFILES[settings.profile].websocket.keys() & values.get("websocket", {}).keys():
+        # What somebody wrote wins over the profile, also where that is the default.
+        msgspec.structs.force_setattr(settings.websocket, name, getattr(sections["websocket"], name))
+    return settings
+
+
+def _name_profile(settings: Settings, origins: dict[str, str]) -> None:
+    """Say of what comes from the profile that it does."""
+    profile = PROFILES[settings.profile]
+    named = [f"capacity.{name}" for name in profile.bounds] + [
+        f"websocket.{name}" for name in profile.websocket
+    ]
+    for key in named:
+        if origins[key] == DEFAULT:
+            origins[key] = f"{PROFILE} {settings.profile}"
 
 
 def _env_tables(file: SettingsFile, problems: list[SettingsError]) -> dict[str, list[_Entry]]:
@@ -343,7 +369,7 @@ def _entry(section: str, name: str, raw: object, origin: str, *, is_text: bool) 
     section, name = _OTHER_SPELLINGS.get((section, name.lower()), (section, name))
     if section == "capacity":
         key = capacity_key(name)
-        name = name.upper()
+        name = bound_name(name)
     else:
         key = keys_of(SECTIONS[section]).get(name)
     if key is None:
@@ -355,7 +381,7 @@ def _entry(section: str, name: str, raw: object, origin: str, *, is_text: bool) 
 
 
 def _known_keys(section: str) -> list[str]:
-    known = list(capacity.DEFAULTS) if section == "capacity" else list(keys_of(SECTIONS[section]))
+    known = [PROFILE, *capacity.DEFAULTS] if section == "capacity" else list(keys_of(SECTIONS[section]))
     return known + [inner.rpartition(".")[2] for inner in SECTIONS if inner.rpartition(".")[0] == section]
 
 

@@ -73,7 +73,7 @@ class SecretInFile(Rule):
 def _is_secret(key: str) -> bool:
     section, _, name = key.rpartition(".")
     kinds = keys_of(SECTIONS[section]) if section in SECTIONS else {}
-    return name in kinds and kinds[name].hides(name)
+    return name in kinds and kinds[name].secret
 
 
 def _reveals(key: str, value: str) -> bool:
