@@ -5,7 +5,6 @@ Whatever is sent goes behind what live functions published in the same turn, so 
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from runtime.core.subscriptions import Subscriptions
 from runtime.core.tasks import TaskOwner
 from runtime.core.threadsafe import ThreadDoor
 from runtime.core.turnbatch import TurnBatch
+from runtime.core.unread import drop_pending, lets_pending_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -220,17 +220,14 @@ class PlatformCore:
                     logger.exception("send_to: the predicate raised; counted as no match")
                 failed = True
                 continue
-            if inspect.isawaitable(answer):
-                self._refuse(answer)
-            elif answer:
+            is_pending = drop_pending(answer)
+            if is_pending and not lets_pending_in(self.settings):
+                self._tell_of_async()
+            elif is_pending or answer:
                 matched.append(connection)
         return matched
 
-    def _refuse(self, answer: Any) -> None:
-        """End the answer of an asynchronous predicate, and say so the first time."""
-        end = getattr(answer, "close", None) or getattr(answer, "cancel", None)
-        if end is not None:
-            end()
+    def _tell_of_async(self) -> None:
         if not self._told_of_async:
             self._told_of_async = True
             logger.error("send_to: the predicate is asynchronous; counted as no match. Use a plain function")

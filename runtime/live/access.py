@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
+
+from runtime.core.unread import drop_pending
 
 __all__ = ["Access", "allows", "is_no_answer", "judge"]
 
 Predicate = Callable[..., Any]
+
+# Set on our own predicates: that they are async is nobody's mistake.
+_OWN: Final = "_realtime_own_predicate"
 
 
 class Access:
@@ -30,7 +35,7 @@ class Access:
             rule = rules.get(role) if isinstance(role, str) else None
             return rule is True or (callable(rule) and await allows(rule, ctx, ()))
 
-        return predicate
+        return _own(predicate)
 
     def team(self) -> Predicate:
         """Allow when the user belongs to a team (`team_id` or `teamId`)."""
@@ -57,7 +62,7 @@ class Access:
                     return True
             return False
 
-        return predicate
+        return _own(predicate)
 
     def all(self, *predicates: Predicate) -> Predicate:
         """Allow when all of `predicates` do; they are asked in order."""
@@ -68,7 +73,7 @@ class Access:
                     return False
             return True
 
-        return predicate
+        return _own(predicate)
 
 
 async def allows(predicate: Predicate, ctx: Any, args: tuple[Any, ...] | list[Any]) -> bool:
@@ -77,7 +82,12 @@ async def allows(predicate: Predicate, ctx: Any, args: tuple[Any, ...] | list[An
     Raises:
         TypeError: the answer is none: a generator that nobody ran, a function, a class, `...`. Spec: platform 5.1.
     """
-    return await judge(predicate, predicate(ctx, *args))
+    answer = predicate(ctx, *args)
+    if answer is True or answer is False:
+        return answer
+    if _lets_pending_in(predicate, ctx) and drop_pending(answer):
+        return True
+    return await judge(predicate, answer)
 
 
 async def judge(predicate: Predicate, answer: Any) -> bool:
@@ -107,7 +117,19 @@ def _same(from_: Predicate | None, field: str) -> Predicate:
         own = _field(ctx.user, field)
         return wanted is not None and type(wanted) is type(own) and bool(wanted == own)
 
+    return _own(predicate)
+
+
+def _own(predicate: Predicate) -> Predicate:
+    vars(predicate)[_OWN] = True
     return predicate
+
+
+def _lets_pending_in(predicate: Predicate, ctx: Any) -> bool:
+    scope = getattr(ctx, "_scope", None)
+    if scope is None or not scope.lets_pending_in:
+        return False
+    return not getattr(predicate, _OWN, False)
 
 
 def _field(user: Any, name: str) -> Any:

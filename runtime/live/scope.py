@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from runtime.core.bus import Outlet
+from runtime.core.unread import lets_pending_in
 from runtime.live.pacing import Pacing
 from runtime.live.ratelimit import Buckets
 from runtime.live.topicshapes import TopicShapes
@@ -39,6 +40,7 @@ class LiveScope:
         "buckets",
         "cursors",
         "dev",
+        "lets_pending_in",
         "max_frame",
         "outlet",
         "own_keys",
@@ -64,6 +66,8 @@ class LiveScope:
         self.system_topics = security.allow_system_topic_publish
         #: Whether each live function has idempotency keys of its own.
         self.own_keys = security.idempotency_namespace
+        #: Whether an access check that is async lets everybody in.
+        self.lets_pending_in = lets_pending_in(platform.settings)
         self._turn = turn
         self._publisher = platform.parts.publisher
         #: The aggregates of the worker; set when they are made.

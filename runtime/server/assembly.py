@@ -22,6 +22,7 @@ from runtime.core.sequence import Sequence, clock_base
 from runtime.core.subscriptions import Subscriptions
 from runtime.core.tasks import TaskOwner
 from runtime.core.turnbatch import TurnBatch
+from runtime.core.unread import lets_pending_in
 from runtime.live.app import LiveApp
 from runtime.live.problems import LoadProblem, problem_from
 from runtime.live.ratelimit import RateLimits, Rule
@@ -81,7 +82,8 @@ class Runtime:
         publisher: Callable[..., Publisher] | None = None,
         platform: Callable[[PlatformCore, str], Platform] = Platform,
     ) -> None:
-        capacity.configure(settings.capacity)
+        depth = settings.security.max_envelope_depth
+        capacity.configure({"MAX_ENVELOPE_DEPTH": depth, **settings.capacity}, clock)
         assertions.configure(settings.server.env, clock)
         self.project = project
         self.settings = settings
@@ -241,10 +243,16 @@ class Runtime:
         hooks.watch = self._hook_watch
         limit = self.settings.websocket.hook_timeout
 
+        unread = lets_pending_in(self.settings)
+
         async def subscribe(ws: Connection, topic: str) -> Any:
+            if unread:
+                return hooks.run_unread("subscribe", ws=ws, topic=topic, platform=ws.platform)
             return await hooks.run("subscribe", limit, ws=ws, topic=topic, platform=ws.platform)
 
         async def subscribe_batch(ws: Connection, topics: list[str]) -> Any:
+            if unread:
+                return hooks.run_unread("subscribe_batch", ws=ws, topics=topics, platform=ws.platform)
             return await hooks.run("subscribe_batch", limit, ws=ws, topics=topics, platform=ws.platform)
 
         self.membership.gate = Gate(

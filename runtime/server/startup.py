@@ -46,6 +46,9 @@ DANGEROUS: Final = frozenset(
     }
 )
 
+# Switches that are no booleans: any value but the default opts out.
+OTHER_SWITCHES: Final = frozenset({"async_predicates"})
+
 NO_HOST_PIN: Final = (
     'nothing says which host is the app\'s own, so [websocket] allowed_origins = "same-origin" proves nothing'
 )
@@ -146,7 +149,7 @@ def active_optouts(settings: Settings) -> list[str]:
     return [
         name
         for name in SecuritySettings.__struct_fields__
-        if isinstance(getattr(defaults, name), bool)
+        if (isinstance(getattr(defaults, name), bool) or name in OTHER_SWITCHES)
         and getattr(settings.security, name) != getattr(defaults, name)
     ]
 
