@@ -16,7 +16,7 @@ from realtime_cli.rules.source import Kind, Source
 from realtime_cli.rules.taint import Flow, handler_flow
 from runtime.server.settings_file import SETTINGS_FILE
 
-__all__ = ["MAX_FILES", "MAX_FILE_BYTES", "Project"]
+__all__ = ["MAX_FILES", "MAX_FILE_BYTES", "Project", "usable_cpus"]
 
 MAX_FILES = 20_000  # Python files of a project that are looked at
 MAX_FILE_BYTES = 2 * 1024 * 1024  # of one file
@@ -32,6 +32,7 @@ class Project:
         environ: the variables that settings are read from.
         settings: what `realtime.toml`, the variables and the flags say.
         system: what it will run on, as `sys.platform` has it; the variable `REALTIME_CHECK_SYSTEM` says another one.
+        cpus: how many processors that has; the variable `REALTIME_CHECK_CPUS` says another number.
         skipped: files that were not looked at, with the reason.
     """
 
@@ -39,6 +40,7 @@ class Project:
     environ: Mapping[str, str]
     settings: SettingsView
     system: str = sys.platform
+    cpus: int = 1
     skipped: dict[str, str] = field(default_factory=dict)
     _flows: dict[ast.AST, Flow] = field(default_factory=dict, repr=False)
 
@@ -49,7 +51,9 @@ class Project:
         """Read the settings of a project; its files are read when a rule asks for them."""
         environ = dict(os.environ if environ is None else environ)
         system = environ.get("REALTIME_CHECK_SYSTEM", sys.platform)
-        return cls(root, environ, SettingsView.read(root, env=env, environ=environ), system)
+        said = environ.get("REALTIME_CHECK_CPUS", "")
+        cpus = int(said) if said.isdigit() and int(said) else usable_cpus()
+        return cls(root, environ, SettingsView.read(root, env=env, environ=environ), system, cpus)
 
     @property
     def in_production(self) -> bool:
@@ -208,3 +212,10 @@ class Project:
             if isinstance(binding.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 return source, binding.node
         return None
+
+
+def usable_cpus() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
