@@ -127,3 +127,24 @@ async def test_a_new_worker_takes_over_and_the_page_is_back_within_a_second(
     assert await page.evaluate("app.answer()") == "old"
     await expect(page.locator("output")).to_have_text("one")
     assert await is_same_page(page)
+
+
+async def test_the_devtools_go_on_with_the_new_worker(dev: DevProcess, tabs: Tabs) -> None:
+    page = await opened(dev, tabs)
+    tools = await tabs.open(f"http://127.0.0.1:{dev.port}/__realtime#frames")
+    await expect(tools.locator(".dot.good")).to_be_visible()
+    answers = tools.locator("tbody tr").filter(has_text="todos/answer").filter(has_text="reply")
+    await page.evaluate("app.answer()")
+    await expect(answers).to_have_count(1)
+    save(dev.project / "live/todos.py", LIVE.replace('"old"', '"new"'))
+    await expect(tools.get_by_text("code 2")).to_be_visible()
+    save(dev.project / "hooks.py", "async def init(**_):\n    pass\n")
+    await expect(tools.get_by_text("code 1")).to_be_visible()
+    assert await page.evaluate("app.answer()") == "new"
+    await expect(answers).to_have_count(2)
+    await page.bring_to_front()
+    await page.keyboard.press("Control+Shift+L")
+    await expect(page.get_by_role("region", name="Realtime devtools")).to_contain_text("todos/words")
+    assert not [event for event in dev.events("http") if "/__realtime/" in event["path"]], (
+        "nobody wants to read of that"
+    )
