@@ -293,8 +293,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
-        if name.startswith("MAX_"):
-            return getattr(importlib.import_module("runtime.core.capacity"), name)
+        if name.isupper() and not name.startswith("_"):
+            bounds: dict[str, int] = importlib.import_module("runtime.core.capacity").DEFAULTS
+            if name in bounds:
+                return bounds[name]
         raise AttributeError(f"module 'runtime' has no attribute {name!r}")
     return getattr(importlib.import_module(home), name)
 

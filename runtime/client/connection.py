@@ -15,6 +15,7 @@ from runtime.client.errors import QUEUE_FULL, TIMEOUT, RpcError
 from runtime.client.linewatch import LineWatch
 from runtime.client.stores import Listeners, WritableStore
 from runtime.client.transport import CLOSE_TIMEOUT, ConnectFailed, Socket, SocketClosed, Transport
+from runtime.core import capacity
 from runtime.wire.closing import ABNORMAL, NORMAL, TOO_BIG, CloseClass, close_class
 
 if TYPE_CHECKING:
@@ -25,12 +26,10 @@ if TYPE_CHECKING:
     from runtime.core.clock import Clock
     from runtime.core.tasks import TaskOwner
 
-__all__ = ["MAX_QUEUED_FRAMES", "ClientConnection"]
+__all__ = ["ClientConnection"]
 
 logger = logging.getLogger("realtime.client")
 
-#: Frames that wait for a connection; beyond that the oldest is dropped. Spec: wire 7.3.
-MAX_QUEUED_FRAMES = 1000
 TOO_BIG_TEXT = "a message was larger than the server takes ([websocket] max_payload_length)"
 CONNECTING = "connecting"
 OPEN = "open"
@@ -148,10 +147,14 @@ class ClientConnection:
         if self.send(frame):
             return
         self._queue.append((frame, dropped))
-        if len(self._queue) > MAX_QUEUED_FRAMES:
+        limit = capacity.get("MAX_CLIENT_QUEUE")
+        if len(self._queue) > limit:
             _, oldest_dropped = self._queue.popleft()
             self.dropped += 1
-            text = f"more than {MAX_QUEUED_FRAMES} frames wait for a connection"
+            capacity.record(
+                "MAX_CLIENT_QUEUE", "evict", hint="calls are made faster than the server is found"
+            )
+            text = f"more than {limit} frames wait for a connection"
             if self.dropped == 1:
                 logger.warning("%s: the oldest go", text)
             if oldest_dropped is not None:

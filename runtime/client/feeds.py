@@ -7,14 +7,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from runtime.client.errors import StreamLagged
+from runtime.core import capacity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["STREAM_EVENTS_QUEUE", "Backlog", "Feed", "Latest"]
-
-#: Events that one `events()` iterator holds for its reader; beyond that it ends with `StreamLagged`.
-STREAM_EVENTS_QUEUE = 10_000
+__all__ = ["Backlog", "Feed", "Latest"]
 
 T = TypeVar("T")
 
@@ -102,15 +100,19 @@ class Latest(Feed[T]):
 
 
 class Backlog(Feed[T]):
-    """A feed whose reader gets every item; with `bound` of them waiting it ends in `StreamLagged`."""
+    """A feed whose reader gets every item; with `bound` of them waiting it ends in `StreamLagged`.
 
-    def __init__(self, bound: int = STREAM_EVENTS_QUEUE) -> None:
+    Without `bound` that is `STREAM_EVENTS_QUEUE`.
+    """
+
+    def __init__(self, bound: int | None = None) -> None:
         super().__init__(None)
-        self._bound = bound
+        self._bound = capacity.get("STREAM_EVENTS_QUEUE") if bound is None else bound
 
     def push(self, item: T) -> None:
         """Hand one item to the reader."""
         if len(self._items) >= self._bound:
+            capacity.record("STREAM_EVENTS_QUEUE", "reject", limit=self._bound)
             self.finish(StreamLagged(f"more than {self._bound} events waited for their reader"))
         else:
             super().push(item)

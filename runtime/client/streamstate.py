@@ -19,7 +19,7 @@ from runtime.client.stores import Listeners
 from runtime.client.streamreply import ReplyKind, StreamReply, is_number
 from runtime.client.streamvalue import StreamValue
 from runtime.client.topics import Mark, TopicEvent, Topics
-from runtime.core.capacity import MAX_HELD_FRAMES
+from runtime.core import capacity
 from runtime.core.clock import Clock
 from runtime.live.merge import Merger
 
@@ -386,7 +386,7 @@ class StreamState:
         if self._waiting is not None:
             self.events.call(StreamEvent(event.event, data))
             self._waiting.append(event)
-            if len(self._waiting) >= MAX_HELD_FRAMES:
+            if len(self._waiting) >= capacity.get("MAX_HELD_FRAMES"):
                 self._stop_waiting()
         elif self._fold(event):
             self.emit()

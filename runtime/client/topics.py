@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.client.stores import Listeners
-from runtime.core.capacity import MAX_HELD_FRAMES, MAX_RESUME_TOPICS
+from runtime.core import capacity
 from runtime.wire.jsoncodec import encode
 from runtime.wire.names import is_system_topic
 
@@ -56,7 +56,7 @@ class Topics:
         self._on_wire: set[str] = set()
         self._dirty: dict[str, None] = {}
         self._ref = 0
-        self._held: deque[tuple[int, TopicEvent]] = deque(maxlen=MAX_HELD_FRAMES)
+        self._held: deque[tuple[int, TopicEvent]] = deque(maxlen=capacity.get("MAX_HELD_FRAMES"))
         self._held_count = 0
         self._holders = 0
         #: Topics that the server was told to leave while events are held, and in which turn.
@@ -139,9 +139,10 @@ class Topics:
     def resume_numbers(self) -> dict[str, int]:
         """Return what a resume names: topics in use first, then those heard of last; the server reads no more."""
         latest = list(reversed(self.seen.items()))
-        if len(latest) > MAX_RESUME_TOPICS:
+        limit = capacity.get("MAX_RESUME_TOPICS")
+        if len(latest) > limit:
             latest.sort(key=lambda entry: entry[0] not in self._listeners)
-        return dict(latest[:MAX_RESUME_TOPICS])
+        return dict(latest[:limit])
 
     def opening_frames(self) -> list[bytes]:
         """Return the frames that subscribe a new connection to everything listened to. Spec: wire 1.6."""

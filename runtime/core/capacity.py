@@ -13,6 +13,7 @@ from collections import Counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from runtime.core.clock import Clock, SystemClock
 from runtime.wire import limits
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "MAX_BATCH_CALLS",
     "MAX_BATCH_EVENTS",
     "MAX_BREAKER_LISTENERS",
+    "MAX_CLIENT_QUEUE",
     "MAX_COALESCED_KEYS_PER_CONNECTION",
     "MAX_CONTROL_BYTES",
     "MAX_CONTROL_QUEUE",
@@ -42,6 +44,7 @@ __all__ = [
     "MAX_DEVTOOLS_ROWS",
     "MAX_DEVTOOLS_TOPICS",
     "MAX_EFFECT_RUNS",
+    "MAX_ENVELOPE_DEPTH",
     "MAX_GROUPS_LOCAL_MEMBERS",
     "MAX_HELD_FRAMES",
     "MAX_HISTOGRAM_BUCKETS",
@@ -51,6 +54,7 @@ __all__ = [
     "MAX_IDEMPOTENCY_RESULTS",
     "MAX_INFLIGHT_BYTES",
     "MAX_INFLIGHT_CALLS",
+    "MAX_JSON_DEPTH",
     "MAX_LIVE_KEPT",
     "MAX_LOCK_KEYS",
     "MAX_LOCK_WAITERS",
@@ -88,16 +92,20 @@ __all__ = [
     "MAX_TOPIC_STATS",
     "MAX_TOPIC_WS_COUNTS",
     "MAX_UPGRADE_RATE_ENTRIES",
+    "MAX_USER_ID_LENGTH",
     "MAX_WATCHER_DEPTH",
     "MAX_WRAPPER_DEPTH",
+    "OF_ONE",
     "PAYLOAD_WARN_CAP",
     "PUBLISH_RATE_WARN_DEDUP_MAX",
     "PUBLISH_WARN_DEDUP_MAX",
     "SILENT_TOPIC_WARN_DEDUP_MAX",
+    "STREAM_EVENTS_QUEUE",
     "TOPIC_SEQS_WARN_THRESHOLD",
     "TOPIC_WS_COUNTS_WARN_THRESHOLD",
     "UPLOAD_MAX_BUFFERED_CHUNKS",
     "UPLOAD_MAX_CONCURRENT_PER_SESSION",
+    "UPLOAD_MAX_CONCURRENT_TOTAL",
     "UPLOAD_MAX_SIZE",
     "UPLOAD_PENDING_MAX_AGGREGATE",
     "UPLOAD_PENDING_MAX_CHUNKS",
@@ -114,6 +122,7 @@ logger = logging.getLogger("realtime.capacity")
 
 UPLOAD_MAX_SIZE = 100 * 1024 * 1024  # bytes of one upload; REJECT
 UPLOAD_MAX_CONCURRENT_PER_SESSION = 4  # uploads of one connection; REJECT
+UPLOAD_MAX_CONCURRENT_TOTAL = 1_000_000  # uploads of one worker, as good as any number; REJECT
 UPLOAD_MAX_BUFFERED_CHUNKS = (
     64  # pieces of an upload that its handler has not read; the sender waits, then REJECT
 )
@@ -197,6 +206,11 @@ MAX_DEVTOOLS_FRAMES = 2000  # frames that the devtools keep; EVICT the oldest
 MAX_DEVTOOLS_ROWS = 500  # rows of one list that the devtools send to a page; the rest is counted
 MAX_DEVTOOLS_TOPICS = 1000  # topics whose events the devtools count; EVICT the one silent longest
 MAX_BATCH_CALLS = limits.MAX_BATCH_CALLS  # calls per RPC batch; REJECT
+MAX_ENVELOPE_DEPTH = limits.MAX_ENVELOPE_DEPTH  # nesting of an RPC frame; REJECT
+MAX_JSON_DEPTH = limits.MAX_JSON_DEPTH  # nesting of another JSON frame; it is not parsed
+MAX_USER_ID_LENGTH = limits.MAX_USER_ID_LENGTH  # characters of a user id in a topic; REJECT
+MAX_CLIENT_QUEUE = 1000  # frames of a Python client that wait for a connection; EVICT the oldest
+STREAM_EVENTS_QUEUE = 10_000  # events of a Python client that their reader has not taken; REJECT
 
 DEFAULTS: Mapping[str, int] = MappingProxyType(
     {
@@ -206,6 +220,7 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_BATCH_CALLS": MAX_BATCH_CALLS,
         "MAX_BATCH_EVENTS": MAX_BATCH_EVENTS,
         "MAX_BREAKER_LISTENERS": MAX_BREAKER_LISTENERS,
+        "MAX_CLIENT_QUEUE": MAX_CLIENT_QUEUE,
         "MAX_COALESCED_KEYS_PER_CONNECTION": MAX_COALESCED_KEYS_PER_CONNECTION,
         "MAX_CONTROL_BYTES": MAX_CONTROL_BYTES,
         "MAX_CONTROL_QUEUE": MAX_CONTROL_QUEUE,
@@ -222,15 +237,17 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_DEVTOOLS_ROWS": MAX_DEVTOOLS_ROWS,
         "MAX_DEVTOOLS_TOPICS": MAX_DEVTOOLS_TOPICS,
         "MAX_EFFECT_RUNS": MAX_EFFECT_RUNS,
+        "MAX_ENVELOPE_DEPTH": MAX_ENVELOPE_DEPTH,
         "MAX_GROUPS_LOCAL_MEMBERS": MAX_GROUPS_LOCAL_MEMBERS,
         "MAX_HELD_FRAMES": MAX_HELD_FRAMES,
         "MAX_HISTOGRAM_BUCKETS": MAX_HISTOGRAM_BUCKETS,
-        "MAX_IDEMPOTENCY_KEY": MAX_IDEMPOTENCY_KEY,
         "MAX_IDEMPOTENCY_INFLIGHT": MAX_IDEMPOTENCY_INFLIGHT,
+        "MAX_IDEMPOTENCY_KEY": MAX_IDEMPOTENCY_KEY,
         "MAX_IDEMPOTENCY_KEY_LENGTH": MAX_IDEMPOTENCY_KEY_LENGTH,
         "MAX_IDEMPOTENCY_RESULTS": MAX_IDEMPOTENCY_RESULTS,
         "MAX_INFLIGHT_BYTES": MAX_INFLIGHT_BYTES,
         "MAX_INFLIGHT_CALLS": MAX_INFLIGHT_CALLS,
+        "MAX_JSON_DEPTH": MAX_JSON_DEPTH,
         "MAX_LIVE_KEPT": MAX_LIVE_KEPT,
         "MAX_LOCK_KEYS": MAX_LOCK_KEYS,
         "MAX_LOCK_WAITERS": MAX_LOCK_WAITERS,
@@ -268,16 +285,19 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
         "MAX_TOPIC_STATS": MAX_TOPIC_STATS,
         "MAX_TOPIC_WS_COUNTS": MAX_TOPIC_WS_COUNTS,
         "MAX_UPGRADE_RATE_ENTRIES": MAX_UPGRADE_RATE_ENTRIES,
+        "MAX_USER_ID_LENGTH": MAX_USER_ID_LENGTH,
         "MAX_WATCHER_DEPTH": MAX_WATCHER_DEPTH,
         "MAX_WRAPPER_DEPTH": MAX_WRAPPER_DEPTH,
         "PAYLOAD_WARN_CAP": PAYLOAD_WARN_CAP,
         "PUBLISH_RATE_WARN_DEDUP_MAX": PUBLISH_RATE_WARN_DEDUP_MAX,
         "PUBLISH_WARN_DEDUP_MAX": PUBLISH_WARN_DEDUP_MAX,
         "SILENT_TOPIC_WARN_DEDUP_MAX": SILENT_TOPIC_WARN_DEDUP_MAX,
+        "STREAM_EVENTS_QUEUE": STREAM_EVENTS_QUEUE,
         "TOPIC_SEQS_WARN_THRESHOLD": TOPIC_SEQS_WARN_THRESHOLD,
         "TOPIC_WS_COUNTS_WARN_THRESHOLD": TOPIC_WS_COUNTS_WARN_THRESHOLD,
         "UPLOAD_MAX_BUFFERED_CHUNKS": UPLOAD_MAX_BUFFERED_CHUNKS,
         "UPLOAD_MAX_CONCURRENT_PER_SESSION": UPLOAD_MAX_CONCURRENT_PER_SESSION,
+        "UPLOAD_MAX_CONCURRENT_TOTAL": UPLOAD_MAX_CONCURRENT_TOTAL,
         "UPLOAD_MAX_SIZE": UPLOAD_MAX_SIZE,
         "UPLOAD_PENDING_MAX_AGGREGATE": UPLOAD_PENDING_MAX_AGGREGATE,
         "UPLOAD_PENDING_MAX_CHUNKS": UPLOAD_PENDING_MAX_CHUNKS,
@@ -286,11 +306,37 @@ DEFAULTS: Mapping[str, int] = MappingProxyType(
     }
 )
 
+#: Bounds of one thing, by length or depth or at its declaration: of them there is no present size.
+OF_ONE: frozenset[str] = frozenset(
+    {
+        "BINARY_MAX_SIZE",
+        "MAX_AGGREGATE_BUCKETS",
+        "MAX_BATCH_CALLS",
+        "MAX_BATCH_EVENTS",
+        "MAX_DEVTOOLS_ROWS",
+        "MAX_ENVELOPE_DEPTH",
+        "MAX_HISTOGRAM_BUCKETS",
+        "MAX_IDEMPOTENCY_KEY",
+        "MAX_IDEMPOTENCY_KEY_LENGTH",
+        "MAX_JSON_DEPTH",
+        "MAX_RESUME_TOPICS",
+        "MAX_SSR_DEDUP_BODY",
+        "MAX_USER_ID_LENGTH",
+        "MAX_WATCHER_DEPTH",
+        "MAX_WRAPPER_DEPTH",
+        "UPLOAD_MAX_SIZE",
+    }
+)
+
+SILENCE = 3600.0  # seconds between two log lines of one structure
+
 # What get() reads: the defaults, what the app configured, and on top what a test overrides.
 _configured: dict[str, int] = dict(DEFAULTS)
 _overrides: dict[str, int] = {}
 _effective: dict[str, int] = dict(DEFAULTS)
-_warned: set[str] = set()
+# structure -> when the log last had a line of it
+_told: dict[str, float] = {}
+_clocks: list[Clock] = [SystemClock()]
 
 #: (structure, action) -> how often a bound was met in this process.
 events: Counter[tuple[str, str]] = Counter()
@@ -305,8 +351,10 @@ def get(name: str) -> int:
     return _effective[name]
 
 
-def configure(values: Mapping[str, int]) -> None:
+def configure(values: Mapping[str, int], clock: Clock | None = None) -> None:
     """Make `values` (from `[capacity]`) the effective ones on top of the defaults, once at start.
+
+    `clock` tells from then on when the log may have another line of a structure.
 
     Raises:
         ValueError: an unknown name or a value below 1.
@@ -315,16 +363,39 @@ def configure(values: Mapping[str, int]) -> None:
     _configured.clear()
     _configured.update(DEFAULTS)
     _configured.update(values)
+    if clock is not None:
+        _clocks[0] = clock
+        _told.clear()
     _apply()
 
 
-def record(structure: str, action: str, *, hint: str = "") -> None:
-    """Count that a bound was met; the first time for a structure also say so in the log."""
+def record(
+    structure: str, action: str, *, hint: str = "", size: int | None = None, limit: float | None = None
+) -> None:
+    """Count that a bound was met; once an hour for a structure also say so in the log.
+
+    Args:
+        structure: the name of the bound.
+        action: what was done: `reject`, `evict`, `skip`, `bypass` or `warn`.
+        hint: what may be done about it.
+        size: how much there is; the bound itself without it.
+        limit: the bound where it is not the effective one, as with an option of a plugin.
+    """
     events[structure, action] += 1
-    if structure not in _warned:
-        _warned.add(structure)
-        line = {"structure": structure, "limit": _effective.get(structure), "action": action, "hint": hint}
-        logger.warning("[realtime/capacity] %s", json.dumps(line))
+    now = _clocks[0].monotonic()
+    before = _told.get(structure)
+    if before is not None and now - before < SILENCE:
+        return
+    _told[structure] = now
+    bound = _effective.get(structure) if limit is None else limit
+    line = {
+        "structure": structure,
+        "size": bound if size is None else size,
+        "limit": bound,
+        "action": action,
+        "hint": hint,
+    }
+    logger.warning("[realtime/capacity] %s", json.dumps(line))
 
 
 @contextlib.contextmanager
@@ -346,6 +417,8 @@ def _check(values: Mapping[str, int]) -> None:
     for name, value in values.items():
         if name not in DEFAULTS:
             raise ValueError(f"unknown capacity {name!r}; known: {', '.join(DEFAULTS)}")
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"capacity {name} must be a whole number, not {value!r}")
         if value < 1:
             raise ValueError(f"capacity {name} must be at least 1, not {value}")
 

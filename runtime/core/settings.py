@@ -16,6 +16,7 @@ import msgspec
 from runtime.core import devkinds
 from runtime.core import settingkinds as kinds
 from runtime.core.backendsettings import PostgresSettings, RedisSettings
+from runtime.core.capacityprofiles import PROFILES, REFERENCE
 from runtime.core.checksettings import CheckSettings
 from runtime.core.cronsettings import CronSettings
 from runtime.core.devkinds import PublishRateWarning, SilentTopicWarning
@@ -31,6 +32,7 @@ from runtime.core.tracingsettings import TracingSettings
 from runtime.core.websocketsettings import UpgradeAdmissionSettings, WebSocketSettings
 
 __all__ = [
+    "PROFILE",
     "SECTIONS",
     "CheckSettings",
     "CronSettings",
@@ -49,10 +51,13 @@ __all__ = [
     "SettingsError",
     "UpgradeAdmissionSettings",
     "WebSocketSettings",
+    "bound_name",
     "capacity_key",
     "keys_of",
 ]
 
+PROFILE = "profile"  # the key of `[capacity]` that is no bound
+_DEPTHS = frozenset({"MAX_ENVELOPE_DEPTH", "MAX_JSON_DEPTH"})
 RESERVED_PREFIXES = ("/__ws", "/__realtime", "/live/")
 AUTH_PREFIX = "/__ws/"  # only the auth path may begin with it
 
@@ -77,6 +82,7 @@ class DevSettings(Section, frozen=True, kw_only=True):
     reload: Annotated[bool, flag_key("Take changed code without a restart.")] = True
     devtools: Annotated[bool, flag_key("Answer with the devtools page at `/__realtime`.")] = True
     types: Annotated[bool, flag_key("Keep the `.d.ts` and `.pyi` files of the live modules fresh.")] = True
+    check: Annotated[bool, flag_key("Show what `realtime check` finds, after each save.")] = True
     skip_origin_check: Annotated[bool, flag_key("Accept WebSocket connections from any page.")] = False
     silent_topic_warning: Annotated[
         SilentTopicWarning | None,
@@ -91,6 +97,9 @@ class DevSettings(Section, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings of one app. `capacity` holds only the bounds that differ from `runtime.core.capacity`.
 
+    `profile`, also as a key of `capacity`, puts those of a size of machine in the place of the defaults, with
+    `[websocket] max_backpressure` and `max_connections`. Spec: platform 6.3.
+
     Raises:
         SettingsError: a capacity name or value, or settings that exclude each other.
     """
@@ -98,7 +107,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSettings = msgspec.field(default_factory=ServerSettings)
     websocket: WebSocketSettings = msgspec.field(default_factory=WebSocketSettings)
     security: SecuritySettings = msgspec.field(default_factory=SecuritySettings)
-    capacity: Mapping[str, int] = msgspec.field(default_factory=lambda: MappingProxyType({}))
+    capacity: Mapping[str, Any] = msgspec.field(default_factory=lambda: MappingProxyType({}))
+    profile: str = REFERENCE
     metrics: MetricsSettings = msgspec.field(default_factory=MetricsSettings)
     rate_limits: RateLimitSettings = msgspec.field(default_factory=RateLimitSettings)
     tracing: TracingSettings = msgspec.field(default_factory=TracingSettings)
@@ -120,22 +130,40 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.dev.devtools if self.is_dev else self.devtools.enabled
 
     def __post_init__(self) -> None:
-        capacity: dict[str, int] = {}
+        capacity: dict[str, Any] = {PROFILE: self.profile}
         for name, value in self.capacity.items():
             key = capacity_key(name)
             if key is None:
                 raise SettingsError(f"unknown capacity {name!r}", key=f"capacity.{name}")
             try:
-                capacity[name.upper()] = key.kind.parse(value)
+                capacity[bound_name(name)] = key.kind.parse(value)
             except ValueError:
                 message = f"capacity {name}: expected {key.kind.expected}, not {value!r}"
                 raise SettingsError(message, key=f"capacity.{name}") from None
-        msgspec.structs.force_setattr(self, "capacity", MappingProxyType(capacity))
+        self._set_profile(capacity.pop(PROFILE))
+        bounds = {**PROFILES[self.profile].bounds, **capacity}
+        msgspec.structs.force_setattr(self, "capacity", MappingProxyType(bounds))
         if not self.is_dev and self.dev != DevSettings():
             msgspec.structs.force_setattr(self, "dev", DevSettings())
         self._check_paths()
         self._check_tls()
         self._check_auth_body()
+
+    def _set_profile(self, name: str) -> None:
+        if name not in PROFILES:
+            message = f"there is no profile {name!r}; it is one of {', '.join(PROFILES)}"
+            raise SettingsError(message, key=f"capacity.{PROFILE}")
+        msgspec.structs.force_setattr(self, "profile", name)
+        usual = WebSocketSettings()
+        changed = {
+            key: value
+            for key, value in PROFILES[name].websocket.items()
+            if getattr(self.websocket, key) == getattr(usual, key)
+        }
+        if changed:
+            msgspec.structs.force_setattr(
+                self, "websocket", msgspec.structs.replace(self.websocket, **changed)
+            )
 
     def _check_tls(self) -> None:
         for given, missing in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
@@ -199,12 +227,20 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
 
 
 def capacity_key(name: str) -> Key | None:
-    """Return the key of a bound of `[capacity]`, named in either case; `None` when there is no such bound."""
+    """Return the key of a bound of `[capacity]`, or of `profile`, in either case; `None` when there is none."""
     from runtime.core.capacity import DEFAULTS
 
-    default: Any = DEFAULTS.get(name.upper())
-    return (
-        None
-        if default is None
-        else Key(kinds.integer(1), f"Bound {name.upper()}.", default_text=f"`{default}`")
-    )
+    name = bound_name(name)
+    if name == PROFILE:
+        doc = "Bounds for a size of machine, in the place of the defaults."
+        return Key(kinds.choice(*PROFILES), doc, default_text=f'`"{REFERENCE}"`')
+    default: Any = DEFAULTS.get(name)
+    if default is None:
+        return None
+    kind = kinds.integer(8, 1000) if name in _DEPTHS else kinds.integer(1)
+    return Key(kind, f"Bound {name}.", default_text=f"`{default}`")
+
+
+def bound_name(name: str) -> str:
+    """Return how a key of `[capacity]` is spelled, which may be written in either case."""
+    return PROFILE if name.lower() == PROFILE else name.upper()

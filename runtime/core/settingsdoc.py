@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from runtime.core import capacity
-from runtime.core.settings import SECTIONS, keys_of
+from runtime.core.capacityprofiles import PROFILES, REFERENCE
+from runtime.core.settings import PROFILE, SECTIONS, Key, capacity_key, keys_of
 
 __all__ = ["render_reference"]
 
@@ -47,6 +48,12 @@ max_payload_length = "4M"
 
 _HEAD = "| key | type | default | range | |\n|---|---|---|---|---|\n"
 
+_PROFILE_TEXT = """\
+A profile sets these for a machine of 512 MiB, 4 GiB or 32 GiB; what is written here wins over it.
+
+"""
+_BOUNDS_HEAD = "\n| key | type | default |\n|---|---|---|\n"
+
 
 def render_reference() -> str:
     """Return the reference page as Markdown."""
@@ -59,10 +66,46 @@ def render_reference() -> str:
             default = field.default_factory() if callable(field.default_factory) else field.default
             text = key.default_text or f"`{key.kind.to_toml(default)}`"
             parts.append(f"| `{name}` | {key.kind.type_name} | {text} | {key.kind.bounds} | {key.doc} |\n")
-    parts.append("\n## [capacity]\n\nBounds of what clients or time can make grow, by name in either case.\n")
-    parts.append("\n| key | type | default |\n|---|---|---|\n")
-    parts += [f"| `{name}` | integer, from 1 | `{value}` |\n" for name, value in capacity.DEFAULTS.items()]
-    return "".join(parts)
+    return "".join(parts) + _capacity()
+
+
+def _capacity() -> str:
+    profile = _key(PROFILE)
+    head = "\n## [capacity]\n\nBounds of what clients or time can make grow, by name in either case.\n\n"
+    row = f"| `{PROFILE}` | choice | {profile.default_text} | {profile.kind.bounds} | {profile.doc} |\n"
+    return (
+        head
+        + _HEAD
+        + row
+        + _profiles()
+        + _BOUNDS_HEAD
+        + "".join(f"| `{name}` | {_range(name)} | `{value}` |\n" for name, value in capacity.DEFAULTS.items())
+    )
+
+
+def _range(name: str) -> str:
+    return f"integer, {_key(name).kind.bounds}"
+
+
+def _key(name: str) -> Key:
+    key = capacity_key(name)
+    if key is None:
+        raise KeyError(name)
+    return key
+
+
+def _profiles() -> str:
+    named = [name for name in PROFILES if name != REFERENCE]
+    rows = [f"| key | {' | '.join(named)} |\n|---|{'---|' * len(named)}\n"]
+    for section in ("websocket", "bounds"):
+        keys = {key: None for name in named for key in getattr(PROFILES[name], section)}
+        for key in keys:
+            cells = [getattr(PROFILES[name], section).get(key) for name in named]
+            shown = f"[websocket] {key}" if section == "websocket" else key
+            rows.append(
+                f"| `{shown}` | {' | '.join('' if cell is None else f'`{cell}`' for cell in cells)} |\n"
+            )
+    return "\n" + _PROFILE_TEXT + "".join(rows)
 
 
 if __name__ == "__main__":

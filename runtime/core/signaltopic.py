@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from runtime.wire.limits import MAX_USER_ID_LENGTH
+from runtime.core import capacity
 from runtime.wire.names import SIGNAL_PREFIX, is_user_id
 
 __all__ = ["SIGNAL_PREFIX", "check_user_id", "signal_topic"]
 
 
 def check_user_id(user_id: object, what: str = "user_id") -> str:
-    r"""Return `user_id`, which can stand for a user: 1 to 256 characters, no controls, no `"` and no `\`.
+    r"""Return `user_id`, which can stand for a user: no controls, no `"` and no `\`, 1 to 256 characters.
+
+    The most is `MAX_USER_ID_LENGTH`.
 
     Raises:
         ValueError: it cannot; the message begins with `what`.
     """
-    if isinstance(user_id, str) and is_user_id(user_id):
+    longest = capacity.get("MAX_USER_ID_LENGTH")
+    if isinstance(user_id, str) and is_user_id(user_id, longest):
         return user_id
     shown = ascii(user_id)
     raise ValueError(
         f"{what}: {shown if len(shown) <= 60 else shown[:57] + '...'} cannot name a user; use a string of 1 to "
-        f'{MAX_USER_ID_LENGTH} characters without control characters, " and \\'
+        f'{longest} characters without control characters, " and \\'
     )
 
 

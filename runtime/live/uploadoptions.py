@@ -31,6 +31,12 @@ class UploadOptions:
         return capacity.get("UPLOAD_MAX_CONCURRENT_PER_SESSION") if given is None else given
 
     @property
+    def total_limit(self) -> int:
+        """Uploads of all connections of the worker at a time."""
+        given = self.max_concurrent_total
+        return capacity.get("UPLOAD_MAX_CONCURRENT_TOTAL") if given is None else given
+
+    @property
     def chunk_limit(self) -> int:
         """Pieces that the handler has not read yet."""
         given = self.max_buffered_chunks

@@ -328,7 +328,8 @@ class Uploads:
         if self._peers[upload.connection].running >= options.session_limit:
             capacity.record("UPLOAD_MAX_CONCURRENT_PER_SESSION", "reject")
             raise LiveError("TOO_MANY_UPLOADS", "too many concurrent uploads on this session")
-        if options.max_concurrent_total is not None and self.running >= options.max_concurrent_total:
+        if self.running >= options.total_limit:
+            capacity.record("UPLOAD_MAX_CONCURRENT_TOTAL", "reject", limit=options.total_limit)
             raise LiveError("TOO_MANY_UPLOADS", "too many concurrent uploads")
         return endpoint, options
 

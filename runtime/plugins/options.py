@@ -44,7 +44,7 @@ class Bound:
 
     def record(self, action: str, *, hint: str = "") -> None:
         """Count that the bound was met: `action` is `reject`, `evict`, `skip` ..."""
-        capacity.record(self.name, action, hint=hint)
+        capacity.record(self.name, action, hint=hint, limit=self._fixed)
 
     def __repr__(self) -> str:
         return f"Bound({self.name!r}, {self.limit})"

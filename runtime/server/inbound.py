@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runtime.core import requests
+from runtime.core import capacity, requests
 from runtime.core.events import ConnectionClosedEvent
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.dispatch import CallSlots
@@ -149,10 +149,7 @@ class Inbound:
             self._unhandled(data, message, slots)
 
     def _max_depth(self) -> int:
-        runtime = self._runtime
-        return (
-            runtime.live.registry.options.max_envelope_depth or runtime.settings.security.max_envelope_depth
-        )
+        return self._runtime.live.registry.options.max_envelope_depth or capacity.get("MAX_ENVELOPE_DEPTH")
 
     def _call(self, found: Classified, slots: CallSlots) -> bool:
         """Hand a call, a batch or what was meant as one to the live layer; return whether it was that."""
@@ -181,8 +178,11 @@ class Inbound:
     def _unhandled(self, data: str | bytes, message: dict[str, Any] | None, slots: CallSlots) -> None:
         runtime = self._runtime
         options = runtime.live.registry.options
-        if options.max_json_depth is not None:
-            message = json_message(data, message, self._max_depth(), options.max_json_depth)
+        deepest = options.max_json_depth
+        if deepest is None and capacity.get("MAX_JSON_DEPTH") != capacity.MAX_JSON_DEPTH:
+            deepest = capacity.get("MAX_JSON_DEPTH")
+        if deepest is not None:
+            message = json_message(data, message, self._max_depth(), deepest)
         has_options = options.on_unhandled is not None or (
             message is not None and options.on_json_message is not None
         )

@@ -13,6 +13,7 @@ __all__ = [
     "MAX_ENVELOPE_DEPTH",
     "MAX_FRAGMENTS",
     "MAX_ID_SCAN",
+    "MAX_JSON_DEPTH",
     "MAX_OUTBOUND_CHARS",
     "MAX_TOPIC_LENGTH",
     "MAX_USER_ID_LENGTH",
@@ -23,6 +24,8 @@ __all__ = [
 MAX_BATCH_CALLS: Final = 50
 #: Levels of nesting of an RPC frame, the outer object being level 1. Spec: wire 4.8.
 MAX_ENVELOPE_DEPTH: Final = 64
+#: The same of any other JSON message. Spec: wire 4.8.
+MAX_JSON_DEPTH: Final = 64
 #: A control frame is shorter than this many bytes, unless it is a `reply` or a `resume`. Spec: wire 2.2.
 CONTROL_FRAME_CEILING: Final = 8192
 #: The shortest frame that can be an RPC, in bytes. Spec: wire 2.2.

@@ -121,11 +121,11 @@ def is_reply_id(value: object) -> bool:
     return isinstance(value, str) and value != "" and _UNSAFE.search(value) is None
 
 
-def is_user_id(value: object) -> bool:
+def is_user_id(value: object, longest: int = MAX_USER_ID_LENGTH) -> bool:
     """Return whether `value` may stand for a user inside a topic. Spec: wire 3.1."""
     return (
         isinstance(value, str)
-        and 0 < utf16_length(value) <= MAX_USER_ID_LENGTH
+        and 0 < utf16_length(value) <= longest
         and _UNSAFE_USER_ID.search(value) is None
     )
 

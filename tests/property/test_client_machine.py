@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from runtime.client import ClientOptions, Realtime, RpcError
-from runtime.client import connection as connection_module
+from runtime.core.capacity import capacity_override
 from runtime.testing import FakeClock
 from tests.unit.client.scripted import ScriptedSocket, ScriptedTransport
 
@@ -134,8 +134,8 @@ class Model:
 class ConnectionMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(connection_module, "MAX_QUEUED_FRAMES", QUEUED)
+        self.bounds = capacity_override(MAX_CLIENT_QUEUE=QUEUED)
+        self.bounds.__enter__()
         self.runner = asyncio.Runner()
         self.clock = FakeClock(now=0.0)
         self.transport = ScriptedTransport()
@@ -165,7 +165,7 @@ class ConnectionMachine(RuleBasedStateMachine):
         assert self.client._tasks.running == 0
         assert self.clock.pending == 0
         self.runner.close()
-        self.patch.undo()
+        self.bounds.__exit__(None, None, None)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(work)

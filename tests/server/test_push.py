@@ -253,7 +253,7 @@ async def test_what_travels_is_a_request_and_its_reply(server: RunningServer) ->
 async def test_at_the_bound_a_user_is_not_pushable_and_all_else_works(
     server: RunningServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capacity, "_warned", set())
+    monkeypatch.setattr(capacity, "_told", {})
     with capacity_override(MAX_PUSH_REGISTRY=1):
         ann = await device(server, "ann")
         bob, cid, again = (

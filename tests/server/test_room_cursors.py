@@ -214,7 +214,7 @@ async def test_without_cursors_there_is_nothing_to_move(make_app: AppFactory) ->
 
 
 async def test_cursors_have_a_bound(make_app: AppFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "_warned", set())
+    monkeypatch.setattr(capacity, "_told", {})
     app, _ = await make(make_app)
     ann, bob = await app.connect(ANN), await app.connect(BOB)
     for peer in (ann, bob):

@@ -9,8 +9,8 @@ import pytest
 
 from runtime.client import RpcError
 from runtime.client.auth import Preflight, PreflightFailed
-from runtime.client.connection import MAX_QUEUED_FRAMES
 from runtime.client.transport import ConnectFailed
+from runtime.core.capacity import MAX_CLIENT_QUEUE
 from runtime.testing import eventually
 from tests.unit.client.scripted import scripted
 
@@ -383,10 +383,10 @@ async def test_close_while_disconnected_ends_the_attempts() -> None:
 @pytest.mark.spec("WIRE-117")
 async def test_at_most_a_thousand_frames_wait_and_the_oldest_go(caplog: pytest.LogCaptureFixture) -> None:
     async with scripted(opened=False) as s:
-        calls = [s.client.call("a/b", number) for number in range(MAX_QUEUED_FRAMES + 3)]
+        calls = [s.client.call("a/b", number) for number in range(MAX_CLIENT_QUEUE + 3)]
         await s.status("open")
         sent = [call["args"][0] for call in s.socket.requests("a/b")]
-        assert sent == list(range(3, MAX_QUEUED_FRAMES + 3))
+        assert sent == list(range(3, MAX_CLIENT_QUEUE + 3))
         assert "more than 1000 frames" in caplog.text
         for call in calls[:3]:
             with pytest.raises(RpcError) as caught:
@@ -401,7 +401,7 @@ async def test_at_most_a_thousand_frames_wait_and_the_oldest_go(caplog: pytest.L
 async def test_a_batch_whose_frame_is_dropped_fails_whole() -> None:
     async with scripted(opened=False) as s:
         batch = s.client.batch(lambda: [s.client.call("a/b"), s.client.call("a/c")])
-        calls = [s.client.call("a/b") for _ in range(MAX_QUEUED_FRAMES)]
+        calls = [s.client.call("a/b") for _ in range(MAX_CLIENT_QUEUE)]
         with pytest.raises(RpcError) as caught:
             await batch
         assert caught.value.code == "QUEUE_FULL"

@@ -47,7 +47,7 @@ def test_beyond_the_bound_known_topics_go_on_and_new_ones_get_no_number() -> Non
 def test_many_topics_are_warned_about_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capacity, "_warned", set())
+    monkeypatch.setattr(capacity, "_told", {})
     sequence = Sequence()
     with capacity.capacity_override(TOPIC_SEQS_WARN_THRESHOLD=2), caplog.at_level(logging.WARNING):
         for topic in ("a", "b"):

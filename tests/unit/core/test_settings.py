@@ -50,7 +50,9 @@ def test_every_field_of_a_section_is_a_described_key_or_a_section(section, struc
 
 
 def test_every_section_of_the_settings_has_a_struct():
-    assert {*(name for name in SECTIONS if "." not in name), "capacity"} == set(Settings.__struct_fields__)
+    assert {*(name for name in SECTIONS if "." not in name), "capacity", "profile"} == set(
+        Settings.__struct_fields__
+    )
 
 
 @pytest.mark.parametrize(

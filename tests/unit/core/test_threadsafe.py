@@ -200,7 +200,7 @@ def published_log(core: Core, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
             with contextlib.suppress(CapacityExceeded):
                 core.platform.threadsafe.publish("log", "line", record.name)
 
-    monkeypatch.setattr(capacity, "_warned", set())
+    monkeypatch.setattr(capacity, "_told", {})
     handler = Shown()
     logger = logging.getLogger("realtime")
     logger.addHandler(handler)

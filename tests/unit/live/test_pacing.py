@@ -297,7 +297,7 @@ async def test_with_all_gates_shut_nothing_is_skipped_and_it_is_said_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert capacity.DEFAULTS["MAX_SKIP_GATES"] == 5000
-    monkeypatch.setattr(capacity, "_warned", set())
+    monkeypatch.setattr(capacity, "_told", {})
     worker = Worker()
     ctx = worker.ctx
     assert not any(ctx.skip(f"k{n}", 10 + n % 2) for n in range(5000))
