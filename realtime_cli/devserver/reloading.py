@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from realtime_cli.devserver.bytecode import forget_bytecode
 from realtime_cli.devserver.changes import Layout
 from realtime_cli.devserver.channel import distinct, problem_of
+from realtime_cli.devserver.findings import FindingsWatch
 from realtime_cli.devserver.fingerprints import FileIndex
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Reloading:
         self._pages = pages
         self._terminal = terminal
         self._tasks = tasks
+        wanted = app.runtime.settings.dev.check
+        self._findings = FindingsWatch(project, terminal, tasks) if wanted else None
         self._types = types
         self._types_are_old = False
         self._writing: asyncio.Task[None] | None = None
@@ -69,6 +72,7 @@ class Reloading:
         if problems:
             self._terminal.problems(self._title(problems), problems)
         self._write_types_soon()
+        self._check_soon()
 
     async def live(self, paths: list[str]) -> bool:
         """Load live modules that changed or failed again; return whether all of the new code is in force.
@@ -88,6 +92,7 @@ class Reloading:
             self._tell_pages(result)
             self._tell_terminal(result, paths, before, problems)
             self._write_types_soon()
+            self._check_soon()
             return not problems
 
     async def assets(self, css: list[str], *, page: bool) -> None:
@@ -98,6 +103,7 @@ class Reloading:
                 await asyncio.to_thread(static.refresh)
             await self._look_at_web()
         if page:
+            self._check_soon()
             self._pages.page_changed()
             self._terminal.event("reload", "pages", page=True, css=css)
         else:
@@ -152,6 +158,10 @@ class Reloading:
         if self._never_loaded.issuperset(problem["file"] for problem in problems):
             return "live code does not load; what it declares is missing until it does"
         return "live code does not load; what was loaded before keeps serving"
+
+    def _check_soon(self) -> None:
+        if self._findings is not None:
+            self._findings.look_soon()
 
     def _write_types_soon(self) -> None:
         if not self._types:

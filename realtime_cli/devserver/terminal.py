@@ -30,7 +30,14 @@ _STYLES = {
     "yellow": "33",
     "cyan": "36",
 }
-_EVENT_STYLES = {"error": "red", "warning": "yellow", "reload": "green", "ready": "green", "restart": "cyan"}
+_EVENT_STYLES = {
+    "error": "red",
+    "warning": "yellow",
+    "reload": "green",
+    "ready": "green",
+    "restart": "cyan",
+    "check": "yellow",
+}
 TITLE_WIDTH = 8
 
 MAX_HELD = 200

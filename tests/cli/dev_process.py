@@ -45,7 +45,7 @@ def make_project(folder: Path, files: dict[str, str] | None = None) -> Path:
     """Make a small project: one live module, one page, one style sheet; `files` are added or replace."""
     project = folder.resolve() / "app"
     standard = {
-        "realtime.toml": "[server]\nallowed_hosts = ['localhost', '127.0.0.1']\n[dev]\ntypes = false\n",
+        "realtime.toml": "[server]\nallowed_hosts = ['localhost', '127.0.0.1']\n[dev]\ntypes = false\ncheck = false\n",
         "live/todos.py": TODOS,
         "web/index.html": "<!doctype html><title>t</title><h1>page one</h1>",
         "web/style.css": "h1 { color: red }",
