@@ -81,3 +81,16 @@ def test_every_name_of_the_module_is_declared_and_no_other(compiler: str, folder
     errors = "\n".join(check(compiler, folder, "names.ts"))
     assert "extra" in errors
     assert names[0] in errors
+
+
+def test_the_modules_of_the_devtools_say_their_types(compiler: str) -> None:
+    flags = [
+        flag for flag in STRICT if flag not in ("--exactOptionalPropertyTypes", "--noUncheckedIndexedAccess")
+    ]
+    files = sorted(path.name for path in (CLIENT / "devtools").glob("*.js"))
+    assert "page.js" in files
+    command = [compiler, *flags, "--allowJs", "--checkJs", *files]
+    done = subprocess.run(
+        command, cwd=CLIENT / "devtools", capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    assert done.stdout.splitlines() == []

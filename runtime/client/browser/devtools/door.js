@@ -20,7 +20,7 @@ addEventListener(
 );
 
 const channel = new BroadcastChannel(`realtime-devtools${new URL("../..", import.meta.url).pathname}`);
-channel.onmessage = ({ data }) => {
+channel.onmessage = (/** @type {MessageEvent} */ { data }) => {
   if (data?.kind === "ask" || data?.kind === "clear") overlay().then(({ answer }) => answer(channel, data));
 };
 

@@ -98,7 +98,10 @@ export class Field {
     throw new Error(`${this.parameter.name}: ${why}`);
   }
 
-  /** Show what is wrong with it. @param {string} why */
+  /**
+   * Show what is wrong with it.
+   * @param {string} why
+   */
   say(why) {
     this.problem.textContent = why;
     this.input.setAttribute("aria-invalid", "true");

@@ -62,6 +62,7 @@ class Overlay {
     this.host = document.createElement("realtime-devtools");
     this.root = this.host.attachShadow({ mode: "open" });
     this.chosen = "";
+    this.drawn = "";
     this.view = new StoreView();
     this.side = element("aside", "", null, { "aria-label": "Details" });
     this.tabs = [

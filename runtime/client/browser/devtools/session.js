@@ -76,7 +76,11 @@ export function valuesAt(session, index) {
   return [...streams.values()];
 }
 
-/** Fold one event as the client does. @param {StreamValue} stream @param {Frame} frame */
+/**
+ * Fold one event as the client does.
+ * @param {StreamValue} stream
+ * @param {Frame} frame
+ */
 function apply(stream, { event = "", data }) {
   stream.events++;
   const { merge } = stream;
@@ -90,6 +94,6 @@ function apply(stream, { event = "", data }) {
   const at = list.findIndex((item) => item?.[key] !== undefined && item[key] === data?.[key]);
   if (merge === "latest") stream.value = [...list, data].slice(-MAX_LATEST);
   else if (REMOVING.has(event)) stream.value = list.filter((_, index) => index !== at);
-  else if (at >= 0) stream.value = list.with(at, data);
+  else if (at >= 0) stream.value = list.map((item, index) => (index === at ? data : item));
   else if (ADDING.has(event)) stream.value = [...list, data];
 }

@@ -30,7 +30,10 @@ function age(at) {
 
 /** One store: the value of now or of another moment, and its last events. */
 export class StoreView {
-  /** Which of the earlier values is shown; `null` is the present one. @type {number | null} */
+  /**
+   * Which of the earlier values is shown; `null` is the present one.
+   * @type {number | null}
+   */
   #at = null;
   #key = "";
   #drawn = "";

@@ -48,6 +48,7 @@ export class FramesTab {
     this.quiet = element("input", "", null, { type: "checkbox", change: again });
     this.conn = element("select", "", null, { "aria-label": "Connection", change: again });
     this.chosen = "";
+    this.choices = "";
     this.topic = "";
     this.topicChip = element("span");
     /** @type {import("./feed.js").Frame | null} */

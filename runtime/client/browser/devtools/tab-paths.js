@@ -20,6 +20,7 @@ export class PathsTab {
     this.generation = -1;
     this.isLoading = false;
     this.selected = "";
+    this.drawn = "";
     /** @type {(() => void) | null} ends the stream that is shown */
     this.stop = null;
     this.filter = element("input", "grow", null, { type: "search", placeholder: "Filter by path, topic or text", "aria-label": "Filter paths", input: () => this.#writeList() });
@@ -176,7 +177,12 @@ export class PathsTab {
     return { end };
   }
 
-  /** Show a stream while this path is chosen. @param {any} found @param {any[]} args @param {any} store */
+  /**
+   * Show a stream while this path is chosen.
+   * @param {any} found
+   * @param {any[]} args
+   * @param {any} store
+   */
   #follow(found, args, store) {
     this.stop?.();
     const status = element("span");

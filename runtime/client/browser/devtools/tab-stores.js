@@ -49,13 +49,14 @@ export class StoresTab {
   }
 
   count() {
+    this.#forget();
     let count = 0;
     for (const { page } of this.pages.values()) count += page.streams.length;
     return count;
   }
 
   #ask() {
-    if (document.hidden || (!this.node.isConnected && !this.feed.recording)) return;
+    if (document.hidden || !this.node.isConnected) return; // nobody looks
     this.channel.postMessage({ kind: "ask", page: this.chosen.page, key: this.chosen.key });
     const client = loadedClient();
     if (client) {
@@ -75,8 +76,14 @@ export class StoresTab {
     this.pages.set(message.id, { at: Date.now(), page: message.page });
   }
 
+  /** Pages that answer no more are gone. */
+  #forget() {
+    if (this.feed.isPaused) return;
+    for (const [id, { at }] of this.pages) if (Date.now() - at > MAX_AGE_MS) this.pages.delete(id);
+  }
+
   update() {
-    for (const [id, { at }] of this.pages) if (Date.now() - at > MAX_AGE_MS && !this.feed.isPaused) this.pages.delete(id);
+    this.#forget();
     this.none.hidden = this.pages.size > 0;
     for (const [id, { node }] of this.shown) {
       if (this.pages.has(id)) continue;

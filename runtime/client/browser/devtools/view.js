@@ -29,7 +29,11 @@ export function element(name, className = "", content = null, attributes = {}) {
   return made;
 }
 
-/** Replace what is in a node. @param {Element} node @param {Child | Child[]} content */
+/**
+ * Replace what is in a node.
+ * @param {Element} node
+ * @param {Child | Child[]} content
+ */
 export function fill(node, content) {
   const children = (Array.isArray(content) ? content : [content]).filter((one) => one !== null && one !== undefined && one !== false);
   node.replaceChildren(...children.map((one) => (one instanceof Node ? one : String(one))));
