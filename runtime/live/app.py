@@ -320,7 +320,10 @@ class LiveApp:
     def _warn(self, module: LiveModule, before: LiveModule | None = None) -> None:
         """In dev, say what is odd about a module, and nothing that was said of it before the reload."""
         if self._dev:
+            is_silent = self._platform.settings.security.require_guard == "off"
             for warning in module.warnings:
+                if is_silent and warning == module.unguarded:
+                    continue
                 if before is None or warning not in before.warnings:
                     logger.warning("%s", warning)
             for endpoint in module.endpoints:

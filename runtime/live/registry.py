@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +36,9 @@ __all__ = ["Endpoint", "LiveModule", "Registry", "build_module", "build_registry
 
 #: Set on a stream made by `pipe`.
 PIPED = "__realtime_piped__"
+NO_GUARD = "no _guard: "  # how the warning of a module without one goes on behind its place
 ALLOW_PUBLIC_COMMENT = "# realtime-allow-public"
+_ALLOWS_PUBLIC = re.compile(r"#\s*realtime-allow-public\b")
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -120,6 +123,11 @@ class LiveModule:
     jobs: tuple[CronJob, ...] = ()
     #: What runs after publishes.
     effects: tuple[Effect, ...] = ()
+
+    @property
+    def unguarded(self) -> str | None:
+        """The warning that anybody may call the module, `None` where somebody decided who may."""
+        return next((text for text in self.warnings if NO_GUARD in text), None)
 
 
 @dataclass(slots=True, frozen=True, eq=False)
@@ -526,7 +534,7 @@ def _unguarded(endpoints: list[Endpoint], place: str, file: Path) -> Iterable[st
     if open_ones and not _declared_public(open_ones, file):
         names = dict.fromkeys(endpoint.name for endpoint in open_ones)
         yield (
-            f"{place}: no _guard: anybody may call {', '.join(names)}; add one, mark them "
+            f"{place}: {NO_GUARD}anybody may call {', '.join(names)}; add one, mark them "
             f"@live.public, or write {ALLOW_PUBLIC_COMMENT}"
         )
 
@@ -535,7 +543,7 @@ def _declared_public(endpoints: list[Endpoint], file: Path) -> bool:
     if all(endpoint.public for endpoint in endpoints):
         return True
     try:
-        return ALLOW_PUBLIC_COMMENT in file.read_text(encoding="utf-8")
+        return _ALLOWS_PUBLIC.search(file.read_text(encoding="utf-8")) is not None
     except OSError:
         return False
 

@@ -35,7 +35,7 @@ from runtime.server.inbound import Inbound
 from runtime.server.keepalive import Keepalive
 from runtime.server.lifecycle import Lifecycle
 from runtime.server.metricssources import make_metrics, watch_runtime
-from runtime.server.startup import StartupError, StartupRefused
+from runtime.server.startup import StartupError, StartupRefused, require_guards
 from runtime.server.wsdebug import DebugPublisher, DebugSubscriptions, WsDebug
 from runtime.wire import closing, control
 
@@ -231,6 +231,7 @@ class Runtime:
         registry = self.live.load()
         if registry.problems and not self.is_dev:
             raise StartupError("live modules do not load", registry.problems)
+        require_guards(self.settings, registry.modules.values())
 
     def leave_out_hooks(self, problem: LoadProblem) -> None:
         """Start without `hooks.py`, for which `problem` says why; then every upgrade is refused."""

@@ -10,13 +10,14 @@ import msgspec
 from runtime.core.errors import RealtimeError
 from runtime.core.settings import SecuritySettings
 from runtime.live import tracing
+from runtime.live.problems import LoadProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from runtime.core.metrics import Metrics
     from runtime.core.settings import Settings
-    from runtime.live.problems import LoadProblem
+    from runtime.live.registry import LiveModule
 
 __all__ = [
     "StartupError",
@@ -26,6 +27,7 @@ __all__ = [
     "refusals",
     "refuse_unsafe",
     "require_extras",
+    "require_guards",
 ]
 
 logger = logging.getLogger("realtime.startup")
@@ -141,6 +143,24 @@ def require_extras(settings: Settings) -> None:
             "pip install 'realtime-toolkit[otel]', or leave the setting out",
             key="tracing.enabled",
         )
+
+
+def require_guards(settings: Settings, modules: Iterable[LiveModule]) -> None:
+    """Report live modules that anybody may call, outside of dev and test; there `dev` says it of each module.
+
+    Raises:
+        StartupError: with `[security] require_guard = "error"`, naming each.
+    """
+    if settings.server.env in OWN_ENVIRONMENTS or settings.security.require_guard == "off":
+        return
+    found = {module.file: text for module in modules if (text := module.unguarded) is not None}
+    if found and settings.security.require_guard == "error":
+        problems = [
+            LoadProblem(file, None, "NoGuard", text.removeprefix(f"{file}: ")) for file, text in found.items()
+        ]
+        raise StartupError('live modules have no guard, and [security] require_guard = "error"', problems)
+    for text in found.values():
+        logger.warning("%s", text)
 
 
 def active_optouts(settings: Settings) -> list[str]:

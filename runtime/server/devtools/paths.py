@@ -18,20 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["describe_paths"]
 
-#: How the warning begins that a module gets for endpoints that anybody may call by mistake.
-NO_GUARD = "no _guard: "
-
 
 def describe_paths(registry: Registry, keys: Collection[str]) -> list[dict[str, Any]]:
     """Return every path that clients can call, by name, with the JSON Schema of each parameter.
 
     The default of a parameter that has one of `keys` for a name is left out.
     """
-    exposed = {
-        module.name
-        for module in registry.modules.values()
-        if any(NO_GUARD in warning for warning in module.warnings)
-    }
+    exposed = {module.name for module in registry.modules.values() if module.unguarded is not None}
     return [
         {**_described(endpoint, keys), "exposed": _is_open(endpoint) and endpoint.module in exposed}
         for _, endpoint in sorted(registry.endpoints.items())
