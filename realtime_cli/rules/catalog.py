@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from functools import cache
@@ -11,6 +10,8 @@ from realtime_cli.rules import families
 from realtime_cli.rules.rule import Rule
 
 __all__ = ["all_rules", "nearest", "rule_of"]
+
+SAME = 3  # signs that an unknown id has in common with one that may be meant
 
 
 @cache
@@ -40,6 +41,11 @@ def rule_of(rule_id: str) -> Rule | None:
 
 
 def nearest(rule_id: str) -> str | None:
-    """Return the known id that is nearest to an unknown one."""
-    close = difflib.get_close_matches(rule_id.upper(), all_rules(), 1, 0.4)
-    return close[0] if close else None
+    """Return the known id that is nearest to an unknown one: the one with the most signs in the same places."""
+    wanted = rule_id.upper()
+
+    def same(known: str) -> int:
+        return sum(one == other for one, other in zip(wanted, known, strict=False))
+
+    best = max(all_rules(), key=same)
+    return best if same(best) >= SAME else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from realtime_cli.rules.finding import Edit, Finding, Severity, Span
+from realtime_cli.rules.oldsettings import new_key
 from realtime_cli.rules.rule import Rule
 from realtime_cli.rules.settingsview import place_of
 from runtime.server.settings_file import SETTINGS_FILE
@@ -40,6 +41,8 @@ def rule_of(problem: SettingsError) -> str:
         return "CFG003"
     if key.startswith("capacity."):
         return "CAP005" if problem.problem == "unknown" else "CFG002"
+    if problem.problem == "unknown" and new_key(*key.rpartition(".")[::2]) is not None:
+        return "UPG008"
     if problem.problem == "unknown":
         return "CFG007" if (problem.origin or "").startswith("REALTIME_") else "CFG001"
     if problem.problem == "unset":
@@ -99,9 +102,13 @@ class UnknownKey(_Problems):
 
 
 def _is_near(one: str, other: str) -> bool:
-    """Return whether one letter more, less or another makes the one the other."""
+    """Return whether one letter more, less or another, or two in the other order, make the one the other."""
     if abs(len(one) - len(other)) > 1 or one == other:
         return False
+    if len(one) == len(other):
+        apart = [place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+        if len(apart) == 2 and apart[1] == apart[0] + 1:
+            return one[apart[0]] == other[apart[1]] and one[apart[1]] == other[apart[0]]
     short, long = sorted((one, other), key=len)
     at = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
     return short[at + (len(short) == len(long)) :] == long[at + 1 :]
