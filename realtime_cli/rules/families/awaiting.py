@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from realtime_cli.rules.project import Project
     from realtime_cli.rules.source import Source
 
-__all__ = ["AsyncFilter", "BypassedGate", "NeverAwaited"]
+__all__ = ["AsyncFilter", "BypassedGate", "NeverAwaited", "awaited", "is_left", "is_old_answer"]
 
 COROUTINES = (
     "@platform.subscribe",
@@ -60,6 +60,13 @@ def is_left(source: Source, call: ast.Call) -> bool:
     return True
 
 
+def is_old_answer(source: Source, call: ast.Call) -> bool:
+    """Return whether a call that is not awaited is used as in 0.4, where `subscribe` and `check_subscribe` answered."""
+    if source.name(call.func) not in {"@platform.subscribe", "@platform.check_subscribe"}:
+        return False
+    return not isinstance(source.parent(call), ast.Expr)
+
+
 def _is_taken(source: Source, node: ast.Name) -> bool:
     parent = source.parent(node)
     return isinstance(parent, ast.Await | ast.Return | ast.Yield | ast.Call | ast.List | ast.Tuple)
@@ -99,7 +106,7 @@ class NeverAwaited(Rule):
         """Look at calls of what is known to be async."""
         for source in project.code:
             for call in source.calls_of(*COROUTINES):
-                if is_left(source, call):
+                if is_left(source, call) and not is_old_answer(source, call):
                     name = (
                         (source.name(call.func) or "")
                         .replace("@", "")

@@ -43,6 +43,8 @@ PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("LIV011", re.compile(r"is no option of|unexpected keyword argument")),
     ("LIV012", re.compile(r"\bcron\b")),
     ("LIV025", re.compile(r"needs combine=")),
+    ("UPG003", re.compile(r"cannot import name '(close|message|unsubscribe)' from 'runtime")),
+    ("UPG012", re.compile(r"cannot import name 'on_cron_error'")),
     ("CAP008", re.compile(r"\bbuckets\b")),
 )
 

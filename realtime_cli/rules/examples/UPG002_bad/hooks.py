@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+PLATFORM = None
+SESSIONS: dict[str, str] = {}
+
+
+async def upgrade(cookies):
+    user = SESSIONS.get(cookies.get("sid", ""))
+    return {"id": user} if user else False
+
+
+async def subscribe(ws, topic: str):
+    if topic.startswith("admin:") and ws.user_data.get("role") != "admin":
+        return "FORBIDDEN"
+    return None
+
+
+async def open(ws, platform):
+    global PLATFORM
+    PLATFORM = platform

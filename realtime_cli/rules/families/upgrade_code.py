@@ -1,0 +1,243 @@
+"""What is left of 0.4 in Python code. Spec: platform 8.5, upgrade 1.2 to 1.4."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING
+
+from realtime_cli.rules.families.awaiting import awaited, is_left, is_old_answer
+from realtime_cli.rules.finding import Edit, Finding, Severity, Span
+from realtime_cli.rules.rule import Rule
+from realtime_cli.rules.webtext import web_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from realtime_cli.rules.project import Project
+    from realtime_cli.rules.source import Source
+
+__all__ = ["CapturedPlatform", "ExportedHooks", "OldName", "SilentClear", "SynchronousGate", "WrappedTwice"]
+
+LIVE_HOOKS = ("close", "message", "unsubscribe")
+_CHUNK_OPTION = re.compile(r"""["']?upload["']?\s*:\s*\{[^{}]*?\b(?P<name>chunkSize)\b""")
+WIRING = re.compile(r"(^|\.)(set_cron_platform|activate_derived|configure_push|activate)$")
+
+
+class CapturedPlatform(Rule):
+    """UPG002."""
+
+    id = "UPG002"
+    severity = Severity.WARNING
+    title = "the app is set up when the first client connects"
+    why = "Until somebody connects nothing runs, and every connection after that does it again."
+    how = "do it in the init hook, which is given the platform before anybody connects"
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Look at what the open hook keeps beyond the connection."""
+        source = project.hooks
+        for node in source.functions if source is not None else ():
+            assert source is not None  # noqa: S101
+            if node.name != "open" or source.function(node) is not None:
+                continue
+            declared = {name for one in source.own(node) if isinstance(one, ast.Global) for name in one.names}
+            for one in source.own(node):
+                if isinstance(one, ast.Assign) and source.name(one.value) == "@platform":
+                    kept = [target for target in one.targets if _is_kept(target, declared)]
+                    if kept:
+                        yield self.at(source, one, f"open keeps the platform in {source.segment(kept[0])}")
+                elif isinstance(one, ast.Call) and _is_given_platform(source, one):
+                    yield self.at(source, one, f"open calls {source.segment(one.func)} for each connection")
+
+
+def _is_kept(target: ast.expr, declared: set[str]) -> bool:
+    if isinstance(target, ast.Name):
+        return target.id in declared
+    return isinstance(target, ast.Attribute | ast.Subscript) and not ast.unparse(target).startswith("ws.")
+
+
+def _is_given_platform(source: Source, call: ast.Call) -> bool:
+    name = source.name(call.func) or source.segment(call.func)
+    if not WIRING.search(name) or ".hooks." in name:
+        return False
+    return name.endswith("configure_push") or any(source.name(one) == "@platform" for one in call.args)
+
+
+class ExportedHooks(Rule):
+    """UPG003."""
+
+    id = "UPG003"
+    severity = Severity.ERROR
+    title = "hooks.py takes over hooks that the framework has already"
+    why = "The framework takes its own messages first; exported once more they would be dispatched twice."
+    how = "remove the line"
+    fixes = True
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Look for imports and assignments of the hooks of live modules."""
+        source = project.hooks
+        if source is None:
+            return
+        for node in source.nodes(ast.ImportFrom):
+            if node.module not in {"runtime", "runtime.live", "runtime.server"} or node.level:
+                continue
+            ours = [
+                one for one in node.names if (one.asname or one.name) in LIVE_HOOKS and one.name in LIVE_HOOKS
+            ]
+            if ours:
+                names = ", ".join(one.name for one in ours)
+                rest = [one for one in node.names if one not in ours]
+                message = f"{names} of the framework: it is in front of hooks.py anyway"
+                yield self.at(source, node, message, edits=_without(source, node, rest))
+        for assign in source.nodes(ast.Assign):
+            target = assign.targets[0]
+            if source.function(assign) is None and isinstance(target, ast.Name) and target.id in LIVE_HOOKS:
+                name = source.name(assign.value) or ""
+                hook = name.rpartition(".")[2]
+                if hook == target.id and name.startswith(("runtime.", "@")):
+                    message = f"{hook} of the framework: it is in front of hooks.py anyway"
+                    yield self.at(source, assign, message, edits=_without(source, assign, []))
+
+
+def _without(source: Source, node: ast.stmt, rest: list[ast.alias]) -> tuple[Edit, ...]:
+    """Return the edit that takes a statement out, or leaves only `rest` of an import."""
+    span = source.span(node)
+    if rest and isinstance(node, ast.ImportFrom):
+        names = ", ".join(one.name + (f" as {one.asname}" if one.asname else "") for one in rest)
+        return (Edit(source.path, span, f"from {node.module} import {names}"),)
+    lines = source.lines[span.line - 1 : span.end_line]
+    alone = lines[0][: span.col - 1].strip() == "" and lines[-1][span.end_col - 1 :].strip() == ""
+    if not alone or span.end_line >= len(source.lines) or source.parent(node) is not source.tree:
+        return ()
+    return (Edit(source.path, Span(span.line, 1, span.end_line + 1, 1), ""),)
+
+
+class SynchronousGate(Rule):
+    """UPG004."""
+
+    id = "UPG004"
+    severity = Severity.ERROR
+    title = "the answer of subscribe or check_subscribe is used without waiting for it"
+    why = "In 0.4 they answered at once; now they give a coroutine, which counts as a denial, or as true, always."
+    how = "await it"
+    fixes = True
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Look for answers that are used and not awaited."""
+        for source in project.code:
+            for call in source.calls_of("@platform.subscribe", "@platform.check_subscribe"):
+                if is_left(source, call) and is_old_answer(source, call):
+                    name = (source.name(call.func) or "").replace("@", "")
+                    message = f"the answer of {name} is a coroutine that nobody awaits"
+                    yield self.at(source, call, message, edits=awaited(source, call))
+
+
+class SilentClear(Rule):
+    """UPG009."""
+
+    id = "UPG009"
+    severity = Severity.WARNING
+    title = "a lock is cleared while nobody expects it"
+    why = (
+        "In 0.4 those who waited went on; now they get LockCleared, which reaches clients as INTERNAL_ERROR."
+    )
+    how = "catch LockCleared where the lock is taken, or do not clear it"
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Look for `clear` in a project that names `LockCleared` nowhere."""
+        if any("LockCleared" in source.text for source in project.code):
+            return
+        for source in project.code:
+            for call in source.calls_of("runtime.Lock().clear", "runtime.default_lock().clear"):
+                message = "those who wait for the lock get LockCleared, and nothing expects it"
+                yield self.at(source, call, message)
+
+
+class OldName(Rule):
+    """UPG012."""
+
+    id = "UPG012"
+    severity = Severity.WARNING
+    title = "a name of 0.4"
+    why = "The name does not exist any more, so that the module does not import or the option is refused."
+    how = "write the name that it has now"
+    fixes = True
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Look for `on_cron_error`, and for `chunk_size` in the options of uploads."""
+        for source in project.sources.values():
+            if "on_cron_error" in source.text:
+                yield from self._cron_errors(source)
+            if "chunk_size" in source.text:
+                yield from self._chunk_sizes(source)
+        for page in web_texts(project):
+            for match in page.find(_CHUNK_OPTION):
+                edit = page.edit(*match.span("name"), "frameSize")
+                message = "chunkSize of an upload is frameSize now"
+                yield self.on(page.path, page.span(*match.span("name")), message, "write frameSize", (edit,))
+
+    def _cron_errors(self, source: Source) -> Iterator[Finding]:
+        places: list[tuple[ast.AST, Edit]] = []
+        for node in source.nodes(ast.ImportFrom):
+            ours = (node.module or "").partition(".")[0] == "runtime"
+            named = [one for one in node.names if ours and one.name == "on_cron_error"]
+            places += [(node, _renamed(source, one, "on_cron_error", "on_error")) for one in named]
+        uses: list[tuple[ast.expr, str]] = [(one, one.id) for one in source.nodes(ast.Name)]
+        uses += [(one, one.attr) for one in source.nodes(ast.Attribute)]
+        for use, text in uses:
+            if text == "on_cron_error" and (source.name(use) or "").startswith("runtime."):
+                places.append((use, _renamed(source, use, "on_cron_error", "on_error")))
+        if places:
+            edits = tuple(edit for _, edit in places)
+            yield self.at(source, places[0][0], "on_cron_error is on_error now", "write on_error", edits)
+
+    def _chunk_sizes(self, source: Source) -> Iterator[Finding]:
+        for keyword in source.nodes(ast.keyword):
+            if keyword.arg != "upload" or not isinstance(keyword.value, ast.Dict):
+                continue
+            for key in keyword.value.keys:
+                if isinstance(key, ast.Constant) and key.value == "chunk_size":
+                    edit = _renamed(source, key, "chunk_size", "frame_size")
+                    message = "chunk_size of an upload is frame_size now"
+                    yield self.at(source, key, message, "write frame_size", (edit,))
+
+
+def _renamed(source: Source, node: ast.AST, old: str, new: str) -> Edit:
+    """Return the edit that writes `new` where `old` stands in a node, which may be longer on either side."""
+    span = source.span(node)
+    line = source.lines[span.end_line - 1]
+    start = span.col - 1 if isinstance(node, ast.alias | ast.Constant | ast.Name) else 0
+    column = line.find(old, start if span.line == span.end_line else 0)
+    if isinstance(node, ast.Attribute):
+        column = span.end_col - 1 - len(old)
+    return Edit(source.path, Span(span.end_line, column + 1, span.end_line, column + 1 + len(old)), new)
+
+
+class WrappedTwice(Rule):
+    """UPG013."""
+
+    id = "UPG013"
+    severity = Severity.WARNING
+    title = "a bus is wrapped around the platform by hand"
+    why = "The framework does it with the bus of the settings: each publish would reach the other workers twice."
+    how = "remove it, and set [redis] bus"
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Look for `bus.wrap` in the message hook and in what makes one."""
+        for source in project.code:
+            for call in source.methods.get("wrap", ()):
+                assert isinstance(call.func, ast.Attribute)  # noqa: S101 - `methods` has no others
+                holder = source.segment(call.func.value).rpartition(".")[2].lower()
+                is_bus = holder.endswith("bus") or any(source.name(one) == "@platform" for one in call.args)
+                if is_bus and _in_message(source, call):
+                    yield self.at(source, call, f"{source.segment(call)[:60]} relays what is relayed already")
+
+
+def _in_message(source: Source, call: ast.Call) -> bool:
+    """Return whether a call stands in the message hook, or in an argument of `create_message`."""
+    for above in source.parents(call):
+        if isinstance(above, ast.FunctionDef | ast.AsyncFunctionDef) and above.name == "message":
+            return source.kind == "hooks"
+        if isinstance(above, ast.Call) and (source.name(above.func) or "").endswith(".create_message"):
+            return True
+    return False
