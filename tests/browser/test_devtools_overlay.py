@@ -74,6 +74,8 @@ PAGE = """<!doctype html>
   </body>
 </html>
 """
+#: The files of the devtools that a page has loaded.
+LOADED = "performance.getEntriesByType('resource').map(({ name }) => name).filter(name => name.includes('/files/'))"
 FILES = {"live/todos.py": LIVE, "web/index.html": PAGE}
 
 
@@ -100,6 +102,7 @@ async def dev(project: Write, tabs: Tabs) -> AsyncIterator[Dev]:
     async with served(project(FILES)) as server:
         page = await tabs.open(f"{server.url}/")
         await expect(page.locator("ul")).to_have_text("[]")
+        await page.wait_for_function(f"({LOADED}).length === 1")
         yield Dev(server, page)
         await tabs.context.close()
 
@@ -131,12 +134,11 @@ async def test_it_comes_and_goes_by_its_keys_and_leaves_nothing(dev: Dev) -> Non
 
 
 async def test_nothing_of_it_is_loaded_before_somebody_wants_it(dev: Dev) -> None:
-    loaded = "performance.getEntriesByType('resource').map(({ name }) => name).filter(name => name.includes('/files/'))"
-    before = await dev.page.evaluate(loaded)
+    before = await dev.page.evaluate(LOADED)
     assert [name.rsplit("/", 1)[1] for name in before] == ["door.js"]
     await dev.toggle()
     await expect(dev.overlay).to_be_visible()
-    assert len(await dev.page.evaluate(loaded)) > 3
+    assert len(await dev.page.evaluate(LOADED)) > 3
 
 
 async def test_streams_show_their_value_their_events_and_earlier_values(dev: Dev) -> None:
