@@ -113,6 +113,7 @@ __all__ = [
     "VOLATILE_WARN_CAP",
     "capacity_override",
     "configure",
+    "count",
     "events",
     "get",
     "record",
@@ -367,6 +368,11 @@ def configure(values: Mapping[str, int], clock: Clock | None = None) -> None:
         _clocks[0] = clock
         _told.clear()
     _apply()
+
+
+def count(structure: str, action: str) -> None:
+    """Count that a bound was met where that is how things go, as with a ring that is full; nothing is logged."""
+    events[structure, action] += 1
 
 
 def record(

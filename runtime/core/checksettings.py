@@ -55,6 +55,9 @@ def _severities() -> kinds.Kind:
 class CheckSettings(Section, frozen=True, kw_only=True):
     """`[check]`: nothing of it changes how the app runs."""
 
+    on_start: Annotated[
+        bool, Key(kinds.boolean(), "Let `realtime serve` log the errors of the project when it has started.")
+    ] = True
     ignore: Annotated[tuple[str, ...], Key(_rules(), "Rules whose findings are left out.")] = ()
     severity: Annotated[
         Mapping[str, str],

@@ -91,7 +91,7 @@ class Closing:
 
     def sizes(self) -> dict[str, int]:
         """Return by constant how full the fullest of the things that it bounds is."""
-        found: dict[str, int] = {}
+        found: dict[str, int] = {"MAX_PLUGINS": len(self._things)}
         for thing in list(self._things):
             for name, size in thing.sizes().items():
                 found[name] = max(found.get(name, 0), size)

@@ -41,6 +41,10 @@ class DevChecks:
         #: Whether clients have a topic through a stream, so that they merge its events; the live side sets it.
         self.is_stream: Callable[[str], bool] | None = None
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many topics were warned of."""
+        return {"PAYLOAD_WARN_CAP": len(self._warned)}
+
     def thread(self, method: str) -> None:
         """Warn of a platform method that runs in another thread than the loop's."""
         dev_assert(

@@ -36,6 +36,10 @@ class Health:
         """What holds at present, oldest first; empty when all is well."""
         return tuple(self._causes)
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many causes hold."""
+        return {"MAX_DEGRADED_CAUSES": len(self._causes)}
+
     def degrade(self, cause: str) -> None:
         """Note that `cause` holds from now on; does nothing when it holds already.
 

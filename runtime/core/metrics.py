@@ -168,6 +168,7 @@ class Metrics:
 
     def __init__(self, *, max_series: int | None = None, buckets: tuple[float, ...] = ()) -> None:
         if len(buckets) > capacity.get("MAX_HISTOGRAM_BUCKETS"):
+            capacity.record("MAX_HISTOGRAM_BUCKETS", "reject", size=len(buckets))
             raise ValueError(f"buckets: at most {capacity.get('MAX_HISTOGRAM_BUCKETS')}, not {len(buckets)}")
         #: Upper bounds of the buckets of each histogram.
         self.bounds: Mapping[str, tuple[float, ...]] = {
@@ -222,6 +223,11 @@ class Metrics:
             raise KeyError(name)
         self._watched[name] = read
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many series the metric with the most of them has."""
+        most = max(max(map(len, self._values.values())), max(map(len, self._spreads.values())))
+        return {"MAX_METRIC_SERIES": most}
+
     def spread(self, name: str, *labels: str) -> Spread:
         """Return what one series of the histogram `name` has seen, as a copy."""
         found = self._spreads[name].get(labels)
@@ -269,6 +275,7 @@ class Metrics:
     def _drop(self, name: str) -> None:
         dropped = self._values["metrics_series_dropped_total"]  # at most one series per metric: never full
         dropped[name,] = dropped.get((name,), 0) + 1
+        capacity.record("MAX_METRIC_SERIES", "skip", hint="a label has too many values", limit=self._limit)
         if name not in self._warned:
             self._warned.add(name)
             logger.warning(

@@ -151,6 +151,11 @@ class Sampler:
         metrics.watch("ws_topic_publish_rate", lambda: self._by_label(1))
         metrics.watch("ws_topic_publish_bytes", lambda: self._by_label(2))
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many callbacks the kind with the most of them has, and how many topics were warned of."""
+        listeners = max(len(self._reason_listeners), len(self._rate_listeners))
+        return {"MAX_PRESSURE_LISTENERS": listeners, "PUBLISH_WARN_DEDUP_MAX": len(self._runaways)}
+
     def on_pressure(self, callback: Callable[[PressureSnapshot], Any]) -> Callable[[], None]:
         """Call `callback(snapshot)` whenever the reason has changed; return the function that ends it.
 
@@ -288,6 +293,9 @@ class _Listeners(Generic[T]):
 
         return off
 
+    def __len__(self) -> int:
+        return len(self._callbacks)
+
     def call(self, value: T) -> bool:
         """Call everybody; return whether there was anybody."""
         callbacks = list(self._callbacks.items())
@@ -311,6 +319,10 @@ class _Runaways:
         self._bytes = settings.topic_publish_bytes
         self._clock = clock
         self._warned: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        """Return how many topics were warned of."""
+        return len(self._warned)
 
     def among(self, window: Mapping[str, tuple[int, int]], elapsed: float) -> list[TopicRate]:
         """Return the runaway topics of a window, busiest first."""

@@ -167,6 +167,8 @@ class Publisher:
             self._deliver(events[0], 0)
         else:
             limit = capacity.get("MAX_BATCH_EVENTS")
+            if len(events) > limit:
+                capacity.record("MAX_BATCH_EVENTS", "split", size=len(events))
             for start in range(0, len(events), limit):
                 group = self._outbox.new_group()
                 for event in events[start : start + limit]:
@@ -262,6 +264,10 @@ class Publisher:
         for observe in self.observers:
             observe(topic, event.event)
         return reached
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many topics are counted in the present pressure window."""
+        return {"MAX_TOPIC_STATS": len(self._window)}
 
     def _new_counts(self, topic: str) -> list[int]:
         """Return messages and bytes of `topic`, which has none in this window."""

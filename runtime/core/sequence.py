@@ -31,6 +31,10 @@ class Sequence:
         """Return how many topics have a counter."""
         return len(self._last)
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many topics have a counter, for both bounds of them."""
+        return dict.fromkeys(("MAX_TOPIC_SEQS", "TOPIC_SEQS_WARN_THRESHOLD"), len(self._last))
+
     def next(self, topic: str) -> int | None:
         """Return the number of the next publish on `topic`, or `None` when no further topic can be numbered."""
         last = self._last.get(topic)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runtime.core import capacity
-from runtime.wire.names import SIGNAL_PREFIX, is_user_id
+from runtime.wire.names import SIGNAL_PREFIX, is_user_id, utf16_length
 
 __all__ = ["SIGNAL_PREFIX", "check_user_id", "signal_topic"]
 
@@ -19,6 +19,8 @@ def check_user_id(user_id: object, what: str = "user_id") -> str:
     longest = capacity.get("MAX_USER_ID_LENGTH")
     if isinstance(user_id, str) and is_user_id(user_id, longest):
         return user_id
+    if isinstance(user_id, str) and utf16_length(user_id) > longest:
+        capacity.record("MAX_USER_ID_LENGTH", "reject", size=len(user_id))
     shown = ascii(user_id)
     raise ValueError(
         f"{what}: {shown if len(shown) <= 60 else shown[:57] + '...'} cannot name a user; use a string of 1 to "

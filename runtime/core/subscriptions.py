@@ -112,6 +112,11 @@ class Subscriptions:
         """Number of (connection, topic) pairs."""
         return self._total
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many topics there are, and how many frames the fullest hold keeps."""
+        held = (len(hold.frames) for holds in self.holds.values() for hold in holds.values())
+        return {"MAX_TOPICS": self.topics, "MAX_HELD_FRAMES": max(held, default=0)}
+
     def has_room(self, topic: str) -> bool:
         """Return whether `topic` exists already or `MAX_TOPICS` leaves room for it."""
         limit = capacity.get("MAX_TOPICS")

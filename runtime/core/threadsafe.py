@@ -52,6 +52,10 @@ class ThreadDoor:
             self._loop = None
             self._waiting = []
 
+    def sizes(self) -> dict[str, int]:
+        """Return how much waits for the loop."""
+        return {"MAX_THREADSAFE_QUEUE": len(self._waiting)}
+
     def is_foreign(self) -> bool:
         """Return whether the caller is in another thread than the loop's."""
         return self._loop is not None and threading.get_ident() != self._thread

@@ -236,6 +236,20 @@ class LiveApp:
                     "twice; leave it out"
                 )
 
+    def sizes(self) -> dict[str, int]:
+        """Return how full what live modules use is, by the name of the bound."""
+        found: dict[str, int] = {"MAX_LIVE_KEPT": 0 if self._loader is None else self._loader.kept}
+        for sizes in (
+            self._buckets.sizes(),
+            self.dispatcher.sizes(),
+            self.effects.sizes(),
+            self.pushes.sizes(),
+            self.streams.sizes(),
+            self.uploads.sizes(),
+        ):
+            found.update({name: max(size, found.get(name, 0)) for name, size in sizes.items()})
+        return found
+
     def opened(self, connection: Connection) -> None:
         """Register a connection whose `open` hook has run.
 

@@ -52,4 +52,5 @@ def check_payload(endpoint: Endpoint, payload: bytes) -> None:
     """
     limit = capacity.get("BINARY_MAX_SIZE") if endpoint.max_size is None else endpoint.max_size
     if len(payload) > limit:
+        capacity.record("BINARY_MAX_SIZE", "reject", size=len(payload), limit=limit)
         raise LiveError("PAYLOAD_TOO_LARGE", "Binary payload exceeds size limit")

@@ -46,6 +46,10 @@ class CatchUp:
         self._max_frame = max_frame
         self._warned: OrderedDict[str, None] = OrderedDict()
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many topics were warned of."""
+        return {"VOLATILE_WARN_CAP": len(self._warned)}
+
     def history(self, options: StreamOptions, topic: str) -> ReplaySource | None:
         """Return what keeps the events of a stream's topic, `None` when nothing does."""
         if not options.keeps_events:
@@ -210,6 +214,7 @@ class CatchUp:
             return
         if len(self._warned) >= capacity.get("VOLATILE_WARN_CAP"):
             self._warned.popitem(last=False)
+            capacity.record("VOLATILE_WARN_CAP", "evict", hint="topics may be warned of again")
         self._warned[topic] = None
         logger.warning(
             "the stream on %r asks for replay, but platform.replay is None: clients that come back load it in full",

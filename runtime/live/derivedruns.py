@@ -125,6 +125,10 @@ class DerivedRuns:
         #: Which clients may hold an old value.
         self.seen = DerivedSeen(self._is_derived)
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many arguments the derived stream with the most of them has."""
+        return {ARGS: max(map(len, self._dynamic.values()), default=0)}
+
     def adopt(self, generation: Generation) -> None:
         """Take the static derived streams of a registry that comes into force; what waits is run by the new code."""
         self._generation = generation

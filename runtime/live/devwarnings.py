@@ -30,6 +30,10 @@ class CallWarnings:
     def __init__(self) -> None:
         self._warned: OrderedDict[tuple[str, str], None] = OrderedDict()
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many warnings are remembered."""
+        return {"VOLATILE_WARN_CAP": len(self._warned)}
+
     def unanswered(self, endpoint: Endpoint) -> None:
         """Warn of a handler that was called without waiting and does not say that it may be."""
         if not endpoint.volatile and self._is_new(endpoint.path, "volatile"):
@@ -55,5 +59,6 @@ class CallWarnings:
             return False
         if len(warned) >= capacity.get("VOLATILE_WARN_CAP"):
             warned.popitem(last=False)
+            capacity.record("VOLATILE_WARN_CAP", "evict", hint="paths may be warned of again")
         warned[path, kind] = None
         return True

@@ -122,6 +122,10 @@ class Dispatcher:
         """Return what a client may see of `error`; in dev with its traceback."""
         return to_wire(error, self._traceback_of if self._dev else None)
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many warnings are remembered; there are none outside dev."""
+        return {} if self._warnings is None else self._warnings.sizes()
+
     def call(self, connection: Connection, frame: CallFrame, slots: CallSlots, tasks: TaskOwner) -> None:
         """Start one call; its reply comes when it is done, in whatever order calls finish."""
         if not slots.take():
@@ -138,6 +142,7 @@ class Dispatcher:
         """Start a batch; it is answered in one frame, in the order of its entries."""
         limit = capacity.get("MAX_BATCH_CALLS")
         if len(frame.entries) > limit:
+            capacity.record("MAX_BATCH_CALLS", "reject", size=len(frame.entries))
             self._refuse_batch(connection, frame, limit)
             return
         tasks.start(self._run_batch(connection, frame, slots), name="batch")
@@ -146,6 +151,7 @@ class Dispatcher:
         """Answer a frame that is nested too deep to be looked at."""
         inners = [self.error_bytes(id, TOO_DEEP) for id in ids]
         self._count(INVALID_PATH, TOO_DEEP.code)
+        capacity.record("MAX_ENVELOPE_DEPTH", "reject")
         if is_batch:
             self._write_batch(connection, inners)
         else:

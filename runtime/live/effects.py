@@ -69,6 +69,10 @@ class Effects:
         self._tasks = TaskOwner("effects")
         self._generation: Generation | None = None
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many runs the busiest effect has."""
+        return {RUNS: max((one.running for one in self._watched.values()), default=0)}
+
     def adopt(self, generation: Generation) -> None:
         """Take the effects of a registry that comes into force. What waits is run by the new code."""
         self._generation = generation

@@ -117,6 +117,8 @@ def _stored(ctx: Any, place: Place, key: str) -> str:
 def _checked(key: Any) -> str:
     longest = capacity.get("MAX_IDEMPOTENCY_KEY")
     if not isinstance(key, str) or len(key) > longest:
+        if isinstance(key, str):
+            capacity.record("MAX_IDEMPOTENCY_KEY", "reject", size=len(key))
         raise LiveError(
             "INVALID_REQUEST", f"idempotencyKey must be a string no longer than {longest} characters"
         )

@@ -35,6 +35,9 @@ class KeepStore:
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._renewed: dict[tuple[str, str], None] = {}
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     def get(self, module: str, name: str, factory: Callable[..., T], args: tuple[Any, ...]) -> T:
         """Return the kept value, or make it when it is missing or `factory` or `args` changed."""
         recipe = Recipe(factory, args)

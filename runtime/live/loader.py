@@ -94,6 +94,11 @@ class LiveLoader:
         self._executed: list[str] = []
         self.package.around = self._around
 
+    @property
+    def kept(self) -> int:
+        """How many values `live.keep` holds."""
+        return len(self._keep)
+
     def load(self, app: Collector | None = None) -> LoadResult:
         """Import everything. Modules that fail become problems of the registry; the others are in it."""
         self._executed = []

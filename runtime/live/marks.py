@@ -140,10 +140,15 @@ class Place:
 
 def learn_path(function: Callable[..., Any], path: str) -> None:
     """Tell the wrappers of a registered function its RPC path, `MAX_WRAPPER_DEPTH` of them at most."""
-    for layer in islice(_layers(function), capacity.get("MAX_WRAPPER_DEPTH")):
+    layers = _layers(function)
+    for layer in islice(layers, capacity.get("MAX_WRAPPER_DEPTH")):
         place = layer.__dict__.get(_PLACE)
         if isinstance(place, Place):
             place.path = path
+    if next(layers, None) is not None:
+        capacity.record(
+            "MAX_WRAPPER_DEPTH", "skip", hint=f"wrappers far below the outermost of {path} do not know it"
+        )
 
 
 def _layers(function: Any) -> Iterator[Any]:

@@ -57,6 +57,10 @@ class Pushes:
     def __len__(self) -> int:
         return len(self._users)
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many users can be pushed to, and how many notifications are unanswered."""
+        return {"MAX_PUSH_REGISTRY": len(self._users), "MAX_NOTIFIES": self._tasks.running}
+
     def opened(self, ws: Connection) -> None:
         """Register a connection under its user, if it has one; a second call does nothing new.
 

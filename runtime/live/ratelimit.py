@@ -92,6 +92,10 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._buckets)
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many counters there are."""
+        return {"MAX_RATE_LIMIT_IDENTITIES": len(self._buckets)}
+
     def forget(self, identity: str) -> None:
         """Drop the buckets of a caller that cannot come back: a guest whose connection is gone."""
         for path in self._paths.pop(identity, ()):

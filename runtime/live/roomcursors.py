@@ -65,6 +65,11 @@ class RoomCursors:
     def __len__(self) -> int:
         return len(self._pointers)
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many cursors there are, and how many the busiest connection moves from outside."""
+        moved = max(map(len, self._by_mover.values()), default=0)
+        return {"MAX_PRESENCE_REF": len(self._pointers), _PER_CONNECTION: moved}
+
     def entered(self, sub: StreamSub, ctx: Ctx) -> None:
         """Note that somebody was subscribed to a room's data or cursors."""
         topic = _room_topic(sub)

@@ -80,6 +80,11 @@ class RoomPresence:
         #: Where the users of rooms point.
         self.cursors = RoomCursors(platform, clock, self._report)
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many users are in rooms, or point there, whichever are more."""
+        pointing = self.cursors.sizes()
+        return {**pointing, "MAX_PRESENCE_REF": max(self._size, pointing["MAX_PRESENCE_REF"])}
+
     def _report(self, path: str, error: BaseException) -> None:
         wiring_of(self._platform).report(path, error)
 

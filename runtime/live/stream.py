@@ -110,6 +110,14 @@ class StreamRunner:
             scope.dev.is_stream = subs.on_topic
         scope.shapes.connect(self._tell, subs.holders, subscriptions, scope.platform.parts.metrics)
 
+    def sizes(self) -> dict[str, int]:
+        """Return how full what streams use is, by the name of the bound."""
+        found: dict[str, int] = {}
+        for part in (self.subs, self.presence, self.warnings, self._catch_up, self.derived):
+            for name, size in part.sizes().items():
+                found[name] = max(size, found.get(name, 0))
+        return found
+
     async def run(
         self, endpoint: Endpoint, ctx: Ctx, connection: Connection, frame: CallFrame
     ) -> StreamResult:

@@ -52,6 +52,11 @@ class StreamSubs:
         self._by_topic: dict[str, dict[Connection, int]] = {}
         self._metrics = metrics
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many topics have subscribers, and how many subscriptions the busiest connection has."""
+        topics = dict.fromkeys(("MAX_TOPIC_WS_COUNTS", "TOPIC_WS_COUNTS_WARN_THRESHOLD"), len(self._by_topic))
+        return {"MAX_STREAM_SUBSCRIPTIONS": max(self._held.values(), default=0), **topics}
+
     def add(self, connection: Connection, endpoint: Endpoint, topic: str, args: list[Any]) -> StreamSub:
         """Count one subscription.
 

@@ -117,6 +117,13 @@ class StreamWarnings:
         self._timer: TimerHandle | None = None
         self._heard = False
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many topics each kind of warning remembers."""
+        return {
+            "SILENT_TOPIC_WARN_DEDUP_MAX": len(self._warned),
+            "PUBLISH_RATE_WARN_DEDUP_MAX": len(self._loud),
+        }
+
     def configure(self, rules: Mapping[str, Any]) -> None:
         """Take the rules of the registry in force: `silent` and `rate`; those of the settings where it says nothing."""
         silent, rate = rules.get("silent", self._usual[0]), rules.get("rate", self._usual[1])

@@ -91,6 +91,20 @@ class Uploads:
         """Uploads that have not settled."""
         return sum(len(peer.uploads) for peer in self._peers.values())
 
+    def sizes(self) -> dict[str, int]:
+        """Return how much uploads take that go on: all of them, and the largest of each kind."""
+        peers = self._peers.values()
+        uploads = [upload for peer in peers for upload in peer.uploads.values()]
+        starting = [upload for upload in uploads if upload.options is None]
+        return {
+            "UPLOAD_MAX_BUFFERED_CHUNKS": max((len(one.stream) for one in uploads), default=0),
+            "UPLOAD_MAX_CONCURRENT_PER_SESSION": max((peer.running for peer in peers), default=0),
+            "UPLOAD_MAX_CONCURRENT_TOTAL": self.running,
+            "UPLOAD_PENDING_MAX_AGGREGATE": self.pending_bytes,
+            "UPLOAD_PENDING_MAX_CHUNKS": max((len(one.stream) for one in starting), default=0),
+            "UPLOAD_PENDING_MAX_SIZE": max((one.pending_bytes for one in starting), default=0),
+        }
+
     def take(self, connection: Connection, frame: UploadChunk | UploadCancel, slots: CallSlots) -> None:
         """Take one frame of a connection; what it fails with is answered."""
         if connection.closed:
@@ -184,6 +198,7 @@ class Uploads:
         options, waiting = upload.options, len(upload.stream)
         if options is not None:
             if upload.total > options.size_limit:
+                capacity.record("UPLOAD_MAX_SIZE", "reject", size=upload.total, limit=options.size_limit)
                 return LiveError("PAYLOAD_TOO_LARGE", "upload exceeds maxSize")
             if payload and waiting >= options.chunk_limit and not self._may_overrun(upload, options):
                 capacity.record("UPLOAD_MAX_BUFFERED_CHUNKS", "reject")
@@ -191,6 +206,7 @@ class Uploads:
                 return LiveError("FLOW_BACKPRESSURE", text)
             return None
         if upload.total > capacity.get("UPLOAD_PENDING_MAX_SIZE"):
+            capacity.record("UPLOAD_PENDING_MAX_SIZE", "reject", size=upload.total)
             return LiveError("PAYLOAD_TOO_LARGE", "upload exceeds limit during start")
         if waiting >= capacity.get("UPLOAD_PENDING_MAX_CHUNKS"):
             capacity.record("UPLOAD_PENDING_MAX_CHUNKS", "reject")

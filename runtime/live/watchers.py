@@ -121,6 +121,7 @@ class Watchers:
 
     def _too_deep(self, topic: str) -> None:
         self._metrics.add("watcher_depth_exceeded_total")
+        capacity.count(DEPTH, "skip")
         if topic not in self._named and len(self._named) < MAX_NAMED:
             self._named.add(topic)
             logger.warning(

@@ -269,6 +269,8 @@ def _check(topic: Any, verify: Any, transform: Any, path: Any, max_body: Any) ->
     problem = names.name_problem(topic) if isinstance(topic, str) else "it must be a string"
     if problem is not None:
         raise ValueError(f"topic: {problem}: {topic!r}")
+    if names.is_system_topic(topic):
+        raise ValueError(f"topic: {topic!r} begins with the reserved prefix '__'")
     if not callable(verify):
         raise TypeError(
             f"verify: must be a function (body, headers), or live.webhook.hmac(secret), not {type(verify).__name__}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from runtime.core import capacity
@@ -232,6 +232,10 @@ class CircuitBreaker(Plugin[_State]):
         timer, self._state.timer = self._state.timer, None
         if timer is not None:
             timer.cancel()
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the number of listeners."""
+        return {"MAX_BREAKER_LISTENERS": len(self._state.listeners)}
 
     def adopt(self, predecessor: Plugin[Any]) -> bool:
         """Take over from the breaker that stood here before a reload; a listener defined anew replaces the old one."""

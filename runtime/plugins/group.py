@@ -297,6 +297,10 @@ class Group(Plugin[_State]):
 
     # ------------------------------------------------------------ reload
 
+    def sizes(self) -> Mapping[str, int]:
+        """Return the number of members."""
+        return {"MAX_GROUPS_LOCAL_MEMBERS": len(self._state.members)}
+
     def is_same_as(self, predecessor: Plugin[Any]) -> bool:
         """Return whether the other one has the same name."""
         return isinstance(predecessor, Group) and predecessor.name == self.name

@@ -89,6 +89,11 @@ class History:
         """The bytes that all events take."""
         return self._bytes
 
+    @property
+    def longest(self) -> int:
+        """The number of events of the topic with the most of them."""
+        return max((len(ring.events) for ring in self._rings.values()), default=0)
+
     def add(self, topic: str, event: str, data: bytes, seq: int, before: int, size: int | None = None) -> int:
         """Keep one event under its number and return the number up to which the topic counts now.
 
@@ -120,6 +125,7 @@ class History:
         limit = size or self._limits.size
         while limit is not None and len(ring.events) > limit:
             self._drop_oldest(ring)
+            capacity.count("MAX_REPLAY_SIZE", "evict")
         self._trim_bytes()
         return seq
 

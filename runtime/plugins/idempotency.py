@@ -154,6 +154,8 @@ class MemoryIdempotencyStore(Plugin[_StoreState]):
     def acquire_nowait(self, idempotency_key: str, ttl: float | None = None) -> Slot:
         """Do what `acquire` does, but return a pending slot where it would wait."""
         longest = capacity.get("MAX_IDEMPOTENCY_KEY_LENGTH")
+        if isinstance(idempotency_key, str) and len(idempotency_key) > longest:
+            capacity.record("MAX_IDEMPOTENCY_KEY_LENGTH", "reject", size=len(idempotency_key))
         key = text_key(self.label, "key", idempotency_key, longest)
         kept_for = self._kept_for(ttl)
         self._app()

@@ -213,8 +213,10 @@ class Lock(Plugin[_LockState]):
         self.clear()
 
     def sizes(self) -> Mapping[str, int]:
-        """Return the number of keys."""
-        return {"MAX_LOCK_KEYS": len(self._state.keys)}
+        """Return the number of keys, and how many wait for the busiest."""
+        keys = self._state.keys
+        longest = max((len(key.line) for key in keys.values() if key.line), default=0)
+        return {"MAX_LOCK_KEYS": len(keys), "MAX_LOCK_WAITERS": longest}
 
     # ------------------------------------------------------------ inside
 

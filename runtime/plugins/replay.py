@@ -449,6 +449,7 @@ class Replay(Plugin[_State]):
         return {
             "MAX_REPLAY_BYTES": state.history.size,
             "MAX_REPLAY_RECORDED": len(state.topics),
+            "MAX_REPLAY_SIZE": state.history.longest,
             "MAX_REPLAY_TOPICS": len(state.history),
         }
 

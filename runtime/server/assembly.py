@@ -40,7 +40,7 @@ from runtime.server.wsdebug import DebugPublisher, DebugSubscriptions, WsDebug
 from runtime.wire import closing, control
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from runtime.core.settings import Settings
@@ -166,7 +166,7 @@ class Runtime:
             self.devtools.start()
         self._signals = AutomaticSignals() if websocket.signals else None
         self.keepalive = Keepalive(self.connections, websocket.text_keepalive or 0, clock)
-        self._inbounds: set[Inbound] = set()
+        self._inbounds: dict[Inbound, None] = {}
         self._bytes_of_the_gone = 0
         self._closes = 0
         self.metrics.watch("ws_bytes_in_total", self._bytes_in)
@@ -184,6 +184,11 @@ class Runtime:
     def connections(self) -> dict[str, Connection]:
         """The open connections by session id."""
         return self._core.connections
+
+    @property
+    def inbounds(self) -> Collection[Inbound]:
+        """The readers of the open connections."""
+        return self._inbounds
 
     @property
     def problems(self) -> list[LoadProblem]:
@@ -322,7 +327,7 @@ class Runtime:
         if self.hooks.get("drain") is not None:
             connection.on_drain = self._drained
         inbound = Inbound(self, connection) if self.devtools is None else self.devtools.inbound(connection)
-        self._inbounds.add(inbound)
+        self._inbounds[inbound] = None
         return inbound
 
     async def opened(self, inbound: Inbound) -> None:
@@ -370,7 +375,7 @@ class Runtime:
         mismatch = self.subscriptions.mismatch(connection) if is_sample else None
         self._core.departures.gone(connection)
         self.subscriptions.remove_all(connection)
-        self._inbounds.discard(inbound)
+        self._inbounds.pop(inbound, None)
         self._core.resumes.forget(connection)
         coalesce.forget(connection)
         known = self.connections.pop(connection.id, None)

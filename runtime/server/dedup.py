@@ -234,8 +234,12 @@ def _shareable_length(start: Message) -> int:
     if _parts(headers, "vary") - {"accept-encoding"} or _parts(headers, "cache-control") & _PRIVATE:
         return 0
     length = headers.get("content-length", "")
-    limit = capacity.get("MAX_SSR_DEDUP_BODY")
-    return int(length) if length.isdigit() and len(length) < 10 and int(length) <= limit else 0
+    if not length.isdigit() or len(length) > 9:
+        return 0
+    if int(length) > capacity.get("MAX_SSR_DEDUP_BODY"):
+        capacity.record("MAX_SSR_DEDUP_BODY", "bypass", size=int(length))
+        return 0
+    return int(length)
 
 
 def _parts(headers: Headers, name: str) -> set[str]:

@@ -57,6 +57,14 @@ class Edge:
         self.turns = TurnBudget(budget) if budget is not None else None
         self.advice = Advice()
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many upgrades wait for a turn, and how many addresses the fuller of the rate windows has."""
+        windows = [window for window in (self._upgrades, self._auths) if window is not None]
+        return {
+            "MAX_DEFERRED_UPGRADES": 0 if self.turns is None else self.turns.waiting,
+            "MAX_UPGRADE_RATE_ENTRIES": max((len(window) for window in windows), default=0),
+        }
+
     def may_upgrade(self, address: str) -> bool:
         """Return whether this client may connect now, by `upgrade_rate_limit`; one that may is counted."""
         return self._admits(self._upgrades, address)

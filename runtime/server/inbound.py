@@ -120,6 +120,20 @@ class Inbound:
         else:
             self._take(data, size)
 
+    def sizes(self) -> dict[str, int]:
+        """Return how full what this connection has is, by the name of the bound."""
+        connection, slots = self.connection, self._slots
+        waiting = [one for one in (self._early, self._controls) if one is not None]
+        return {
+            "MAX_COALESCED_KEYS_PER_CONNECTION": len(connection.coalesced or ()),
+            "MAX_CONTROL_BYTES": max((one.size for one in waiting), default=0),
+            "MAX_CONTROL_QUEUE": max(map(len, waiting), default=0),
+            "MAX_INFLIGHT_BYTES": slots.weight,
+            "MAX_INFLIGHT_CALLS": slots.used,
+            "MAX_PENDING_REQUESTS_PER_CONNECTION": len(connection.requests or ()),
+            "MAX_SUBSCRIPTIONS_PER_CONNECTION": len(connection.all_topics),
+        }
+
     def _reject_early(self, data: str | bytes) -> None:
         """Refuse what came beyond the bounds while the `open` hook runs; what can be answered is."""
         found = classify(data, self._max_depth())
@@ -182,7 +196,10 @@ class Inbound:
         if deepest is None and capacity.get("MAX_JSON_DEPTH") != capacity.MAX_JSON_DEPTH:
             deepest = capacity.get("MAX_JSON_DEPTH")
         if deepest is not None:
+            parsed = message
             message = json_message(data, message, self._max_depth(), deepest)
+            if message is None and parsed is not None:
+                capacity.record("MAX_JSON_DEPTH", "skip")
         has_options = options.on_unhandled is not None or (
             message is not None and options.on_json_message is not None
         )

@@ -82,6 +82,14 @@ class Waiting(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._items)
 
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def size(self) -> int:
+        """The bytes that all of them came in."""
+        return self._size
+
     def add(self, item: T, size: int) -> bool:
         """Keep `item`, which came in `size` bytes; return whether the bounds allow that."""
         for name, wanted in (

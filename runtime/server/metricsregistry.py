@@ -97,6 +97,7 @@ def _check(collector: Collector, names: Iterable[str]) -> None:
     bounds = getattr(collector, "_upper_bounds", ())
     count = sum(bound != float("inf") for bound in bounds)
     if count > most:
+        capacity.record("MAX_HISTOGRAM_BUCKETS", "reject", size=count)
         raise ValueError(f"a histogram may have {most} buckets, not {count}; take fewer")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.core import capacity
 from runtime.core.metrics import Metrics, Series
+from runtime.server.capacitysizes import sizes_of
 from runtime.server.startup import StartupError
 
 if TYPE_CHECKING:
@@ -30,15 +31,12 @@ def make_metrics(settings: MetricsSettings) -> Metrics:
 def watch_runtime(runtime: Runtime) -> None:
     """Name what of a worker is read at a scrape."""
     watch, subscriptions = runtime.metrics.watch, runtime.subscriptions
-    runtime.sizes["MAX_TOPICS"] = lambda: subscriptions.topics
-    runtime.sizes["MAX_PUSH_REGISTRY"] = lambda: len(runtime.live.pushes)
-    runtime.sizes["MAX_TOPIC_SEQS"] = lambda: len(runtime.sequence)
     watch("ws_subscriptions", lambda: subscriptions.total)
     watch("ws_topics", lambda: subscriptions.topics)
     watch("ws_publishes_total", lambda: runtime.metrics.total("publish_total"))
     watch("capacity_events_total", _capacity_events)
     watch("capacity_limit", lambda: {(name,): capacity.get(name) for name in capacity.DEFAULTS})
-    watch("capacity_size", lambda: _sizes(runtime))
+    watch("capacity_size", lambda: {(name,): size for name, size in sizes_of(runtime).items()})
 
 
 def load_topic_label(name: str) -> Callable[[str], str]:
@@ -71,11 +69,3 @@ def load_topic_label(name: str) -> Callable[[str], str]:
 
 def _capacity_events() -> Series:
     return {met: count for met, count in capacity.events.items()}  # noqa: C416 - the keys are of a wider type
-
-
-def _sizes(runtime: Runtime) -> Series:
-    sizes = {
-        **runtime.platform.parts.closing.sizes(),
-        **{name: read() for name, read in runtime.sizes.items()},
-    }
-    return {(name,): size for name, size in sizes.items()}

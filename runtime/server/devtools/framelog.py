@@ -49,6 +49,8 @@ class FrameLog:
             len(self._entries) > capacity.get("MAX_DEVTOOLS_FRAMES")
             or self._bytes > capacity.get("MAX_DEVTOOLS_BYTES")
         ):
+            is_long = len(self._entries) > capacity.get("MAX_DEVTOOLS_FRAMES")
+            capacity.count("MAX_DEVTOOLS_FRAMES" if is_long else "MAX_DEVTOOLS_BYTES", "evict")
             self._bytes -= len(self._entries.popleft()[1])
         return self._last
 

@@ -87,7 +87,6 @@ class Devtools:
     def start(self) -> None:
         """Look at the live side of the worker, which is made by now."""
         self._runtime.live.dispatcher.running = self.running
-        self._runtime.sizes["MAX_DEVTOOLS_FRAMES"] = lambda: len(self.recorder.frames)
 
     def read(self) -> dict[str, Any]:
         """Return the present state of the worker, which has a JSON form and no secret in it."""

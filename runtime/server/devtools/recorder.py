@@ -55,6 +55,15 @@ class Recorder:
         #: Since when it is on, in seconds since the epoch.
         self.since: float | None = None
 
+    def sizes(self) -> dict[str, int]:
+        """Return how much is kept, by the name of the bound."""
+        return {
+            "MAX_DEVTOOLS_BYTES": self.frames.size_bytes,
+            "MAX_DEVTOOLS_CALLS": len(self._answers),
+            "MAX_DEVTOOLS_FRAMES": len(self.frames),
+            "MAX_DEVTOOLS_TOPICS": len(self.rates),
+        }
+
     def look(self) -> None:
         """Record from now on, until nobody has asked for `LEASE` seconds."""
         self._until = self._clock.monotonic() + LEASE

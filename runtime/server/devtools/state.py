@@ -11,6 +11,7 @@ from runtime.core import capacity
 from runtime.core.redaction import redacted
 from runtime.plugins.lifetime import PluginState
 from runtime.plugins.presence import Presence
+from runtime.server.capacitysizes import sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -230,10 +231,7 @@ class WorkerState:
         runtime = self._runtime
         snapshot = runtime.platform.parts.sampler.snapshot
         thresholds = runtime.settings.websocket.pressure
-        sizes = {
-            **runtime.platform.parts.closing.sizes(),
-            **{name: read() for name, read in runtime.sizes.items()},
-        }
+        sizes = sizes_of(runtime)
         return {
             "snapshot": dataclasses.asdict(snapshot) | {"top_publishers": []},
             "thresholds": {

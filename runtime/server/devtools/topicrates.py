@@ -57,6 +57,9 @@ class TopicRates:
         #: The one that was published on last stands last.
         self._topics: dict[str, TopicCount] = {}
 
+    def __len__(self) -> int:
+        return len(self._topics)
+
     def add(self, topic: str, event: str, size: int, *, at: float, second: int, seq: int | None) -> None:
         """Count one event of `size` bytes."""
         count = self._topics.pop(topic, None)

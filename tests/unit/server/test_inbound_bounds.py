@@ -250,7 +250,7 @@ async def test_ten_thousand_connections_leave_nothing_behind(bare: BareFactory) 
         counts = runtime.subscriptions.total, runtime.subscriptions.topics, len(runtime.connections)
         live = (runtime.live.calls.running, runtime.tasks.running, one.clock.pending)
         inbounds = sum(isinstance(thing, Inbound) for thing in gc.get_objects())
-        return counts, live, inbounds, runtime.metrics.get("ws_connections"), len(runtime._inbounds)
+        return counts, live, inbounds, runtime.metrics.get("ws_connections"), len(runtime.inbounds)
 
     await run(200)
     gc.collect()
