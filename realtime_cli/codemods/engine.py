@@ -1,0 +1,196 @@
+"""The plan of an upgrade: every edit in memory, complete before the first write. Spec: upgrade 3.1, 4.1."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+from realtime_cli.codemods.catalog import run_order
+from realtime_cli.codemods.chain import ENGINE, FileOutcome, upgrade_file
+from realtime_cli.codemods.finding import Change, Finding, Severity, Status
+from realtime_cli.codemods.project import Project, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from realtime_cli.codemods.chain import Chooser
+    from realtime_cli.codemods.codemod import Codemod
+
+__all__ = ["MIN_FILES_PER_WORKER", "Plan", "make_plan"]
+
+MIN_FILES_PER_WORKER = 12
+"""Fewer files than this are not worth a process of their own, which takes half a second to start."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What the run would write and say.
+
+    Attributes:
+        tree: the files with what would change.
+        findings: all of them, in the order of reports.
+        broken: the paths of files that do not parse.
+        unproved: an edit could not be proved: nothing may be written.
+        parsed: how many files were parsed.
+    """
+
+    tree: Tree
+    findings: list[Finding] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    unproved: bool = False
+    parsed: int = 0
+
+    @property
+    def edits(self) -> int:
+        """How many places would be rewritten or marked."""
+        return sum(one.status in (Status.EDITED, Status.TODO) for one in self.findings)
+
+
+def make_plan(
+    project: Project,
+    *,
+    selected: frozenset[str] | None = None,
+    jobs: int = 1,
+    choose: Chooser | None = None,
+    progress: Callable[[int, int, int], None] | None = None,
+    prefilter: bool = True,
+) -> Plan:
+    """Run the codemods over the project, in memory.
+
+    The layout codemods come first, on the whole project; then every file that mentions anything goes through the others
+    by itself (in `jobs` processes if there are many); then what the others do with the project as a whole.
+
+    Args:
+        project: its tree is changed.
+        selected: ids of the codemods to run; all if absent.
+        jobs: processes at most; the result is the same for any number.
+        choose: asked for each codemod and file which edits to make; then `jobs` is 1.
+        progress: told the number of files done, of all files to parse, and of edits so far.
+        prefilter: whether files without a token of any codemod are left unparsed (tests turn it off).
+    """
+    order = run_order(selected)
+    plan = Plan(project.tree)
+    for codemod in order:
+        if codemod.layout:
+            plan.findings += codemod.project(project)
+            project.forget()
+    per_file = [one for one in order if type(one).python is not _base().python]
+    paths = _candidates(project, per_file, prefilter=prefilter)
+    plan.parsed = len(paths)
+    outcomes = []
+    for outcome in _run(project, paths, per_file, jobs=jobs, choose=choose):
+        outcomes.append(outcome)
+        if progress is not None:
+            edits = sum(
+                one.status in (Status.EDITED, Status.TODO) for done in outcomes for one in done.findings
+            )
+            progress(len(outcomes), len(paths), edits)
+    for outcome in outcomes:
+        plan.findings += outcome.findings
+        plan.unproved |= outcome.unproved
+        if outcome.broken:
+            plan.broken.append(outcome.path)
+        if outcome.new is not None:
+            project.tree.write(outcome.path, outcome.new)
+    project.forget()
+    for codemod in order:
+        if not codemod.layout:
+            plan.findings += codemod.project(project)
+    plan.findings = _in_order(plan.findings)
+    return plan
+
+
+def _base() -> type[Codemod]:
+    from realtime_cli.codemods.codemod import Codemod
+
+    return Codemod
+
+
+def _candidates(project: Project, codemods: Sequence[Codemod], *, prefilter: bool) -> list[str]:
+    paths = project.tree.files(".py", ".pyi")
+    if not prefilter or any(not one.tokens for one in codemods):
+        return paths
+    tokens = sorted({token for one in codemods for token in one.tokens})
+    return [path for path in paths if _holds(project.tree, path, tokens)]
+
+
+def _holds(tree: Tree, path: str, tokens: Iterable[bytes]) -> bool:
+    try:
+        raw = tree.read(path)
+    except OSError:
+        return False
+    return any(token in raw for token in tokens)
+
+
+def _in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Sort, and tell what concerns the project once."""
+    kept: dict[object, Finding] = {}
+    for one in findings:
+        key: object = (one.codemod, one.row) if one.change is Change.BEHAVIOUR else (len(kept), one)
+        kept.setdefault(key, one)
+    return sorted(kept.values(), key=lambda one: one.order)
+
+
+# Processes. A worker has the project as it was after the layout codemods; so no file waits for another.
+
+_shared: tuple[Project, tuple[Codemod, ...]] | None = None
+
+
+def _start_worker(project: Project, ids: frozenset[str]) -> None:
+    global _shared
+    codemods = tuple(one for one in run_order(ids) if type(one).python is not _base().python)
+    _shared = project, codemods
+
+
+def _work(path: str) -> FileOutcome:
+    assert _shared is not None  # noqa: S101 - set by the initializer
+    project, codemods = _shared
+    return _safely(project, path, codemods, None)
+
+
+def _run(
+    project: Project,
+    paths: Sequence[str],
+    codemods: Sequence[Codemod],
+    *,
+    jobs: int,
+    choose: Chooser | None,
+) -> Iterator[FileOutcome]:
+    workers = min(jobs, len(paths) // MIN_FILES_PER_WORKER)
+    if choose is not None or workers < 2:
+        for path in paths:
+            yield _safely(project, path, codemods, choose)
+        return
+    ids = frozenset(one.id for one in codemods)
+    bare = Project(project.tree, project.options, project.kind)
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(bare, ids)
+    ) as pool:
+        yield from pool.map(_work, paths, chunksize=8)
+
+
+def _safely(project: Project, path: str, codemods: Sequence[Codemod], choose: Chooser | None) -> FileOutcome:
+    """Upgrade one file; a codemod that fails on it costs this file, not the run."""
+    try:
+        return upgrade_file(project, path, codemods, choose=choose)
+    except (KeyboardInterrupt, EOFError):
+        raise
+    except Exception as problem:  # a border: one file must not stop the others
+        failed = Finding(
+            ENGINE,
+            "",
+            Change.FLAG,
+            path,
+            0,
+            0,
+            f"internal: {type(problem).__name__} while looking at this file",
+            "it was left alone; look at it by hand, and please tell us",
+            Severity.ERROR,
+            line=1,
+            col=1,
+            end_line=1,
+            end_col=1,
+        )
+        return FileOutcome(path, findings=[failed])

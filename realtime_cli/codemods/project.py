@@ -1,0 +1,196 @@
+"""The project that is upgraded: its files as they will be, and how they import each other. Spec: upgrade 3.1, 4.1."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from realtime_cli.codemods.encoded import Encoded, UnreadableSource
+from realtime_cli.codemods.pythonfile import BrokenSource, PythonFile
+
+__all__ = ["Options", "Project", "Tree", "digest"]
+
+
+def digest(raw: bytes) -> str:
+    """Return the SHA-256 of a content, in hexadecimal."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user chose about codemods that have a choice."""
+
+    pin_defaults: bool = False
+    postgres: str = "pin"
+
+
+@dataclass(slots=True)
+class Tree:
+    """The files below the project, as on disk and with what the plan changes.
+
+    Attributes:
+        root: the project folder.
+        paths: the files that may be looked at, below `root`, with ``/``, sorted.
+        changed: new content by path; `None` for a file that goes.
+        moves: old path by new path.
+    """
+
+    root: Path
+    paths: list[str]
+    changed: dict[str, bytes | None] = field(default_factory=dict)
+    moves: dict[str, str] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._known = set(self.paths)
+
+    def __contains__(self, path: str) -> bool:
+        if path in self.changed:
+            return self.changed[path] is not None
+        return path in self._known
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file as it will be; raises `OSError` if there is none."""
+        if path in self.changed:
+            raw = self.changed[path]
+            if raw is None:
+                raise FileNotFoundError(path)
+            return raw
+        return (self.root / path).read_bytes()
+
+    def on_disk(self, path: str) -> bytes | None:
+        """Return the content that the file has now; None if there is none."""
+        old = self.root / path
+        return old.read_bytes() if old.is_file() else None
+
+    def write(self, path: str, raw: bytes) -> None:
+        """Plan new content for a file, which may be a new one."""
+        if path in self._known and raw == (self.root / path).read_bytes() and path not in self.moves:
+            self.changed.pop(path, None)
+        else:
+            self.changed[path] = raw
+
+    def remove(self, path: str) -> None:
+        """Plan that a file goes."""
+        self.moves.pop(path, None)
+        if path in self._known:
+            self.changed[path] = None
+        else:
+            self.changed.pop(path, None)
+
+    def move(self, old: str, new: str) -> None:
+        """Plan that a file gets another name; later edits concern the new one."""
+        raw = self.read(old)
+        origin = self.moves.get(old, old)
+        self.remove(old)
+        self.changed[new] = raw
+        if origin in self._known:
+            self.moves[new] = origin
+
+    def files(self, *suffixes: str) -> list[str]:
+        """Return the paths of the files that will be there, sorted; with `suffixes` only those that end so."""
+        every = {path for path in (*self.paths, *self.changed) if path in self}
+        return sorted(path for path in every if not suffixes or path.endswith(suffixes))
+
+
+@dataclass(eq=False)
+class Project:
+    """What codemods see beyond one file.
+
+    Attributes:
+        tree: the files. Codemods of one file read it (other files as they are after the layout codemods);
+            only `Codemod.project` changes it.
+        options: what the user chose.
+        kind: ``python``, ``javascript`` or ``both``.
+    """
+
+    tree: Tree
+    options: Options = field(default_factory=Options)
+    kind: str = "python"
+    _parsed: dict[str, PythonFile | None] = field(default_factory=dict)
+
+    @property
+    def hooks_path(self) -> str | None:
+        """The file of the hooks, before or after its move; None if there is none."""
+        for path in ("hooks.py", "hooks_ws.py", "src/hooks_ws.py"):
+            if path in self.tree:
+                return path
+        return None
+
+    @cached_property
+    def _roots(self) -> tuple[str, ...]:
+        """Folders from which modules are imported; the project itself last."""
+        has_src = (
+            any(path.startswith("src/") for path in self.tree.paths) and "src/__init__.py" not in self.tree
+        )
+        return ("src/", "") if has_src else ("",)
+
+    def module_of(self, path: str) -> str:
+        """Return the dotted name of a Python file, as the project imports it."""
+        for root in self._roots:
+            if path.startswith(root):
+                path = path.removeprefix(root)
+                break
+        parts = list(PurePosixPath(path).with_suffix("").parts)
+        if parts and parts[-1] == "__init__":
+            parts.pop()
+        return ".".join(parts)
+
+    def path_of(self, module: str) -> str | None:
+        """Return the file of a module of the project; None if it is none of its."""
+        base = module.replace(".", "/")
+        for root in dict.fromkeys((*self._roots, "")):
+            for path in (f"{root}{base}.py", f"{root}{base}/__init__.py"):
+                if path in self.tree:
+                    return path
+        return None
+
+    def owns(self, module: str) -> bool:
+        """Say whether a dotted name is a module or package of the project itself."""
+        if self.path_of(module) is not None:
+            return True
+        return module in self._packages
+
+    @cached_property
+    def _packages(self) -> set[str]:
+        found = set()
+        for path in self.tree.files(".py"):
+            name = self.module_of(path)
+            while "." in name:
+                name = name.rpartition(".")[0]
+                found.add(name)
+        return found
+
+    def file(self, path: str) -> PythonFile | None:
+        """Return a Python file parsed; None if it is not there or does not parse. Kept until `forget`."""
+        if path not in self._parsed:
+            try:
+                self._parsed[path] = PythonFile(self, path, Encoded.python(self.tree.read(path)))
+            except (OSError, UnreadableSource, BrokenSource):
+                self._parsed[path] = None
+        return self._parsed[path]
+
+    def module(self, name: str) -> PythonFile | None:
+        """Return the parsed file of a module of the project."""
+        path = self.path_of(name)
+        return self.file(path) if path is not None else None
+
+    def forget(self) -> None:
+        """Parse again what is asked for next: the tree has changed."""
+        self._parsed.clear()
+        for cached in ("_packages", "_roots"):
+            self.__dict__.pop(cached, None)
+
+    def mentions(self, *tokens: bytes, suffixes: tuple[str, ...] = (".py",)) -> list[str]:
+        """Return the paths of the files whose bytes hold one of `tokens`."""
+        found = []
+        for path in self.tree.files(*suffixes):
+            try:
+                raw = self.tree.read(path)
+            except OSError:
+                continue
+            if any(token in raw for token in tokens):
+                found.append(path)
+        return found
