@@ -9,7 +9,7 @@ import msgspec
 
 from runtime.wire.envelope import exceeds_outbound
 from runtime.wire.jsoncodec import encode
-from runtime.wire.limits import MAX_DENIAL_REASON, MAX_OUTBOUND_CHARS
+from runtime.wire.limits import MAX_DENIAL_REASON, MAX_OUTBOUND_CHARS, MAX_TOPIC_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +100,11 @@ def encode_subscribed(topic: str, ref: Ref) -> bytes:
 
 
 def encode_denied(topic: Any, ref: Ref, reason: str) -> bytes:
-    """Return the refusal of a subscription; `topic` is echoed, whatever it is. Spec: wire 3.2."""
+    """Return the refusal of a subscription; `topic` is echoed, whatever it is, of a text its first 256 characters.
+
+    Spec: wire 3.2, platform 5.5.
+    """
+    topic = topic[:MAX_TOPIC_LENGTH] if isinstance(topic, str) else topic
     head = b'{"type":"subscribe-denied","topic":' + encode(topic) + b',"ref":' + encode(ref)
     return head + b',"reason":' + encode(reason) + b"}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from runtime.wire.limits import MAX_TOPIC_LENGTH, MAX_USER_ID_LENGTH
 
@@ -28,6 +29,9 @@ SIGNAL_PREFIX = "__signal:"
 _UNSAFE = re.compile('["\\\\\x00-\x1f\ud800-\udfff]')
 _UNSAFE_USER_ID = re.compile('["\\\\\x00-\x1f\x7f\ud800-\udfff]')
 _WIRE_TOPIC = re.compile(rf"[ !#-\[\]-~]{{1,{MAX_TOPIC_LENGTH}}}")
+# What people do not see, or see in another order: zero-width characters, marks and overrides of the direction of
+# writing, separators of lines, the byte order mark.
+_UNSEEN = re.compile("[\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 # The ASCII part of what an envelope can carry.
 _PLAIN = re.compile(rf"[ !#-\[\]-\x7f]{{1,{MAX_TOPIC_LENGTH}}}").fullmatch
 _PATH_CHARACTERS = re.compile(r"[a-zA-Z0-9_/-]+")
@@ -86,12 +90,20 @@ def check_name(name: object, what: str) -> None:
 def is_wire_topic(topic: object, allow_non_ascii: bool = False) -> bool:
     r"""Return whether a client may name `topic`: 1 to 256 characters of printable ASCII, no `"`, no `\`.
 
-    With `allow_non_ascii` every character from U+0020 on is allowed except those two. System topics are not
-    refused here: see `is_system_topic`. Spec: wire 3.1.
+    With `allow_non_ascii` every character from U+0020 on is allowed except those two and what nobody sees: U+200B to
+    U+200F, U+2028 to U+202E, U+2066 to U+2069, U+FEFF. The text must be composed (NFC), so that one name has one form.
+    System topics are not refused here: see `is_system_topic`. Spec: wire 3.1, platform 5.5.
     """
-    if allow_non_ascii:
-        return name_problem(topic) is None
-    return isinstance(topic, str) and _WIRE_TOPIC.fullmatch(topic) is not None
+    if not isinstance(topic, str):
+        return False
+    if _WIRE_TOPIC.fullmatch(topic) is not None:
+        return True
+    return (
+        allow_non_ascii
+        and name_problem(topic) is None
+        and _UNSEEN.search(topic) is None
+        and unicodedata.is_normalized("NFC", topic)
+    )
 
 
 def is_system_topic(topic: str) -> bool:

@@ -106,7 +106,8 @@ def test_denials_echo_whatever_was_asked_for(topic: Any, ref: control.Ref, reaso
     assert len(cleaned) <= 128
     assert control.clean_reason(cleaned) == cleaned
     decoded = jsoncodec.decode(control.encode_denied(topic, ref, cleaned))
-    assert decoded == {"type": "subscribe-denied", "topic": topic, "ref": ref, "reason": cleaned}
+    echoed = topic[:256] if isinstance(topic, str) else topic
+    assert decoded == {"type": "subscribe-denied", "topic": echoed, "ref": ref, "reason": cleaned}
 
 
 @given(texts, values, st.none() | st.lists(values, max_size=3), st.none() | st.integers(0, 10**6))
