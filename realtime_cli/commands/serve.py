@@ -5,6 +5,7 @@ Spec: platform 1.9 and 8.7.
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -127,12 +128,14 @@ def serve(
     settings = read_settings(project, flags=flags, env_default="production")
     server = settings.server
     _check_workers(server.workers)
+    _check_cluster_mode(server.cluster_mode)
     _check_loop(server.loop)
     is_unix = server.uds is not None and host is None and port is None
     opened = _listen_unix(project, server) if is_unix else _listen(server)
     listening = opened.listening if isinstance(opened, UnixSocket) else opened
 
     from realtime_cli.production import configure_logging, run_server
+    from realtime_cli.startcheck import check_in_background
     from runtime.server.app import create_app
     from runtime.server.assembly import StartupError, StartupRefused
 
@@ -144,6 +147,8 @@ def serve(
         console.say(f"Listening on {url} (ready in {elapsed} ms)")
         if console.json:
             console.emit({"ok": True, "url": url, "ready_ms": elapsed})
+        if settings.check.on_start:
+            check_in_background(project, server.env)
 
     try:
         made = create_app(project, settings=settings, lifespan="manual")
@@ -180,6 +185,14 @@ def _check_workers(workers: int | None) -> None:
             hint='leave --workers and [server] workers out, or say "auto"; several processes come with a later version',
             code=USAGE,
         )
+
+
+def _check_cluster_mode(mode: str) -> None:
+    from runtime.server.startup import cluster_mode_problem
+
+    problem = cluster_mode_problem(mode, sys.platform)
+    if problem is not None:
+        raise CommandFailed(problem, hint='set [server] cluster_mode = "auto"', code=USAGE)
 
 
 def _check_loop(loop: str) -> None:

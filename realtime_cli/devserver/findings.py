@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import sys
 from typing import TYPE_CHECKING, Any
+
+from realtime_cli.startcheck import check_command, lowest_priority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,25 +59,14 @@ class FindingsWatch:
 
     async def _run(self) -> list[dict[str, Any]] | None:
         """Return what is found, None if the look itself did not work: that is for `realtime check` to tell."""
-        command = [
-            sys.executable,
-            "-m",
-            "realtime_cli",
-            "check",
-            "--format",
-            "json",
-            "--no-import",
-            "--env",
-            "dev",
-        ]
         process = await asyncio.create_subprocess_exec(
-            *command,
+            *check_command("dev"),
             cwd=self._project,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the server
-            preexec_fn=_lowest_priority if hasattr(os, "nice") else None,
+            preexec_fn=lowest_priority,
         )
         try:
             async with asyncio.timeout(TIME_LIMIT):
@@ -115,8 +104,3 @@ class FindingsWatch:
 
 def _identity(finding: dict[str, Any]) -> tuple[str, str, str]:
     return finding["rule"], finding["path"], finding["message"]
-
-
-def _lowest_priority() -> None:
-    with contextlib.suppress(OSError):
-        os.nice(15)

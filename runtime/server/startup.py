@@ -163,6 +163,13 @@ def require_guards(settings: Settings, modules: Iterable[LiveModule]) -> None:
         logger.warning("%s", text)
 
 
+def cluster_mode_problem(mode: str, system: str) -> str | None:
+    """Return why workers cannot share a port in this way on a system (`sys.platform`), None when they can."""
+    if mode == "reuseport" and not system.startswith("linux"):
+        return f'cluster_mode = "reuseport" does not work on {system}'
+    return None
+
+
 def active_optouts(settings: Settings) -> list[str]:
     """Return the switches of `[security]` that are not at their safe default, by name."""
     defaults = SecuritySettings()

@@ -41,6 +41,9 @@ class Ended:
 def environment(changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
     """The environment of a child: ours without what colours output, with `changes`; `None` removes a variable."""
     made = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR")} | GIT_IDENTITY
+    made["REALTIME_CHECK__ON_START"] = (
+        "false"  # another process beside each server, which few tests are about
+    )
     for name, value in (changes or {}).items():
         if value is None:
             made.pop(name, None)

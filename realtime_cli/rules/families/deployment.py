@@ -12,6 +12,7 @@ from realtime_cli.rules.families.limits import KILL_GRACE
 from realtime_cli.rules.finding import Edit, Finding, Severity, Span
 from realtime_cli.rules.rule import Rule
 from runtime.server.settings_file import SETTINGS_FILE
+from runtime.server.startup import cluster_mode_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,17 +142,16 @@ class WrongClusterMode(Rule):
     """CFG012."""
 
     id = "CFG012"
-    severity = Severity.WARNING
+    severity = Severity.ERROR
     title = "workers cannot share a port in this way here"
     why = "Only Linux spreads connections over several listeners of one port."
     how = 'set [server] cluster_mode = "auto"'
+    blocking = True
 
     def check(self, project: Project) -> Iterator[Finding]:
         """Look for `reuseport` off Linux."""
-        if project.settings.get("server.cluster_mode") == "reuseport" and not project.system.startswith(
-            "linux"
-        ):
-            message = f'cluster_mode = "reuseport" does not work on {project.system}'
+        message = cluster_mode_problem(project.settings.get("server.cluster_mode"), project.system)
+        if message is not None:
             yield self.in_settings(project, "server.cluster_mode", message)
 
 
