@@ -11,6 +11,7 @@ from runtime.core.capacity import capacity_override
 from runtime.core.connection import Connection
 from runtime.core.publisher import Publisher
 from runtime.core.settings import DevSettings, DevtoolsSettings, WebSocketSettings
+from runtime.plugins import Presence
 from runtime.server.devtools import Devtools
 from runtime.server.devtools.recorder import LEASE
 from runtime.server.inbound import Inbound
@@ -276,3 +277,14 @@ async def test_they_stand_beside_the_log_of_connections(
         await peer.request("todos/add", "milk")
     assert frames_of(app)[-1]["ok"] is True
     assert any("publish 'todos'" in record.getMessage() for record in caplog.records)
+
+
+async def test_people_of_a_presence_plugin_are_shown(make_app: AppFactory) -> None:
+    app, peer = await looked_at(make_app)
+    presence = Presence(select=lambda user: {"name": user["name"], "csrf": "hidden"})
+    await presence.join(peer.connection, "lobby", app.runtime.platform)
+    [row] = devtools_of(app).read()["presence"]["rows"]
+    assert (row["topic"], row["kind"], row["count"]) == ("lobby", "Presence", 1)
+    assert row["people"] == [{"name": "ada", "csrf": "[REDACTED]"}]
+    await presence.leave(peer.connection, app.runtime.platform, "lobby")
+    assert devtools_of(app).read()["presence"]["rows"] == []

@@ -152,12 +152,17 @@ function open() {
     const isCurrent = name === current.id;
     tab.setAttribute("aria-selected", String(isCurrent));
     tab.tabIndex = isCurrent ? 0 : -1;
-    if (isCurrent) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
+  showTab();
   main.setAttribute("aria-labelledby", `tab-${current.id}`);
   fill(main, current.node);
   document.title = `${current.title} · Realtime devtools`;
   update();
+}
+
+/** Where the tabs do not fit, bring the current one into view. */
+function showTab() {
+  heads.get(current.id)?.tab.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 function update() {
@@ -174,6 +179,7 @@ function update() {
 // ---------------------------------------------------------------- start
 
 addEventListener("hashchange", open);
+addEventListener("resize", showTab);
 addEventListener("keydown", (event) => {
   const target = /** @type {HTMLElement} */ (event.target);
   if (event.ctrlKey || event.metaKey || event.altKey || target.closest?.("input, select, textarea, [contenteditable]")) return;
