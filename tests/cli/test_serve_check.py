@@ -40,9 +40,7 @@ def test_errors_are_logged_when_it_has_started_and_warnings_are_not(tmp_path: Pa
     write_example("LIV002", "bad", tmp_path)
     (tmp_path / "app.py").write_text("database = None\n")
     text = (tmp_path / "live/todos.py").read_text()
-    nap = text.replace("from app", "import time
-
-from app").replace("await database.delete", "time.sleep")
+    nap = text.replace("from app", "import time\n\nfrom app").replace("await database.delete", "time.sleep")
     (tmp_path / "live/nap.py").write_text(nap)
     child = started(tmp_path, {})
     try:
