@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["Binding", "FunctionNode", "Scope", "ScopeNode", "bind_scopes"]
 
@@ -15,6 +19,8 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 ScopeNode = ast.Module | ast.ClassDef | FunctionNode | ast.Lambda | _Comprehension
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_OPENING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_PARTS = frozenset({ast.arguments, ast.arg, ast.comprehension})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Scope:
     names: dict[str, list[Binding]] = field(default_factory=dict)
     stars: list[str] = field(default_factory=list)
     globals: set[str] = field(default_factory=set)
+    nonlocals: set[str] = field(default_factory=set)
 
     @property
     def is_class(self) -> bool:
@@ -48,20 +55,38 @@ class Scope:
         return isinstance(self.node, ast.ClassDef)
 
     def bind(self, name: str, binding: Binding) -> None:
-        """Add a meaning; names that are declared `global` belong to the module."""
-        target = self
+        """Add a meaning; names that are declared `global` belong to the module, `nonlocal` ones further out."""
+        self._home(name).names.setdefault(name, []).append(binding)
+
+    def _home(self, name: str) -> Scope:
         if name in self.globals:
-            while target.above is not None:
-                target = target.above
-        target.names.setdefault(name, []).append(binding)
+            return self._module
+        if name not in self.nonlocals:
+            return self
+        scope, around = self.above, []
+        while scope is not None and scope.above is not None:
+            if isinstance(scope.node, FunctionNode | ast.Lambda):
+                around.append(scope)
+            scope = scope.above
+        return next((one for one in around if name in one.names), around[0] if around else self)
+
+    @property
+    def _module(self) -> Scope:
+        scope = self
+        while scope.above is not None:
+            scope = scope.above
+        return scope
 
     def find(self, name: str) -> tuple[Scope, list[Binding]] | None:
         """Return the scope that a name is read from and its bindings there, None for a builtin or an unknown one."""
         scope: Scope | None = self
         first = True
         while scope is not None:
-            if (first or not scope.is_class) and name in scope.names and name not in scope.globals:
-                return scope, scope.names[name]
+            if first or not scope.is_class:
+                if name in scope.globals:
+                    scope = scope._module
+                if name in scope.names:
+                    return scope, scope.names[name]
             first = False
             scope = scope.above
         return None
@@ -92,24 +117,44 @@ class _Binder:
                 continue
             handler = _BIND.get(kind)
             inner = scope if handler is None else handler(self, node, scope)
-            outside = _outside(node) if inner is not scope else ()
+            around = scope
+            outside: Collection[ast.AST] = ()
+            if inner is not scope:
+                outside = _outside(node)
+            elif kind in _PARTS and scope.above is not None and self._is_part(node, scope.node):
+                outside, around = _outside(node), scope.above
             for name in reversed(kind._fields):
                 value = getattr(node, name, None)
                 if isinstance(value, list):
                     for item in reversed(value):
                         if isinstance(item, ast.AST):
                             parents[item] = node
-                            stack.append((item, scope if item in outside else inner))
+                            stack.append((item, around if item in outside else inner))
                 elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
                     parents[value] = node
-                    stack.append((value, scope if value in outside else inner))
+                    stack.append((value, around if value in outside else inner))
+
+    def _is_part(self, node: ast.AST, opener: ScopeNode) -> bool:
+        """Return whether a node belongs to the head of what opens its scope."""
+        above = self.parents[node]
+        if isinstance(node, ast.comprehension):
+            return above is opener and getattr(above, "generators", [None])[0] is node
+        return (self.parents[above] if isinstance(node, ast.arg) else above) is opener
 
     def open(self, node: ScopeNode, scope: Scope) -> Scope:
         self.scopes[node] = inner = Scope(node, scope)
-        if self.has_global and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            for statement in ast.walk(node):
+        if self.has_global and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            stack: list[ast.AST] = list(node.body)
+            while stack:
+                statement = stack.pop()
                 if isinstance(statement, ast.Global):
                     inner.globals.update(statement.names)
+                elif isinstance(statement, ast.Nonlocal):
+                    inner.nonlocals.update(statement.names)
+                elif isinstance(statement, ast.stmt) and not isinstance(statement, _OPENING):
+                    stack.extend(ast.iter_child_nodes(statement))
+                elif isinstance(statement, ast.ExceptHandler | ast.match_case):
+                    stack.extend(statement.body)
         return inner
 
     def target(self, target: ast.expr, scope: Scope, node: ast.AST, value: ast.expr | None) -> None:
@@ -127,11 +172,19 @@ class _Binder:
 
 def _outside(node: ast.AST) -> set[ast.AST]:
     """Return what of a node that opens a scope is evaluated around it."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return {*node.decorator_list}
-    if isinstance(node, ast.ClassDef):
-        return {*node.bases, *node.keywords, *node.decorator_list}
-    return set()
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return {*node.decorator_list, *([node.returns] if node.returns else [])}
+        case ast.ClassDef():
+            return {*node.bases, *node.keywords, *node.decorator_list}
+        case ast.arguments():
+            return {*node.defaults, *(one for one in node.kw_defaults if one is not None)}
+        case ast.arg(annotation=ast.expr() as annotation):
+            return {annotation}
+        case ast.comprehension():
+            return {node.iter}
+        case _:
+            return set()
 
 
 def _import(binder: _Binder, node: ast.AST, scope: Scope) -> Scope:
