@@ -151,7 +151,9 @@ class NoTransportSecurity(Rule):
         """Look for a listener on every address without any sign of TLS."""
         server = project.settings.settings.server
         open_to_all = server.host in {"0.0.0.0", "::", ""} and server.uds is None  # noqa: S104 - looked for here
-        if not project.in_production or not open_to_all:
+        names = server.allowed_hosts
+        here_only = bool(names) and all(is_local(name.partition(":")[0]) for name in names)
+        if not project.in_production or not open_to_all or here_only:
             return
         if not (server.tls_cert or server.origin or server.protocol_header or server.host_header):
             message = f"listens on {server.host} without TLS, and nothing says that a proxy has it"
