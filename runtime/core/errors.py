@@ -77,6 +77,11 @@ class LiveError(RealtimeError):
         TypeError: the code is no text, or an empty one.
     """
 
+    # A class of the app's own may set code and message by itself.
+    data: Any = None
+    issues: list[Issue] | None = None
+    retry_after: float | None = None
+
     def __init__(self, code: str, message: str | None = None, data: Any = None) -> None:
         if not isinstance(code, str) or not code:
             raise TypeError(f"LiveError: code must be a text that clients can tell apart, not {code!r}")
@@ -85,8 +90,6 @@ class LiveError(RealtimeError):
         #: Something else than a text, an exception for instance, is taken as what it says.
         self.message = code if message is None else text_of(message)
         self.data = data
-        self.issues: list[Issue] | None = None
-        self.retry_after: float | None = None
 
     def __str__(self) -> str:
         return self.code if self.message == self.code else f"{self.code}: {self.message}"

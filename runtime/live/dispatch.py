@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import capacity
-from runtime.core.errors import LiveError, WireError, to_wire
+from runtime.core.errors import INTERNAL_ERROR, INTERNAL_ERROR_TEXT, LiveError, WireError, to_wire
 from runtime.core.events import CallFinished, EventBus
 from runtime.core.sink import Frame
 from runtime.core.tasks import reraise_own_cancellation
@@ -120,7 +120,14 @@ class Dispatcher:
 
     def wire_error(self, error: BaseException) -> WireError:
         """Return what a client may see of `error`; in dev with its traceback."""
-        return to_wire(error, self._traceback_of if self._dev else None)
+        try:
+            return to_wire(error, self._traceback_of if self._dev else None)
+        except Exception:
+            logger.exception(
+                "%s cannot be sent: its __init__ must call super().__init__(code, message)",
+                type(error).__qualname__,
+            )
+            return WireError(INTERNAL_ERROR, INTERNAL_ERROR_TEXT)
 
     def sizes(self) -> dict[str, int]:
         """Return how many warnings are remembered; there are none outside dev."""

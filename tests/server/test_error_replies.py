@@ -25,7 +25,19 @@ LIVE = """
         def __str__(self):
             raise RuntimeError("no words")
 
+    class OutOfStock(LiveError):
+        def __init__(self, sku):
+            self.sku = sku
+
+    class Own(LiveError):
+        def __init__(self):
+            self.code, self.message = "BAD", "why"
+
     def raise_(what):
+        if what == "no super":
+            raise OutOfStock("milk")
+        if what == "own attributes":
+            raise Own()
         if what == "exception as text":
             try:
                 1 / 0
@@ -101,6 +113,8 @@ UNEXPECTED = {"ok": False, "code": "INTERNAL_ERROR", "error": "Internal server e
 ERRORS = {
     "exception as text": {"ok": False, "code": "BAD", "error": "division by zero"},
     "no words": {"ok": False, "code": "BAD", "error": "Mute"},
+    "no super": UNEXPECTED,
+    "own attributes": BAD,
     "issues": BAD,
     "data": BAD,
     "wait as text": BAD,
@@ -157,7 +171,15 @@ def test_a_code_that_is_none_is_refused_where_it_is_written() -> None:
             LiveError(code)  # type: ignore[arg-type]  # what it refuses
 
 
-@pytest.mark.parametrize("what", ["base", "group", "exit", "issues"])
+async def test_an_error_without_a_code_is_told_to_its_author(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = await make_app({"live/m.py": LIVE})
+    await (await app.connect()).request("m/fail", "no super")
+    assert "OutOfStock cannot be sent: its __init__ must call super().__init__(code, message)" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["base", "group", "exit", "issues", "no super"])
 async def test_an_upload_ends_with_whatever_its_handler_raises(make_app: AppFactory, what: str) -> None:
     app = await make_app({"live/m.py": LIVE})
     peer = await app.connect()
