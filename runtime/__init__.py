@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtime.core.assertions import InvariantViolation
+    from runtime.core.busvalidator import BusValidator
     from runtime.core.connection import Connection, SendResult
     from runtime.core.errors import (
         CapacityExceeded,
@@ -110,6 +111,7 @@ _HOMES = {
     "combine_min": "runtime.live.combiners",
     "combine_sum": "runtime.live.combiners",
     "BatchMessage": "runtime.core.platform",
+    "BusValidator": "runtime.core.busvalidator",
     "CapacityExceeded": "runtime.core.errors",
     "ClientAddressError": "runtime.server.proxies",
     "Connection": "runtime.core.connection",
@@ -195,6 +197,7 @@ _HOMES = {
 __all__ = [
     "Aggregate",
     "BatchMessage",
+    "BusValidator",
     "CapacityExceeded",
     "ClientAddressError",
     "Compute",

@@ -15,6 +15,7 @@ HELP: Mapping[str, str] = MappingProxyType(
     {
         "aggregate_reducer_errors_total": "What functions of aggregates raised.",
         "assertion_violations_total": "Violated checks of what must always hold; each is a bug of Realtime Toolkit.",
+        "bus_rejected_total": "Messages of a bus that were dropped, by what was wrong with them.",
         "capacity_events_total": "How often a bound was met, and what was done then.",
         "capacity_limit": "Bounds in force.",
         "capacity_size": "Present sizes of what has a bound.",

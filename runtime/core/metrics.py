@@ -33,6 +33,7 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "aggregate_reducer_errors_total": (),
         "assertion_violations_total": ("category",),
+        "bus_rejected_total": ("bus", "reason"),
         "capacity_events_total": ("structure", "action"),
         "capacity_limit": ("structure",),
         "capacity_size": ("structure",),
