@@ -13,7 +13,7 @@ from runtime.core.publisher import Publisher
 from runtime.core.settings import DevSettings, DevtoolsSettings, WebSocketSettings
 from runtime.plugins import Presence
 from runtime.server.devtools import Devtools
-from runtime.server.devtools.recorder import LEASE
+from runtime.server.devtools.recorder import LEASE, MAX_PER_SECOND
 from runtime.server.inbound import Inbound
 from runtime.testing import FakeClock
 from tests.server.conftest import AppFactory
@@ -182,12 +182,41 @@ async def test_the_oldest_frames_go(make_app: AppFactory) -> None:
     assert recorder.frames.after(recorder.frames.last, 10) == []
 
 
-async def test_a_long_frame_is_kept_by_its_beginning(make_app: AppFactory) -> None:
+async def test_of_a_long_frame_only_its_size_is_kept(make_app: AppFactory) -> None:
     app, peer = await looked_at(make_app)
-    await peer.request("todos/add", "y" * 100_000)
-    sizes = [(frame["kind"], frame["size"]) for frame in frames_of(app)]
-    assert ("message", max(size for _, size in sizes)) in sizes
+    await peer.request("todos/add", "hidden" * 20_000)
+    call = next(frame for frame in frames_of(app) if frame["size"] > 100_000)
+    assert (call["kind"], call["data"]) == ("message", f"[{call['size']} bytes]")
     assert devtools_of(app).recorder.frames.size_bytes < 10_000
+
+
+async def test_what_is_no_json_is_shown_by_its_beginning_and_without_what_looks_secret(
+    make_app: AppFactory,
+) -> None:
+    app, peer = await looked_at(make_app)
+    peer.send("password=hidden " + "z" * 1000)
+    peer.send('[{"password": "hidden"}]')
+    peer.connection.send('[{"password": "hidden"}]')
+    text, given, sent = frames_of(app)[-3:]
+    assert text["data"].startswith("password=*** zzz")
+    assert len(text["data"]) <= 501
+    assert given["data"] == sent["data"] == [{"password": "[REDACTED]"}]
+
+
+async def test_too_many_frames_at_once_are_counted_only(make_app: AppFactory) -> None:
+    clock = FakeClock()
+    app = await make_app(FILES, env="dev", clock=clock)
+    recorder = devtools_of(app).recorder
+    recorder.look()
+    for at in range(MAX_PER_SECOND + 7):
+        app.runtime.platform.publish("busy", "set", at)
+    assert (len(recorder.frames), recorder.skipped) == (MAX_PER_SECOND, 7)
+    count = recorder.rates.get("busy")
+    assert count is not None
+    assert count.events == MAX_PER_SECOND + 7, "rates count everything"
+    await clock.advance(1)
+    app.runtime.platform.publish("busy", "set", "again")
+    assert frames_of(app)[-1]["data"] == "again"
 
 
 async def test_counts_of_calls_and_topics_are_bounded(make_app: AppFactory) -> None:

@@ -151,6 +151,7 @@ class Devtools:
             "worker": self._id,
             "state": self.read(),
             "last": frames.last,
+            "skipped": self.recorder.skipped,
             "frames": frames.after(after, MAX_FRAMES_PER_ANSWER),
         }
         return _json(body)

@@ -30,15 +30,31 @@ __all__ = ["LEASE", "Recorder"]
 
 #: Seconds after the page's last question in which frames are still recorded.
 LEASE = 15.0
-MAX_DECODED = 16 * 1024  # bytes of a frame that is shown whole; of a longer one only its beginning
-MAX_BEGINNING = 500  # characters of that
+MAX_DECODED = 64 * 1024  # bytes of a frame whose content is shown
+MAX_BEGINNING = 500  # characters of one that is no JSON
+MAX_PER_SECOND = (
+    1000  # frames that are recorded; further ones are counted, so that looking does not stop a worker
+)
 _SHORT_KINDS = {0: "binary call", 1: "upload chunk", 2: "upload end"}
 
 
 class Recorder:
     """Keeps what is seen. All methods belong to the loop's thread and never raise for what a frame holds."""
 
-    __slots__ = ("_answers", "_clock", "_find", "_keys", "_until", "frames", "is_on", "rates", "since")
+    __slots__ = (
+        "_answers",
+        "_clock",
+        "_find",
+        "_keys",
+        "_left",
+        "_second",
+        "_until",
+        "frames",
+        "is_on",
+        "rates",
+        "since",
+        "skipped",
+    )
 
     def __init__(self, clock: Clock, keys: Collection[str], find: Callable[[str], Endpoint | None]) -> None:
         """Leave out the values of `keys`; `find` says what is registered as a path."""
@@ -52,6 +68,10 @@ class Recorder:
         self.rates = TopicRates()
         #: The flag that the taps look at.
         self.is_on = False
+        self._second = -1
+        self._left = 0
+        #: Frames that were not recorded, because there were too many in one second.
+        self.skipped = 0
         #: Since when it is on, in seconds since the epoch.
         self.since: float | None = None
 
@@ -74,17 +94,31 @@ class Recorder:
             self._answers.clear()
 
     def _is_watched(self) -> bool:
+        """Whether somebody looks still."""
         if self._clock.monotonic() <= self._until:
             return True
         self.is_on = False
         self.since = None
         return False
 
+    def _takes(self) -> bool:
+        """Whether one more frame is recorded in this second; one that is not is counted."""
+        if not self._is_watched():
+            return False
+        second = int(self._clock.monotonic())
+        if second != self._second:
+            self._second, self._left = second, MAX_PER_SECOND
+        if self._left == 0:
+            self.skipped += 1
+            return False
+        self._left -= 1
+        return True
+
     # ------------------------------------------------------------ the taps
 
     def received(self, connection: Connection, data: str | bytes) -> None:
         """Note a frame of a client."""
-        if not self._is_watched():
+        if not self._takes():
             return
         size = len(data)
         if isinstance(data, bytes) and data[:1] in (b"\x00", b"\x01", b"\x02"):
@@ -92,19 +126,19 @@ class Recorder:
             return
         value = self._decoded(data.encode(errors="replace") if isinstance(data, str) else data)
         if not isinstance(value, dict):
-            self._add("in", "message", size, conn=connection.id, data=value)
+            self._add("in", "message", size, conn=connection.id, data=self._shown(value))
             return
         fields = self._incoming(connection, value)
         self._add("in", size=size, conn=connection.id, **fields)
 
     def sent(self, connection: Connection, frame: Frame) -> None:
         """Note a frame for one client alone."""
-        if not self._is_watched():
+        if not self._takes():
             return
         value = self._decoded(frame.payload)
         fields: dict[str, Any]
         if not isinstance(value, dict):
-            fields = {"kind": "message", "data": value}
+            fields = {"kind": "message", "data": self._shown(value)}
         elif value.get("topic") == "__rpc":
             fields = self._reply(connection, value)
         elif "topic" in value and "event" in value:
@@ -122,7 +156,7 @@ class Recorder:
 
     def dropped(self, connection: Connection, frame: Frame) -> None:
         """Note a frame that a client did not get, because its buffer is full."""
-        if self._is_watched():
+        if self._takes():
             self._add("drop", "dropped", frame.size, conn=connection.id, topic=frame.topic, seq=frame.seq)
 
     def published(self, event: Event, seq: int | None, reach: int) -> None:
@@ -133,6 +167,8 @@ class Recorder:
         now = self._clock.now()
         second = int(self._clock.monotonic())
         self.rates.add(event.topic, event.event, size, at=now, second=second, seq=seq)
+        if not self._takes():
+            return
         value = self._decoded(event.data)
         self._add(
             "pub",
@@ -228,14 +264,14 @@ class Recorder:
 
     @staticmethod
     def _decoded(payload: bytes) -> Any:
-        """Return the value of a frame, or its beginning as text where it is too long or no JSON."""
-        if len(payload) <= MAX_DECODED:
-            try:
-                return jsoncodec.decode(payload)
-            except (msgspec.DecodeError, ValueError, RecursionError):
-                pass
-        text = redact_text(payload[: MAX_BEGINNING * 4].decode(errors="replace")[:MAX_BEGINNING])
-        return text if len(text) == len(payload) else f"{text}… [{len(payload)} bytes]"
+        """Return the value of a frame; in words how long it is where it is too long, its beginning if it is no JSON."""
+        if len(payload) > MAX_DECODED:
+            return f"[{len(payload)} bytes]"
+        try:
+            return jsoncodec.decode(payload)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            text = payload.decode(errors="replace")
+            return redact_text(text[:MAX_BEGINNING]) + ("…" if len(text) > MAX_BEGINNING else "")
 
 
 def _text(value: Any) -> str | None:

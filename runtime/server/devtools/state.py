@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkerState"]
 
+MAX_LOOKED_AT = 20_000  # topics among which those with most subscribers are looked for, and subscriptions
 MAX_TOPICS_OF_ONE = 100  # topics that are named of one connection
 MAX_PEOPLE_OF_ONE = 100  # people that are named of one room or topic
 #: Counters of what was lost, refused or dropped, for the gauges.
@@ -118,10 +119,10 @@ class WorkerState:
         subscriptions, rates = self._runtime.subscriptions, self._recorder.rates
         limit = _rows()
         streams = self._streams()
-        biggest = heapq.nlargest(
-            limit, subscriptions.members, key=lambda topic: len(subscriptions.members[topic])
-        )
-        names = list(dict.fromkeys([*biggest, *subscriptions.holds, *rates.topics()]))
+        looked_at = islice(subscriptions.members, MAX_LOOKED_AT)
+        biggest = heapq.nlargest(limit, looked_at, key=lambda topic: len(subscriptions.members[topic]))
+        published = rates.topics()
+        names = list(dict.fromkeys([*published[: limit // 2], *biggest, *subscriptions.holds, *published]))
         second = int(self._runtime.clock.monotonic())
         rows = []
         for topic in names[:limit]:
@@ -150,7 +151,7 @@ class WorkerState:
     def _streams(self) -> dict[str, list[dict[str, Any]]]:
         """Return by topic which streams are held on it, by how many, with their merge."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
-        subs: Iterable[StreamSub] = islice(self._runtime.live.streams.subs.all(), 100 * _rows())
+        subs: Iterable[StreamSub] = islice(self._runtime.live.streams.subs.all(), MAX_LOOKED_AT)
         for sub in subs:
             row = found.setdefault(sub.topic, {}).setdefault(
                 sub.endpoint.path,

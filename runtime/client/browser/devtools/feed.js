@@ -32,6 +32,8 @@ export class Feed extends EventTarget {
   /** @type {string} why there is no answer, or "" */
   problem = "";
   isPaused = false;
+  /** Frames that the server did not record, because there were too many at once. */
+  skipped = 0;
   /** @type {Session | null} while a session is recorded */
   recording = null;
   /** The worker that answered last, its newest frame, and what its numbers are raised by: each worker counts from 1. */
@@ -108,7 +110,7 @@ export class Feed extends EventTarget {
     this.#timer = setTimeout(() => this.#ask(), document.hidden ? HIDDEN_INTERVAL_MS : INTERVAL_MS);
   }
 
-  /** @param {{worker: string, state: any, last: number, frames: Frame[]}} answer */
+  /** @param {{worker: string, state: any, last: number, skipped: number, frames: Frame[]}} answer */
   #take(answer) {
     if (answer.worker !== this.#worker) {
       this.#offset += this.#last;
@@ -118,6 +120,7 @@ export class Feed extends EventTarget {
     this.state = answer.state;
     const { worker, pressure, connections, topics } = answer.state;
     this.#last = answer.last;
+    this.skipped = answer.skipped;
     const rate = topics.rows.reduce((/** @type {number} */ sum, /** @type {any} */ row) => sum + row.rate, 0);
     add(this.samples, [{ at: worker.now * 1000, pressure: pressure.snapshot, connections: connections.total, rate }], MAX_SAMPLES);
     if (this.recording) {

@@ -110,7 +110,11 @@ export class FramesTab {
     const shown = found.slice(-MAX_ROWS).reverse();
     this.table.update(shown);
     const all = this.feed.frames.length;
-    this.more.textContent = found.length > MAX_ROWS ? `the last ${MAX_ROWS} of ${number(found.length)}` : found.length < all ? `${number(found.length)} of ${number(all)}` : "";
+    const parts = [
+      found.length > MAX_ROWS ? `the last ${MAX_ROWS} of ${number(found.length)}` : found.length < all ? `${number(found.length)} of ${number(all)}` : "",
+      this.feed.skipped > 0 ? `${number(this.feed.skipped)} more came too fast to be recorded` : "",
+    ];
+    this.more.textContent = parts.filter(Boolean).join(", ");
   }
 
   #writeChoices() {
