@@ -23,6 +23,9 @@ __all__ = ["Preflight", "PreflightFailed"]
 REQUEST_TIMEOUT = 10.0
 NETWORK_ERROR = "network error"
 
+#: Cookies of the server that are sent back; further names are left out.
+MAX_COOKIES = 180
+
 
 class PreflightFailed(Exception):
     """The server did not answer with 2xx; `status` is 0 when it did not answer at all."""
@@ -100,7 +103,7 @@ class Preflight:
         for name, morsel in parsed.items():
             if self._expired(morsel):
                 self._cookies.pop(name, None)
-            else:
+            elif name in self._cookies or len(self._cookies) < MAX_COOKIES:
                 self._cookies[name] = morsel.coded_value
 
     def _expired(self, morsel: Morsel[str]) -> bool:
