@@ -8,9 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runtime.live.loader import shadowing_files
 from runtime.server.abilities import ASGI_DIFFERENCES, Abilities, abilities
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runtime.core.settings import Settings
 
 __all__ = ["Diagnosis", "Problem", "diagnose"]
@@ -76,10 +79,14 @@ class Diagnosis:
         }
 
 
-def diagnose(settings: Settings) -> Diagnosis:
+def diagnose(settings: Settings, project: Path) -> Diagnosis:
     """Look at this installation, for a project with these settings."""
     found = abilities(settings)
     problems = [Problem(message, KNOWN_UVICORN) for message in found.problems]
+    problems += [
+        Problem(f"{file.name} hides a package of Realtime Toolkit from every import", "rename it")
+        for file in shadowing_files(project)
+    ]
     has_uvloop = find_spec("uvloop") is not None
     wanted = settings.server.loop
     if wanted == "uvloop" and not has_uvloop:

@@ -314,8 +314,8 @@ def _strings(codemod: Codemod, file: PythonFile, rename: Rename) -> Iterator[Fin
     for string in file.nodes(cst.SimpleString):
         if string.evaluated_value != rename.old:
             continue
-        call = next((above for above in file.around(string) if isinstance(above, cst.Call)), None)
-        if call is None or (dotted(call.func) or "").rpartition(".")[2] not in ("patch", "setattr"):
+        taker = next((above for above in file.around(string) if isinstance(above, cst.Call)), None)
+        if taker is None or (dotted(taker.func) or "").rpartition(".")[2] not in ("patch", "setattr"):
             continue
         new = f"{rename.module}.{rename.new}"
         yield codemod.assisted(

@@ -5,7 +5,8 @@ Spec: platform 8.7 and 2.9.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,35 +15,76 @@ from realtime_cli.flags import Invocation, command_app
 
 if TYPE_CHECKING:
     from realtime_cli.diagnosis import Diagnosis
+    from realtime_cli.serverprobe import ServerAnswers
 
 __all__ = ["app", "doctor"]
 
 
-def doctor(invocation: Invocation) -> None:
+def doctor(
+    invocation: Invocation,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="ADDRESS", help="Ask a running server, too.")
+    ] = None,
+) -> None:
     """Show versions, the event loop, how frames are written and why, and what plain ASGI does in another way.
 
-    Ends with 1 if something is found that costs the server an ability.
+    Also the settings that somebody wrote, with where they come from, and files that hide a package of ours. Ends with
+    1 if something is found that costs the server an ability, or that is wrong with the one that is asked.
     """
-    from realtime_cli.diagnosis import diagnose
+    from realtime_cli.diagnosis import Problem, diagnose
     from realtime_cli.loadapp import read_settings
+    from realtime_cli.serverprobe import ask_server
+    from realtime_cli.settingstable import rows_of
     from runtime.server.abilities import ASGI_DIFFERENCES
+    from runtime.server.settings_source import examine_settings
 
     console = invocation.console
-    found = diagnose(read_settings(invocation.project(), env_default="production"))
+    project = invocation.project()
+    settings = read_settings(project, env_default="production")
+    answers = ask_server(url, settings) if url is not None else None
+    found = diagnose(settings, project)
+    if answers is not None:
+        found = replace(found, problems=(*found.problems, *(Problem(*one) for one in answers.problems)))
+    rows = list(rows_of(examine_settings(project, env_default="production")))
     if console.json:
-        console.emit(found.as_data())
+        data = found.as_data()
+        data["settings"] = {row.name: {"value": row.value, "origin": row.origin} for row in rows}
+        data["server"] = None if answers is None else answers.as_data()
+        console.emit(data)
     else:
         console.table(("WHAT", "HERE"), _facts(found))
-        rows = [
+        differences = [
             (row.feature, row.on_asgi, "yes" if row in found.abilities.differences else "no")
             for row in ASGI_DIFFERENCES
         ]
         console.data("")
-        console.table(("FEATURE", "IN PLAIN ASGI", "HERE"), rows)
+        console.table(("FEATURE", "IN PLAIN ASGI", "HERE"), differences)
+        written = [(row.name, row.text, row.origin) for row in rows if row.origin != "default"]
+        if written:
+            console.data("")
+            console.table(("SETTING", "VALUE", "FROM"), written)
+        if answers is not None:
+            console.data("")
+            console.table(("SERVER", "ANSWERS"), _answers(answers))
     if found.problems:
         for problem in found.problems:
             console.error(problem.message, hint=problem.hint)
         raise typer.Exit(FAILED)
+
+
+def _answers(answers: ServerAnswers) -> list[tuple[str, str]]:
+    rows = [
+        (name, answer.line)
+        for name, answer in (("health", answers.health), ("ready", answers.ready))
+        if answer is not None
+    ]
+    rows.append(("auth path", f"{answers.auth.line}: {answers.auth_means}"))
+    if answers.assertions is None:
+        rows.append(("assertions", "not to be had: [metrics] is off, or on a listener of its own"))
+    else:
+        counts = ", ".join(f"{name} {count}" for name, count in sorted(answers.assertions.items()))
+        rows.append(("assertions", counts or "none broken"))
+    return rows
 
 
 def _facts(found: Diagnosis) -> list[tuple[str, str]]:

@@ -83,6 +83,15 @@ class Handler:
         """Whether it is marked with `live.public`."""
         return self.decorator("public") is not None
 
+    @property
+    def in_thread(self) -> bool:
+        """Whether it runs in a thread of its own: `@live(thread=True)`."""
+        return any(
+            isinstance(value := one.option("thread"), ast.Constant) and value.value is True
+            for one in self.decorators
+            if one.name == PREFIX
+        )
+
     def decorator(self, name: str) -> Decorator | None:
         """Return the decorator of `live` with that name (`stream`, `public`; `live` itself is the empty name)."""
         wanted = f"{PREFIX}.{name}" if name else PREFIX

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from realtime_cli.rules.handlers import Handler, handlers_of
+from realtime_cli.rules.meaning import Meaning
+from realtime_cli.rules.reach import flows_from_clients, functions_in_loop
+from realtime_cli.rules.scopes import FunctionNode
 from realtime_cli.rules.settingsview import SettingsView
 from realtime_cli.rules.source import Kind, Source
-from realtime_cli.rules.taint import Flow, handler_flow
+from runtime.server.hooks import HOOKS
 from runtime.server.settings_file import SETTINGS_FILE
+
+if TYPE_CHECKING:
+    import ast
+
+    from realtime_cli.rules.taint import Flow
 
 __all__ = ["MAX_FILES", "MAX_FILE_BYTES", "Project", "usable_cpus"]
 
@@ -42,7 +50,6 @@ class Project:
     system: str = sys.platform
     cpus: int = 1
     skipped: dict[str, str] = field(default_factory=dict)
-    _flows: dict[ast.AST, Flow] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(
@@ -71,6 +78,9 @@ class Project:
                 source = Source.parse(relative, self._module(relative), self._kind(relative), text)
                 source.elsewhere = self._elsewhere
                 found[relative] = source
+        roots = frozenset(source.module.partition(".")[0] for source in found.values())
+        for source in found.values():
+            source.roots = roots
         return dict(sorted(found.items()))
 
     @cached_property
@@ -98,11 +108,43 @@ class Project:
         """Every function that is registered with a decorator of `live`."""
         return [handler for source in self.live for handler in handlers_of(source)]
 
+    @cached_property
+    def hook_functions(self) -> list[tuple[str, Source, FunctionNode]]:
+        """Every hook by its name, with the function that it is, wherever that is defined."""
+        hooks = self.hooks
+        if hooks is None or hooks.tree is None:
+            return []
+        top = hooks.bound.scopes[hooks.tree]
+        found = []
+        for name in HOOKS:
+            meant = self.meaning.function_named(hooks, name, top)
+            if meant is not None and isinstance(meant[1], FunctionNode):
+                found.append((name, meant[0], meant[1]))
+        return found
+
+    @cached_property
+    def flows(self) -> list[Flow]:
+        """Where values go in every function that clients reach: handlers, hooks and what these call."""
+        return flows_from_clients(self)
+
+    @cached_property
+    def flow_by_node(self) -> dict[FunctionNode, Flow]:
+        """The same by the function."""
+        return {flow.node: flow for flow in self.flows}
+
     def flow(self, handler: Handler) -> Flow:
         """Return where the values of a handler come from."""
-        if handler.node not in self._flows:
-            self._flows[handler.node] = handler_flow(handler)
-        return self._flows[handler.node]
+        return self.flow_by_node[handler.node]
+
+    @cached_property
+    def in_threads(self) -> set[FunctionNode]:
+        """The handlers that run in a thread of their own."""
+        return {handler.node for handler in self.handlers if handler.in_thread}
+
+    @cached_property
+    def in_loop(self) -> set[FunctionNode]:
+        """The functions that run in the event loop."""
+        return functions_in_loop(self, self.in_threads)
 
     @cached_property
     def web(self) -> dict[str, str]:
@@ -202,16 +244,24 @@ class Project:
             return ".".join([meaning + "()" * called, *rest])
         return None
 
+    @cached_property
+    def meaning(self) -> Meaning:
+        """What names and expressions mean across files."""
+        return Meaning(self.by_module)
+
     def definition(self, dotted: str) -> tuple[Source, ast.AST] | None:
         """Return the function or class of the project that a name means, with its file."""
-        module, _, name = dotted.rpartition(".")
-        source = self.by_module.get(module)
-        if source is None or source.tree is None:
-            return None
-        for binding in source.bound.scopes[source.tree].names.get(name, ()):
-            if isinstance(binding.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                return source, binding.node
-        return None
+        return self.meaning.definition(dotted)
+
+    def function_of(
+        self, source: Source, expression: ast.expr
+    ) -> tuple[Source, FunctionNode | ast.Lambda] | None:
+        """Return the function of the project that an expression of a file means."""
+        return self.meaning.function_of(source, expression)
+
+    def value(self, source: Source, expression: ast.expr) -> tuple[Source, ast.expr]:
+        """Return what an expression stands for: behind names, the expression that they were assigned."""
+        return self.meaning.value(source, expression)
 
 
 def usable_cpus() -> int:

@@ -10,13 +10,13 @@ import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from realtime_cli.rules.handlers import Handler
 from realtime_cli.rules.scopes import FunctionNode
 from realtime_cli.rules.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from realtime_cli.rules.handlers import Handler
 
 __all__ = ["Flow", "flow_of", "handler_flow", "names_in"]
 
@@ -24,16 +24,31 @@ __all__ = ["Flow", "flow_of", "handler_flow", "names_in"]
 MAKES_OWN = frozenset(
     {
         "uuid.uuid4()",
+        "uuid.uuid1()",
         "secrets.token_hex()",
         "secrets.token_urlsafe()",
         "builtins.len()",
         "builtins.bool()",
         "builtins.isinstance()",
-        "builtins.int()",
-        "builtins.float()",
-        "hashlib.sha256()",
+        "builtins.hasattr()",
     }
 )
+#: What gives back the client's choice in a form that can do no harm by how it is written: a number, a digest.
+MAKES_HARMLESS = frozenset(
+    {
+        "builtins.int()",
+        "builtins.float()",
+        "uuid.UUID()",
+        "decimal.Decimal()",
+        "hashlib.sha256()",
+        "hashlib.sha1()",
+        "hashlib.md5()",
+        "hashlib.blake2b()",
+        "werkzeug.utils.secure_filename()",
+    }
+)
+#: Parameters of hooks that hold what a client sent.
+SENT_TO_HOOKS = frozenset({"request", "headers", "cookies", "url", "query", "data", "topic", "topics"})
 #: Attributes of the ctx that say who calls.
 CALLER = ("@ctx.user", "@ctx.ws", "@ws", "@ws.user_data", "@ctx.session")
 
@@ -47,35 +62,49 @@ class Flow:
         node: the function.
         sent: names that hold what a client sent.
         caller: names that hold who the caller is.
+        calls: the calls that lead here, each with the flow of the function that it stands in.
+        handler: the live function that leads here, None when only hooks do.
     """
 
     source: Source
     node: FunctionNode
     sent: set[str] = field(default_factory=set)
     caller: set[str] = field(default_factory=set)
+    calls: list[tuple[Flow, ast.Call]] = field(default_factory=list)
+    handler: Handler | None = None
 
-    def is_sent(self, expression: ast.AST) -> bool:
-        """Return whether an expression holds something that a client sent."""
-        return any(name in self.sent for name in self._read(expression))
+    @property
+    def calls_made(self) -> Iterator[ast.Call]:
+        """The calls in the function and those nested in it."""
+        return (node for node in self.source.own(self.node) if isinstance(node, ast.Call))
+
+    def is_sent(self, expression: ast.AST, *, harmful: bool = False) -> bool:
+        """Return whether an expression holds something that a client sent; `harmful`: no numbers and digests of it."""
+        return any(name in self.sent for name in self._read(expression, harmful))
 
     def is_caller(self, expression: ast.AST) -> bool:
         """Return whether an expression holds who the caller is."""
         if any(name in self.caller for name in self._read(expression)):
             return True
-        return any(
-            (self.source.name(node) or "").startswith(CALLER)
-            for node in ast.walk(expression)
-            if isinstance(node, ast.Attribute)
-        )
+        for node in ast.walk(expression):
+            if isinstance(node, ast.Attribute) and (self.source.name(node) or "").startswith(CALLER):
+                return True
+            if isinstance(node, ast.Call) and any(self.source.name(one) == "@ctx" for one in node.args):
+                return True  # a function that is given the ctx can look at who calls
+        return False
 
-    def _read(self, expression: ast.AST) -> Iterator[str]:
+    def _read(self, expression: ast.AST, harmful: bool = False) -> Iterator[str]:
         """Yield the names whose values reach an expression."""
         stack: list[ast.AST] = [expression]
         while stack:
             node = stack.pop()
-            if isinstance(node, ast.Call) and (self.source.name(node) or "") in MAKES_OWN:
-                continue
+            if isinstance(node, ast.Call):
+                made = self.source.name(node) or ""
+                if made in MAKES_OWN or (harmful and made in MAKES_HARMLESS):
+                    continue
             if isinstance(node, ast.Compare):
+                continue
+            if harmful and isinstance(node, ast.Attribute) and node.attr == "suffix":
                 continue
             if isinstance(node, ast.Name):
                 yield node.id
@@ -85,9 +114,16 @@ class Flow:
                 stack.extend(ast.iter_child_nodes(node))
 
 
-def flow_of(source: Source, node: FunctionNode, sent: Iterable[str]) -> Flow:
-    """Return where values go in a function whose parameters `sent` come from a client."""
-    flow = Flow(source, node, set(sent))
+def flow_of(
+    source: Source,
+    node: FunctionNode,
+    sent: Iterable[str],
+    caller: Iterable[str] = (),
+    calls: list[tuple[Flow, ast.Call]] | None = None,
+    handler: Handler | None = None,
+) -> Flow:
+    """Return where values go in a function whose parameters `sent` come from a client, and `caller` say who it is."""
+    flow = Flow(source, node, set(sent), set(caller), [] if calls is None else calls, handler)
     for _ in range(4):  # a name may be read above the line that sets it, in a loop
         before = len(flow.sent) + len(flow.caller)
         for statement in source.own(node):
@@ -104,14 +140,35 @@ def flow_of(source: Source, node: FunctionNode, sent: Iterable[str]) -> Flow:
 
 def handler_flow(handler: Handler) -> Flow:
     """Return the flow of a handler: its arguments are what a client sent."""
-    return flow_of(handler.source, handler.node, (argument.arg for argument in handler.arguments))
+    sent = [argument.arg for argument in handler.arguments]
+    return flow_of(handler.source, handler.node, sent, handler=handler)
 
 
 def names_in(target: ast.AST) -> Iterator[str]:
-    """Yield the names that a target of an assignment binds."""
-    for node in ast.walk(target):
-        if isinstance(node, ast.Name):
-            yield node.id
+    """Yield the names that get a value by a target: what it binds, and the container of an item."""
+    match target:
+        case ast.Name(id=name):
+            yield name
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            for part in parts:
+                yield from names_in(part)
+        case ast.Starred(value=value) | ast.Subscript(value=value):
+            yield from names_in(value)
+        case ast.MatchAs() | ast.MatchStar() | ast.MatchMapping() | ast.MatchSequence() | ast.MatchClass():
+            for node in ast.walk(target):
+                bound = getattr(node, "name", None) or getattr(node, "rest", None)
+                if bound:
+                    yield bound
+        case ast.MatchOr(patterns=patterns):
+            for pattern in patterns:
+                yield from names_in(pattern)
+        case _:
+            return
+
+
+_FILLS = frozenset(
+    {"append", "appendleft", "add", "extend", "insert", "update", "setdefault", "write", "put"}
+)
 
 
 def _bindings(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
@@ -127,6 +184,14 @@ def _bindings(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
             yield target, value
         case ast.comprehension(target=target, iter=value):
             yield target, value
+        case ast.Match(subject=value, cases=cases):
+            for case in cases:
+                yield case.pattern, value
+        case ast.Call(func=ast.Attribute(value=ast.Name() as target, attr=method), args=args) if (
+            method in _FILLS
+        ):
+            for value in args:
+                yield target, value
         case ast.withitem(context_expr=value, optional_vars=target) if target is not None:
             yield target, value
         case _:

@@ -21,7 +21,7 @@ from runtime.plugins.lifetime import adopt_all
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-__all__ = ["LiveLoader", "LoadResult", "live_files"]
+__all__ = ["LiveLoader", "LoadResult", "live_files", "shadowing_files"]
 
 CLASHES = frozenset({"DuplicatePath", "DuplicateTopic"})
 RESERVED_MODULE = "client"
@@ -71,6 +71,14 @@ def live_files(live_dir: Path) -> list[Path]:
         if not any(part.startswith(("_", ".")) for part in parts):
             found.append(file)
     return sorted(found)
+
+
+def shadowing_files(project: Path) -> list[Path]:
+    """Return files at the root of a project that would hide our packages when somebody imports them."""
+    candidates = [project / f"{name}.py" for name in SHADOWING]
+    candidates += [project / name / "__init__.py" for name in SHADOWING if name != "live"]
+    inside = Path(__file__).resolve().parents[1]
+    return [file for file in candidates if file.is_file() and not file.resolve().is_relative_to(inside)]
 
 
 class LiveLoader:
@@ -220,10 +228,7 @@ class LiveLoader:
 
     def shadowing(self) -> list[Path]:
         """Return files of the project that would hide our packages when somebody imports them."""
-        candidates = [self.project / f"{name}.py" for name in SHADOWING]
-        candidates += [self.project / name / "__init__.py" for name in SHADOWING if name != "live"]
-        inside = Path(__file__).resolve().parents[1]
-        return [file for file in candidates if file.is_file() and not file.resolve().is_relative_to(inside)]
+        return shadowing_files(self.project)
 
     def source_files(self) -> list[Path]:
         """Return the files of the project that are imported and do not lie below `live/`: editing one of them needs

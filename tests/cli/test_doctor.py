@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 import uvicorn
 from websockets.asyncio.client import connect
 
+from realtime_cli.serverprobe import Answer, _assertions
+from runtime.core.settings import SECTIONS, keys_of
 from runtime.server.abilities import ASGI_DIFFERENCES
 from tests.cli.apps import PINNED, write_project
 from tests.cli.commands import TIMEOUT, realtime, serving
@@ -123,3 +126,71 @@ def test_who_insists_on_the_fast_path_is_told_that_it_cannot_be_had(project: Pat
     ended = realtime("serve", "--port", "0", "--ws", "fast", cwd=project)
     assert ended.code == 3
     assert '[websocket] fast_path = "on" cannot be had: uvicorn 9.9.9 is not known' in ended.err
+
+
+@pytest.mark.spec("PLAT-174", "PLAT-102")
+def test_it_tells_what_was_written_and_where_and_no_secret(project: Path) -> None:
+    (project / "realtime.toml").write_text('[server]\nport = 8123\n[redis]\nurl = "redis://u:hunter2@h"\n')
+    ended = realtime("doctor", cwd=project, env={"REALTIME_SERVER__THREADS": "3"})
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert ["server.port", "8123", "realtime.toml:2"] in lines
+    assert ["server.threads", "3", "REALTIME_SERVER__THREADS"] in lines
+    assert ["redis.url", '"***"', "realtime.toml:4"] in lines
+    assert "hunter2" not in ended.out + ended.err
+    data = json.loads(realtime("doctor", "--json", cwd=project).out)
+    assert data["settings"]["server.host"] == {"value": "0.0.0.0", "origin": "default"}
+    keys = {f"{section}.{key}" for section, struct in SECTIONS.items() for key in keys_of(struct)}
+    assert keys <= set(data["settings"])
+
+
+@pytest.mark.spec("PLAT-174")
+def test_it_names_a_file_that_hides_a_package(project: Path) -> None:
+    (project / "runtime.py").write_text("")
+    ended = realtime("doctor", "--project", project, cwd=project.parent)
+    assert ended.code == 1
+    assert "runtime.py hides a package of Realtime Toolkit from every import" in ended.err
+
+
+@pytest.mark.spec("PLAT-174")
+@pytest.mark.parametrize(
+    ("hook", "status", "means"),
+    [
+        ("", 404, "no authenticate hook"),
+        ("async def authenticate(cookies):\n    return False\n", 401, "refuses who has no session"),
+        ("async def authenticate(cookies):\n    return True\n", 204, "lets in who has no session"),
+    ],
+)
+def test_it_tells_what_the_auth_path_of_a_running_server_answers(
+    hook: str, status: int, means: str, project: Path
+) -> None:
+    (project / "hooks.py").write_text(hook)
+    settings = (project / "realtime.toml").read_text()
+    (project / "realtime.toml").write_text(settings + '\n[metrics]\nenabled = true\nallow = ["private"]\n')
+    with serving(project) as (_, url):
+        ended = realtime("doctor", "--url", url, "--json", cwd=project)
+        data = json.loads(ended.out)
+        assert ended.code == 0, ended.err
+        assert data["server"]["health"] == {"status": 200, "text": "OK"}
+        assert data["server"]["ready"]["status"] == 200
+        assert data["server"]["auth"]["status"] == status
+        assert means in data["server"]["auth"]["means"]
+        assert data["server"]["assertions"] == {}
+        assert means in realtime("doctor", "--url", url, cwd=project).out
+
+
+@pytest.mark.spec("PLAT-174")
+def test_a_server_that_is_not_there_is_a_problem(project: Path) -> None:
+    ended = realtime("doctor", "--url", "http://127.0.0.1:9", cwd=project)
+    assert ended.code == 1
+    assert "no server answers at http://127.0.0.1:9" in ended.err
+    assert realtime("doctor", "--url", "ftp://x", cwd=project).code == 2
+
+
+def test_broken_invariants_of_a_running_server_are_counted() -> None:
+    text = (
+        'realtime_assertion_violations_total{category="subs.shape"} 2.0\n'
+        'svelte_realtime_assertion_violations_total{category="subs.shape"} 2\n'
+        'realtime_assertion_violations_total{category="other"} 0\n'
+    )
+    assert _assertions(Answer(200, text)) == {"subs.shape": 2}
+    assert _assertions(Answer(401, text)) is None
