@@ -47,6 +47,8 @@ __all__ = [
 ACCESS_DENIED = "Access denied"
 AUTHENTICATION_REQUIRED = "Authentication required"
 INTERNAL_ERROR = "INTERNAL_ERROR"
+#: Characters of a traceback that a client in dev gets.
+MAX_TRACEBACK = 32 * 1024
 #: The largest whole number that JavaScript has.
 MAX_SAFE_INTEGER = 2**53 - 1
 INTERNAL_ERROR_TEXT = "Internal server error"
@@ -291,7 +293,7 @@ def to_wire(error: BaseException, traceback_of: Callable[[BaseException], str] |
         return WireError(text_of(error.code), text_of(error.message), error.issues, retry, error.data)
     if isinstance(error, LockError) and error.public_text is not None:
         return WireError(error.code, error.public_text)
-    data = {"traceback": redact_text(traceback_of(error))} if traceback_of is not None else None
+    data = {"traceback": redact_text(_shortened(traceback_of(error)))} if traceback_of is not None else None
     return WireError(INTERNAL_ERROR, INTERNAL_ERROR_TEXT, data=data)
 
 
@@ -303,6 +305,17 @@ def text_of(value: object) -> str:
         return str(value)
     except Exception:
         return type(value).__name__
+
+
+def _shortened(text: str) -> str:
+    """Return a traceback without the middle of what is too long to be looked through for secrets, in whole lines."""
+    if len(text) <= MAX_TRACEBACK:
+        return text
+    half = MAX_TRACEBACK // 2
+    head = text[: text.rfind("\n", 0, half) + 1]
+    start = text.find("\n", len(text) - half) + 1
+    tail = text[start:] if start else ""
+    return f"{head}[{len(text) - len(head) - len(tail):,} characters are left out]\n{tail}"
 
 
 def _milliseconds(seconds: object) -> int | None:

@@ -38,6 +38,17 @@ def test_anything_else_has_no_detail_unless_in_dev() -> None:
     assert "hunter2" not in in_dev.data["traceback"]
 
 
+def test_a_traceback_of_any_length_is_looked_through_in_a_moment() -> None:
+    secret = "password=hunter2" * 200_000
+    long = f"first line\nValueError: {secret}\nlast line\n"
+    sent = to_wire(ValueError(), lambda _: long).data["traceback"]
+    left_out = len("ValueError: \n") + len(secret)
+    assert sent == f"first line\n[{left_out:,} characters are left out]\nlast line\n"
+    assert to_wire(ValueError(), lambda _: secret).data["traceback"].startswith("[3,200,000 characters")
+    short = "x\n" * 16_000
+    assert to_wire(ValueError(), lambda _: short).data["traceback"] == short
+
+
 @pytest.mark.spec("WIRE-94")
 @pytest.mark.parametrize(
     ("reason", "text"),
