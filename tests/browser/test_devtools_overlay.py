@@ -232,7 +232,7 @@ async def test_without_devtools_the_keys_do_nothing(project: Write, tabs: Tabs) 
 
 
 async def test_it_works_under_a_strict_content_policy(project: Write, tabs: Tabs) -> None:
-    script = 'import { todos } from "/live/todos.js";\ntodos.subscribe((list) => (document.title = `${list?.length}`));\n'
+    script = 'import { todos } from "/live/todos.js";\ntodos.subscribe((list) => (document.title = `${list?.length}`))'
     policy = '<meta http-equiv="content-security-policy" content="default-src \'self\'">'
     body = '<body><script type="module" src="app.js"></script></body>'
     text = f'<!doctype html><html><head><meta charset="utf-8">{policy}</head>{body}</html>'
