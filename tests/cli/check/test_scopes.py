@@ -82,6 +82,10 @@ expression = st.recursive(
 )
 
 
+def flat(parts: list[list[str]]) -> list[str]:
+    return [line for part in parts for line in part]
+
+
 def indented(lines: list[str]) -> list[str]:
     return ["    " + line for line in lines]
 
@@ -98,22 +102,22 @@ statement = st.recursive(
     simple,
     lambda inner: st.one_of(
         st.tuples(name, name, expression, st.lists(inner, min_size=1, max_size=3)).map(
-            lambda x: [f"def {x[0]}({x[1]}: {x[2]} = {x[2]}) -> {x[2]}:", *indented(sum(x[3], []))]
+            lambda x: [f"def {x[0]}({x[1]}: {x[2]} = {x[2]}) -> {x[2]}:", *indented(flat(x[3]))]
         ),
         st.tuples(name, expression, st.lists(inner, min_size=1, max_size=3)).map(
-            lambda x: [f"class {x[0]}({x[1]}):", *indented(sum(x[2], []))]
+            lambda x: [f"class {x[0]}({x[1]}):", *indented(flat(x[2]))]
         ),
         st.tuples(name, expression, st.lists(inner, min_size=1, max_size=2)).map(
-            lambda x: [f"for {x[0]} in {x[1]}:", *indented(sum(x[2], []))]
+            lambda x: [f"for {x[0]} in {x[1]}:", *indented(flat(x[2]))]
         ),
         st.tuples(name, expression, st.lists(inner, min_size=1, max_size=2)).map(
-            lambda x: [f"with {x[1]} as {x[0]}:", *indented(sum(x[2], []))]
+            lambda x: [f"with {x[1]} as {x[0]}:", *indented(flat(x[2]))]
         ),
         st.tuples(name, st.lists(inner, min_size=1, max_size=2)).map(
-            lambda x: ["try:", "    pass", f"except OSError as {x[0]}:", *indented(sum(x[1], []))]
+            lambda x: ["try:", "    pass", f"except OSError as {x[0]}:", *indented(flat(x[1]))]
         ),
         st.tuples(name, name, st.lists(inner, min_size=1, max_size=2)).map(
-            lambda x: [f"match {x[0]}:", f"    case [{x[1]}, *_]:", *indented(indented(sum(x[2], [])))]
+            lambda x: [f"match {x[0]}:", f"    case [{x[1]}, *_]:", *indented(indented(flat(x[2])))]
         ),
         st.tuples(st.sampled_from(["global", "nonlocal"]), name, name, inner).map(
             lambda x: [f"def {x[1]}():", f"    {x[0]} {x[2]}", f"    {x[2]} = 1", *indented(x[3])]
@@ -126,7 +130,7 @@ statement = st.recursive(
 @settings(max_examples=400, deadline=None)
 @given(st.lists(statement, min_size=1, max_size=5))
 def test_names_are_found_where_python_finds_them(statements: list[list[str]]) -> None:
-    text = "\n".join(sum(statements, []))
+    text = "\n".join(flat(statements))
     try:
         compile(text, "module.py", "exec")
     except SyntaxError:
