@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from runtime import live
 from runtime.core.pressure import REASONS, PressureSnapshot
+from runtime.live import collector
 from runtime.live.admission import Admission
 
 
@@ -14,6 +16,7 @@ def under(reason: Any) -> PressureSnapshot:
     return PressureSnapshot(reason != "NONE", reason, 0.0, 500.0)
 
 
+@pytest.mark.spec("LIVE-161")
 @pytest.mark.parametrize("reason", REASONS)
 def test_a_class_is_shed_for_the_reasons_it_names(reason: str) -> None:
     admission = Admission({"background": ["PUBLISH_RATE", "MEMORY"], "critical": (), "odd": ("NONE",)})
@@ -22,6 +25,7 @@ def test_a_class_is_shed_for_the_reasons_it_names(reason: str) -> None:
     assert admission.sheds("odd", under(reason)) is (reason == "NONE")
 
 
+@pytest.mark.spec("LIVE-161")
 def test_a_class_may_decide_by_itself() -> None:
     admission = Admission({"x": lambda snapshot: snapshot.publish_rate > 400})
     assert admission.sheds("x", under("NONE")) is True
@@ -68,6 +72,7 @@ def test_classes_have_names(classes: Any, error: type[Exception], message: str) 
         Admission(classes)
 
 
+@pytest.mark.spec("LIVE-161")
 @pytest.mark.parametrize(
     ("rule", "error", "message"),
     [
@@ -81,3 +86,15 @@ def test_classes_have_names(classes: Any, error: type[Exception], message: str) 
 def test_a_rule_that_cannot_be_is_refused(rule: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Admission({"x": rule})
+
+
+@pytest.mark.spec("LIVE-161")
+def test_none_clears_and_nothing_is_shed_where_nothing_is_configured() -> None:
+    before = collector.ambient.admission
+    try:
+        live.admission({"background": ["MEMORY"]})
+        assert collector.ambient.admission is not None
+        live.admission(None)
+        assert collector.ambient.admission is None
+    finally:
+        collector.ambient.admission = before
