@@ -28,8 +28,8 @@ _POLLUTING = frozenset({"constructor", "prototype"})
 _QUERY_SECRETS = frozenset({"password", "pass", "pwd", "token", "secret", "key", "sslpassword"})
 # A URL in running text ends at white space or at a quote or bracket around it.
 _URL_IN_TEXT = re.compile(r"\b[a-z][a-z0-9+.-]{1,30}://[^\s\"'<>`]+", re.IGNORECASE)
-# `password=...`, `"api_key": "..."`, `Authorization: Bearer ...`: a telling name, a sign, and a value. What stands before the
-# telling part of a name is left alone anyway, so it is no part of the pattern: that cost a look ahead at every letter.
+# `password=...`, `"api_key": "..."`, `Authorization: Bearer ...`: a telling name, a sign, and a value. What stands
+# before the telling part of a name is left alone anyway; in the pattern it cost a look ahead from every letter.
 _PAIR_IN_TEXT = re.compile(
     r"(?P<name>"
     r"(?:password|passwd|pwd|secret|token|api_?key|credential|authorization|cookie|jwt|session_?id)"
