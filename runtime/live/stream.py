@@ -25,6 +25,7 @@ from runtime.live.streamvalue import Page, data_of, describe, mapped, reply_of
 from runtime.live.streamwarnings import StreamWarnings
 from runtime.live.topicreloads import TopicReloads
 from runtime.live.topics import resolve_topic
+from runtime.wire import names
 from runtime.wire.stream import StreamReply
 
 if TYPE_CHECKING:
@@ -227,6 +228,12 @@ class StreamRunner:
         joined = not connection.is_subscribed(topic)
         reason = await self._membership.join(connection, topic)
         if reason is not None:
+            problem = None if self._scope.dev is None else names.name_problem(topic)
+            if problem is not None:
+                place = f"{endpoint.path} ({endpoint.file}:{endpoint.line})"
+                logger.warning(
+                    "%s refuses a client with %s: its topic %.80r %s", place, reason, topic, problem
+                )
             raise denial_error(reason)
         held = None
         if joined:

@@ -499,3 +499,17 @@ async def test_a_turn_leaves_in_one_write_per_peer(make_app: AppFactory) -> None
     await turns()
     assert peer.sink.writes[before:] == [20]
     assert peer.connection.buffered_amount == 0
+
+
+@pytest.mark.parametrize(("env", "is_told"), [("dev", True), ("prod", False)])
+async def test_in_dev_a_topic_that_cannot_be_one_is_told_with_its_place(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture, env: str, is_told: bool
+) -> None:
+    source = "from runtime import live\n\n@live.stream(lambda k: f'of:{k}')\nasync def of(ctx, k): ...\n"
+    app = await make_app({"live/n.py": "# realtime-allow-public\n" + source}, env=env)
+    peer = await app.connect()
+    assert (await peer.stream("n/of", 'a"b'))["code"] == "INVALID_TOPIC"
+    told = [one.getMessage() for one in caplog.records if one.name == "realtime.stream"]
+    assert [text.split(", which")[0] for text in told] == is_told * [
+        "n/of (live/n.py:4) refuses a client with INVALID_TOPIC: its topic 'of:a\"b' has the character '\"' at index 4"
+    ]
