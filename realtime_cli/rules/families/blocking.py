@@ -6,12 +6,13 @@ import ast
 from typing import TYPE_CHECKING
 
 from realtime_cli.rules.finding import Finding, Severity
+from realtime_cli.rules.reach import in_lambda
 from realtime_cli.rules.rule import Rule
+from realtime_cli.rules.scopes import FunctionNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from realtime_cli.rules.handlers import Handler
     from realtime_cli.rules.project import Project
     from realtime_cli.rules.source import Source
 
@@ -58,9 +59,6 @@ BLOCKING = (
 )
 #: What reads or writes a whole file, whatever opened it.
 FILE_METHODS = frozenset({"read_text", "read_bytes", "write_text", "write_bytes"})
-THREADS = frozenset(
-    {"asyncio.to_thread", "anyio.to_thread.run_sync", "starlette.concurrency.run_in_threadpool"}
-)
 
 
 def is_blocking(name: str) -> bool:
@@ -78,39 +76,14 @@ class BlockingCall(Rule):
     how = "use the async way, move it into a plain function under @live(thread=True), or await asyncio.to_thread(...)"
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Look at the calls in async functions, and in plain ones that run in the loop."""
-        in_threads = {handler.node for handler in project.handlers if _in_thread(handler)}
-        in_loop = {handler.node for handler in project.handlers} - in_threads
+        """Look at the calls in functions that run in the loop, wherever they are defined."""
         for source in project.code:
-            if source.kind == "code" and not source.module.startswith("live."):
-                continue
             for call in source.nodes(ast.Call):
                 function = source.function(call)
-                if function is None or function in in_threads or _in_lambda(source, call):
+                if function is None or function not in project.in_loop or in_lambda(source, call):
                     continue
-                runs = (
-                    isinstance(function, ast.AsyncFunctionDef)
-                    or function in in_loop
-                    or source.kind == "hooks"
-                )
-                if runs and (what := _blocks(source, call)):
+                if what := _blocks(source, call):
                     yield self.at(source, call, f"{what} blocks the event loop in {function.name}")
-
-
-def _in_thread(handler: Handler) -> bool:
-    decorator = handler.decorator("")
-    value = decorator.option("thread") if decorator else None
-    return isinstance(value, ast.Constant) and value.value is True
-
-
-def _in_lambda(source: Source, node: ast.AST) -> bool:
-    """Return whether a call is made later, by whoever is handed a lambda."""
-    for above in source.parents(node):
-        if isinstance(above, ast.Lambda):
-            return True
-        if isinstance(above, ast.FunctionDef | ast.AsyncFunctionDef):
-            return False
-    return False
 
 
 def _blocks(source: Source, call: ast.Call) -> str | None:
@@ -148,24 +121,28 @@ class LostTask(Rule):
                 "asyncio.get_running_loop().create_task",
                 "asyncio.get_event_loop().create_task",
             ):
-                if isinstance(source.parent(call), ast.Expr) or _is_unread(source, call):
-                    yield self.at(
-                        source, call, f"{source.segment(call.func)}(...) makes a task that nobody keeps"
-                    )
+                if _is_thrown_away(source, call):
+                    what = source.segment(call.func)
+                    yield self.at(source, call, f"{what}(...) makes a task that nobody keeps")
 
 
-def _is_unread(source: Source, call: ast.Call) -> bool:
-    """Return whether a task is given a name of the function that nobody reads."""
-    parent, function = source.parent(call), source.function(call)
-    if not isinstance(parent, ast.Assign) or function is None or len(parent.targets) != 1:
-        return False
-    target = parent.targets[0]
-    if not isinstance(target, ast.Name):
-        return False
-    return not any(
-        isinstance(node, ast.Name) and node.id == target.id and isinstance(node.ctx, ast.Load)
-        for node in source.own(function)
-    )
+def _is_thrown_away(source: Source, node: ast.expr) -> bool:
+    """Return whether a task goes nowhere: as a statement, as an object of a call, or into a name that nobody reads."""
+    parent, function = source.parent(node), source.function(node)
+    match parent:
+        case ast.Expr():
+            return True
+        case ast.BoolOp() | ast.IfExp():
+            return _is_thrown_away(source, parent)
+        case ast.Attribute(attr="add_done_callback"):
+            return True
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            return function is not None and not any(
+                isinstance(one, ast.Name) and one.id == name and isinstance(one.ctx, ast.Load)
+                for one in source.own(function)
+            )
+        case _:
+            return False
 
 
 class EndlessLoop(Rule):
@@ -181,22 +158,55 @@ class EndlessLoop(Rule):
     how = "await something in it, and end it when ctx.signal.aborted, or read async for chunk in ctx.stream"
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Look at `while True` in live functions."""
-        for handler in project.handlers:
-            for node in handler.nodes:
-                if not isinstance(node, ast.While) or not _is_always(node.test):
+        """Look at endless loops in live functions and what they call."""
+        for flow in project.flows:
+            if flow.handler is None:
+                continue
+            source, name = flow.source, flow.node.name
+            is_own = flow.node is flow.handler.node
+            for node in source.own(flow.node):
+                if not isinstance(node, ast.While | ast.For) or not _is_endless(project, source, node):
                     continue
-                inner = [one for statement in node.body for one in ast.walk(statement)]
-                waits = any(isinstance(one, ast.Await | ast.AsyncFor | ast.AsyncWith) for one in inner)
-                ends = any(isinstance(one, ast.Break | ast.Return | ast.Raise) for one in inner)
-                looks = any(isinstance(one, ast.Attribute) and one.attr == "signal" for one in inner)
+                inner = list(_run_by(node))
+                waits = any(
+                    isinstance(one, ast.Await | ast.AsyncFor | ast.AsyncWith | ast.Yield) for one in inner
+                )
+                ends = any(isinstance(one, ast.Return | ast.Raise) for one in inner) or _breaks(node.body)
+                looks = any(
+                    isinstance(one, ast.Attribute) and one.attr in {"signal", "stream"} for one in inner
+                )
                 if not waits and not ends:
-                    message = f"a loop in {handler.node.name} never awaits: nobody else is served"
-                    yield self.at(handler.source, node, message)
-                elif handler.kind in {"upload", "stream"} and not ends and not looks:
-                    message = f"a loop in {handler.node.name} goes on when the client has left"
-                    yield self.at(handler.source, node, message)
+                    yield self.at(source, node, f"a loop in {name} never awaits: nobody else is served")
+                elif is_own and flow.handler.kind in {"upload", "stream"} and not ends and not looks:
+                    yield self.at(source, node, f"a loop in {name} goes on when the client has left")
 
 
-def _is_always(test: ast.expr) -> bool:
+def _is_endless(project: Project, source: Source, node: ast.While | ast.For) -> bool:
+    if isinstance(node, ast.For):
+        return source.name(node.iter) in {"itertools.count()", "itertools.cycle()"}
+    _, test = project.value(source, node.test)
     return isinstance(test, ast.Constant) and bool(test.value)
+
+
+def _run_by(node: ast.While | ast.For) -> Iterator[ast.AST]:
+    """Yield what runs in a loop: without the bodies of functions that are defined in it."""
+    stack: list[ast.AST] = list(node.body)
+    while stack:
+        one = stack.pop()
+        if not isinstance(one, FunctionNode | ast.Lambda | ast.ClassDef):
+            yield one
+            stack.extend(ast.iter_child_nodes(one))
+
+
+def _breaks(body: list[ast.stmt]) -> bool:
+    """Return whether a break in a loop's body ends that loop, and not one within it."""
+    stack: list[ast.AST] = list(body)
+    while stack:
+        one = stack.pop()
+        if isinstance(one, ast.Break):
+            return True
+        if isinstance(one, ast.For | ast.AsyncFor | ast.While):
+            stack.extend(one.orelse)
+        elif not isinstance(one, FunctionNode | ast.Lambda | ast.ClassDef | ast.expr):
+            stack.extend(ast.iter_child_nodes(one))
+    return False
