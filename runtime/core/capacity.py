@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BINARY_MAX_SIZE",
+    "COSTS",
     "DEFAULTS",
     "MAX_AGGREGATE_BUCKETS",
     "MAX_AGGREGATE_HYDRATION_QUEUE",
@@ -330,6 +331,28 @@ OF_ONE: frozenset[str] = frozenset(
 )
 
 SILENCE = 3600.0  # seconds between two log lines of one structure
+
+#: Bytes that one more of each takes of a worker's memory, as `bench.memory` and `bench.itemcosts` measure them.
+#: `worker` is one whose app has no code; entries have keys of some 20 characters. Spec: platform 8.6.
+COSTS: Mapping[str, int] = MappingProxyType(
+    {
+        "worker": 57_300_000,
+        "connection": 4400,  # on the fast path
+        "connection_asgi": 28_500,
+        "compression": 4600,  # on top of either
+        "subscription": 240,
+        "topic": 220,
+        "seq_counter": 135,
+        "coalesced_key": 175,  # and what waits
+        "pending_request": 810,
+        "session": 550,
+        "dedup_id": 125,
+        "presence_entry": 890,
+        "push_entry": 75,
+        "rate_bucket": 500,
+        "replay_event": 300,  # and its data
+    }
+)
 
 # What get() reads: the defaults, what the app configured, and on top what a test overrides.
 _configured: dict[str, int] = dict(DEFAULTS)
