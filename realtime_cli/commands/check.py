@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from realtime_cli.exitcodes import FAILED, USAGE, CommandFailed
+from realtime_cli.exitcodes import COULD_NOT_START, FAILED, USAGE, CommandFailed
 from realtime_cli.flags import Invocation, command_app
 
 if TYPE_CHECKING:
@@ -88,6 +88,14 @@ def check(
         console.say(f"{len(found.findings)} findings written to {write_baseline}")
         return
     _tell(invocation, project, found, report_format, output)
+    if found.failed:
+        for rule, trace in found.failed.items():
+            console.error(
+                f"the rule {rule} failed; the others are told above",
+                hint=f"please report it; until then: realtime check --ignore {rule}",
+                detail=trace if console.verbose else trace.strip().rpartition("\n")[2],
+            )
+        raise typer.Exit(COULD_NOT_START)
     if any(problem.problem == "syntax" for problem in project.settings.found.problems):
         raise typer.Exit(USAGE)
     if found.fails(strict=strict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -79,11 +80,13 @@ class Report:
         findings: what is to be told.
         hidden: how many findings the baseline left out.
         skipped: files that were not looked at, with the reason.
+        failed: rules that raised, with the traceback: a fault of the checker, not of the project.
     """
 
     findings: tuple[Finding, ...]
     hidden: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
     def count(self, severity: Severity) -> int:
         """Return how many findings weigh so much."""
@@ -121,7 +124,8 @@ def run_rules(
         for rule in all_rules().values()
         if selection.takes(rule.id) and (rule.blocking or not blocking_only)
     ]
-    raw = [finding for rule in rules for finding in _found(rule, project, imported, backends)]
+    failed: dict[str, str] = {}
+    raw = [finding for rule in rules for finding in _found(rule, project, imported, backends, failed)]
     if any(problem.problem == "syntax" for problem in project.settings.found.problems):
         # What the file says is not known, so nothing is said of it but that.
         raw = [one for one in raw if one.path != SETTINGS_FILE or one.rule == BROKEN]
@@ -134,18 +138,26 @@ def run_rules(
     ]
     kept += _unused(project, comments, check.ignore, ran, complete=imported is not None)
     told = sorted((one for one in kept if not baseline.knows(one)), key=lambda one: one.order)
-    return Report(tuple(told), hidden=len(kept) - len(told), skipped=dict(sorted(project.skipped.items())))
+    skipped = dict(sorted(project.skipped.items()))
+    return Report(tuple(told), hidden=len(kept) - len(told), skipped=skipped, failed=failed)
 
 
 def _found(
-    rule: Rule, project: Project, imported: Imported | None, backends: Backends | None
+    rule: Rule,
+    project: Project,
+    imported: Imported | None,
+    backends: Backends | None,
+    failed: dict[str, str],
 ) -> Iterable[Finding]:
-    if rule.when == "static":
-        yield from rule.check(project)
-    elif rule.when == "import" and imported is not None:
-        yield from rule.check_imported(project, imported)
-    elif rule.when == "online" and backends is not None:
-        yield from rule.check_online(project, backends)
+    try:
+        if rule.when == "static":
+            yield from rule.check(project)
+        elif rule.when == "import" and imported is not None:
+            yield from rule.check_imported(project, imported)
+        elif rule.when == "online" and backends is not None:
+            yield from rule.check_online(project, backends)
+    except Exception:  # one rule that fails keeps no other from telling
+        failed[rule.id] = traceback.format_exc()
 
 
 def _weighed(finding: Finding, severities: Mapping[str, str]) -> Finding:

@@ -279,3 +279,21 @@ def test_settings_of_another_environment_are_checked_with_env(project: Path) -> 
     (project / "realtime.toml").write_text(text)
     assert rules_of(project) == []
     assert rules_of(project, "--env", "staging") == ["CAP012"]
+
+
+@pytest.mark.spec("PLAT-145")
+def test_a_rule_that_fails_ends_with_3_and_the_others_are_told(project: Path, tmp_path: Path) -> None:
+    (project / "live/nap.py").write_text(SLEEPY.format(comment=""))
+    early = tmp_path / "early"
+    early.mkdir()
+    (early / "sitecustomize.py").write_text(
+        "from realtime_cli.rules.families.guarding import Unguarded\n\n"
+        "def broken(self, project):\n    raise LookupError('no such thing')\n    yield\n\n"
+        "Unguarded.check = broken\n"
+    )
+    ended = realtime("check", "--no-import", cwd=project, env={"PYTHONPATH": str(early)})
+    assert ended.code == 3
+    assert "LIV003" in ended.out
+    assert "the rule LIV001 failed" in ended.err
+    assert "LookupError: no such thing" in ended.err
+    assert "realtime check --ignore LIV001" in ended.err
