@@ -63,6 +63,8 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
+        elif record.exc_text:
+            fields["error"] = record.exc_text
         if record.stack_info:
             fields["stack"] = record.stack_info
         return json.dumps(fields, ensure_ascii=False)

@@ -45,7 +45,8 @@ class _TerminalHandler(logging.Handler):
         try:
             text = record.getMessage()
             error = record.exc_info[1] if record.exc_info else None
-            trace = user_traceback(error, self._project).rstrip("\n") if error is not None else ""
+            trace = user_traceback(error, self._project) if error is not None else record.exc_text or ""
+            trace = trace.rstrip("\n")
             is_bad = record.levelno >= logging.WARNING
             event = record.levelname.lower() if is_bad else "log"
             shown = _indented(plain_lines(f"{text}\n{trace}" if trace else text))

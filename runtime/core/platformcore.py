@@ -25,6 +25,7 @@ from runtime.core.memory import Memory, worker_limit
 from runtime.core.metrics import Metrics
 from runtime.core.pressure import Sampler
 from runtime.core.publisher import Event, Publisher, make_event
+from runtime.core.redactor import Redactor
 from runtime.core.requests import Requests
 from runtime.core.resumes import Resumes
 from runtime.core.settings import Settings
@@ -79,12 +80,15 @@ class PlatformCore:
     #: The plugins that were used with this worker and end with it.
     closing: Closing = field(init=False, default_factory=Closing)
     departures: Departures = field(init=False, default_factory=Departures)
+    #: Hides the secrets of the settings.
+    redactor: Redactor = field(init=False)
     #: What only dev looks at.
     dev: DevChecks | None = field(init=False, default=None)
     _told_of_async: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
+        self.redactor = Redactor(settings)
         self.requests = Requests(self.clock, self.publisher.max_frame, self.turn.flush)
         self.turn.through = self._through
         self.health = Health(self.publisher, self.turn, self.clock)

@@ -15,10 +15,20 @@ from urllib.parse import unquote
 
 import msgspec
 
-__all__ = ["is_sensitive_name", "redact_text", "redact_url", "sensitive_warner", "strip_internal"]
+__all__ = [
+    "MASK",
+    "is_query_secret",
+    "is_sensitive_name",
+    "redact_text",
+    "redact_url",
+    "redact_urls",
+    "sensitive_warner",
+    "strip_internal",
+]
 
 logger = logging.getLogger("realtime.security")
 
+#: What stands for a secret.
 MASK: Final = "***"
 MAX_STRIP_DEPTH: Final = 64  # platform 5.15; what lies deeper becomes None
 MAX_WARN_DEPTH: Final = 3  # levels that a warner looks at
@@ -26,8 +36,8 @@ MAX_WARN_DEPTH: Final = 3  # levels that a warner looks at
 _SENSITIVE = re.compile(r"token|secret|password|auth|session|cookie|jwt|credential", re.IGNORECASE)
 _POLLUTING = frozenset({"constructor", "prototype"})
 _QUERY_SECRETS = frozenset({"password", "pass", "pwd", "token", "secret", "key", "sslpassword"})
-# A URL in running text ends at white space or at a quote or bracket around it.
-_URL_IN_TEXT = re.compile(r"\b[a-z][a-z0-9+.-]{1,30}://[^\s\"'<>`]+", re.IGNORECASE)
+# A URL in running text ends at white space or at a quote or bracket around it; a password may hold a single quote.
+_URL_IN_TEXT = re.compile(r"\b[a-z][a-z0-9+.-]{1,30}://(?:[^\s\"<>`/?#@]*@)*[^\s\"'<>`]+", re.IGNORECASE)
 # `password=...`, `"api_key": "..."`, `Authorization: Bearer ...`: a telling name, a sign, and a value. What stands
 # before the telling part of a name is left alone anyway; in the pattern it cost a look ahead from every letter.
 _PAIR_IN_TEXT = re.compile(
@@ -42,6 +52,11 @@ _PAIR_IN_TEXT = re.compile(
 def is_sensitive_name(name: str) -> bool:
     """Whether a value under this name is a secret by its looks (`token`, `db_password`, `sessionId`, ...)."""
     return _SENSITIVE.search(name) is not None
+
+
+def is_query_secret(name: str) -> bool:
+    """Whether the value of a query parameter with this name is hidden in addresses."""
+    return name.lower() in _QUERY_SECRETS
 
 
 def redact_url(url: object) -> str:
@@ -73,17 +88,23 @@ def _redact_query(tail: str) -> str:
     pairs = []
     for pair in query.split("&"):
         name, equals, value = pair.partition("=")
-        hide = bool(value) and unquote(name).lower() in _QUERY_SECRETS
+        hide = bool(value) and is_query_secret(unquote(name))
         pairs.append(f"{name}{equals}{MASK}" if hide else pair)
     return f"{before}?{'&'.join(pairs)}{hash_sign}{fragment}"
 
 
-def redact_text(text: str) -> str:
+def redact_urls(text: str) -> str:
+    """Return running text with the URLs in it redacted."""
+    return _URL_IN_TEXT.sub(lambda match: redact_url(match[0]), text)
+
+
+def redact_text(text: str, *, urls: bool = True) -> str:
     """Return running text, such as a traceback, with URLs redacted and values after telling names as `***`.
 
     Works by looks, so it errs on the side of hiding: `password = read()` becomes `password = ***()`.
+    `urls=False` leaves the URLs as they are.
     """
-    text = _URL_IN_TEXT.sub(lambda match: redact_url(match[0]), text)
+    text = redact_urls(text) if urls else text
     return _PAIR_IN_TEXT.sub(_redact_pair, text)
 
 

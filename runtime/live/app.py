@@ -327,9 +327,10 @@ class LiveApp:
 
     def _traceback_of(self, error: BaseException) -> str:
         """Return the traceback as its author wants it: the frames of the project, where there are any."""
+        hide = self._platform.parts.redactor.text
         if self._loader is None:
-            return "".join(traceback.format_exception(error))
-        return public_text(user_traceback(error, self._loader.project), self._loader.package)
+            return hide("".join(traceback.format_exception(error)))
+        return hide(public_text(user_traceback(error, self._loader.project), self._loader.package))
 
     def _warn(self, module: LiveModule, before: LiveModule | None = None) -> None:
         """In dev, say what is odd about a module, and nothing that was said of it before the reload."""

@@ -18,6 +18,7 @@ from runtime.core.gate import Gate, Membership
 from runtime.core.outbox import TurnOutbox
 from runtime.core.platform import Platform, PlatformCore
 from runtime.core.publisher import Publisher
+from runtime.core.redactor import LogRedaction
 from runtime.core.sequence import Sequence, clock_base
 from runtime.core.subscriptions import Subscriptions
 from runtime.core.tasks import TaskOwner
@@ -145,6 +146,9 @@ class Runtime:
             tasks=self.tasks,
             on_unsubscribed=self._unsubscribed,
         )
+        #: Hides the secrets of the settings, in the log and in what developers are shown.
+        self.redactor = self._core.redactor
+        self.log_redaction = LogRedaction(self.redactor)
         self.platform = platform(self._core, SHARED_REQUEST_ID)
         self.platform.replay = Replay(clock=clock)
         #: The way of other threads into the loop.

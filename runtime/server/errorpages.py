@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from runtime.core.sensitive import redact_text
 from runtime.live.problems import user_traceback
 from runtime.server.importmap import inject
 from runtime.server.liveerrors import live_error_handlers
@@ -77,14 +76,15 @@ def error_handlers(runtime: HttpRuntime) -> dict[Any, Handler]:
     async def server_error(request: Request, error: Exception) -> Response:
         if not dev:
             return PlainTextResponse(_phrase(500), 500, NOSNIFF)
-        whole = redact_text("".join(traceback.format_exception(error)))
+        trace = runtime.redactor.trace
+        whole = trace("".join(traceback.format_exception(error)))
         if not _takes_html(request):
             return PlainTextResponse(whole, 500, NOSNIFF)
-        own = redact_text(user_traceback(error, project)) if project is not None else whole
+        own = trace(user_traceback(error, project)) if project is not None else whole
         body = f"<pre>{html.escape(own)}</pre>"
         if own != whole:
             body += f"<details><summary>All frames</summary><pre>{html.escape(whole)}</pre></details>"
-        return page(request, 500, redact_text(f"{type(error).__name__}: {error}"), body, NOSNIFF)
+        return page(request, 500, trace(f"{type(error).__name__}: {error}"), body, NOSNIFF)
 
     def page(request: Request, status: int, title: str, body: str, headers: dict[str, str]) -> Response:
         text = _PAGE.format(title=html.escape(title), body=body)

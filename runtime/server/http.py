@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from runtime.core.metrics import Metrics
+    from runtime.core.redactor import Redactor
     from runtime.core.settings import Settings
     from runtime.live.registry import Registry
     from runtime.server.devtools import Devtools
@@ -55,6 +56,7 @@ class HttpRuntime(Readiness, Protocol):
     metrics: Metrics
     scraping: MetricsEndpoint | None
     devtools: Devtools | None
+    redactor: Redactor
 
     @property
     def live(self) -> Live:

@@ -63,6 +63,7 @@ class Lifecycle:
         if self._started:
             return
         self._started = True
+        runtime.log_redaction.install()
         runtime.threads.open()
         set_platform(runtime.platform, runtime.settings)
         try:
@@ -75,6 +76,7 @@ class Lifecycle:
             if runtime.scraping is not None:
                 await runtime.scraping.start()
             await self._init(app)
+            runtime.log_redaction.install()  # the hook may have set up handlers
             runtime.keepalive.start()
             runtime.live.cron.start()
             self._sampling = runtime.tasks.start(runtime.sample_pressure(), name="pressure")
@@ -215,6 +217,10 @@ class Lifecycle:
         await self._step("threads", lambda: runtime.executor.shutdown(wait=False, cancel_futures=True))
         await self._step("hooks", runtime.hooks.forget)
         forget_platform(runtime.platform)
+        self._tell_of_ended(ended)
+        runtime.log_redaction.remove()
+
+    def _tell_of_ended(self, ended: list[tuple[int, str]]) -> None:
         if any(count for count, _ in ended):
             logger.warning(
                 "%s were still running at the shutdown timeout and were cancelled",

@@ -15,7 +15,6 @@ from starlette.responses import HTMLResponse, JSONResponse
 
 from runtime.core.errors import LiveError, LockError, to_wire
 from runtime.core.rpcerror import RpcError
-from runtime.core.sensitive import redact_text
 from runtime.core.transport import transport
 from runtime.live.problems import user_traceback
 from runtime.server.importmap import inject
@@ -129,7 +128,8 @@ def live_error_handlers(
     def _traceback(error: BaseException) -> str:
         whole = "".join(traceback.format_exception(error))
         own = user_traceback(error, runtime.project) if runtime.project is not None else whole
-        return f"<details><summary>Where it came from</summary><pre>{html.escape(redact_text(own))}</pre></details>"
+        shown = html.escape(runtime.redactor.trace(own))
+        return f"<details><summary>Where it came from</summary><pre>{shown}</pre></details>"
 
     return {LiveError: answer, RpcError: answer, LockError: answer}
 

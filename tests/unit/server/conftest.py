@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Mount
 
 from runtime.core.metrics import Metrics
 from runtime.core.pressure import PressureSnapshot
+from runtime.core.redactor import Redactor
 from runtime.core.settings import ServerSettings, Settings
 from runtime.live.registry import Registry
 from runtime.server.errorpages import error_handlers
@@ -124,6 +125,7 @@ class Site:
             scraping=None,
             devtools=None,
             metrics=self.metrics,
+            redactor=Redactor(settings),
         )
         routed = Starlette(
             routes=http_routes(self.runtime, routes), exception_handlers=error_handlers(self.runtime)

@@ -59,7 +59,7 @@ async def test_topics_that_a_client_may_name(
         peer = (await bare(security={"allow_non_ascii_topics": non_ascii})).connect()
         peer.send(subscribe(topic))
         await turns()
-        assert answers(peer) == [("+", topic, 1) if allowed else ("-", topic, 1, "INVALID_TOPIC")]
+        assert answers(peer) == [("+", topic, 1) if allowed else ("-", topic[:256], 1, "INVALID_TOPIC")]
 
 
 @pytest.mark.spec("WIRE-41")
