@@ -137,9 +137,14 @@ def signature_of(function: Callable[..., Any], *, skip_ctx: bool = True) -> Sign
         skip_ctx: `False` for functions that may lack the ctx (topic functions).
 
     Raises:
-        SignatureError: no ctx parameter, a required keyword-only parameter, or an annotation without a schema.
+        SignatureError: no ctx parameter, a required keyword-only parameter, an annotation without a schema, or a
+            generator.
     """
     inner = inspect.unwrap(function)
+    if inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner):
+        raise SignatureError(
+            "it has a yield, so it returns no value that can be sent; return a list, or publish"
+        )
     try:
         hints = typing.get_type_hints(inner, include_extras=True)
     except Exception as error:

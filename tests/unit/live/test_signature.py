@@ -297,3 +297,15 @@ def handler_of(annotation: Any) -> Any:
 def test_what_clients_cannot_call_is_refused(handler: Any, message: str) -> None:
     with pytest.raises(SignatureError, match=message):
         signature_of(handler)
+
+
+def test_what_yields_is_refused_where_it_is_declared() -> None:
+    async def pieces(ctx: Any) -> Any:
+        yield ctx
+
+    def rows(ctx: Any) -> Any:
+        yield ctx
+
+    for function in (pieces, rows):
+        with pytest.raises(SignatureError, match="it has a yield, so it returns no value that can be sent"):
+            signature_of(function)
