@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from operator import attrgetter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -13,7 +15,7 @@ from runtime.live import tracing
 from runtime.live.problems import LoadProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from runtime.core.metrics import Metrics
     from runtime.core.settings import Settings
@@ -50,6 +52,39 @@ DANGEROUS: Final = frozenset(
 
 # Switches that are no booleans: any value but the default opts out.
 OTHER_SWITCHES: Final = frozenset({"async_predicates"})
+
+# Limits and rules outside of `[security]`: what switches one off, how that is written, and what it means.
+OFF: Final[Mapping[str, tuple[Any, str, str]]] = MappingProxyType(
+    {
+        "server.body_limit": (
+            None,
+            "0",
+            "takes a body of any size from anybody (SEC042); set what the app needs",
+        ),
+        "server.header_timeout": (None, "0", "lets a peer take for ever to say what it wants; keep a limit"),
+        "server.min_body_rate": (None, "0", "lets a peer send its body as slowly as it likes; keep a limit"),
+        "server.trusted_proxies": (
+            ("*",),
+            '["*"]',
+            "believes the address that any client names (SEC022); list them",
+        ),
+        "websocket.upgrade_rate_limit": (
+            None,
+            "0",
+            "lets one address connect as often as it likes (SEC024); keep a limit",
+        ),
+        "websocket.auth_rate_limit": (
+            None,
+            "0",
+            "lets one address sign in as often as it likes; keep a limit",
+        ),
+        "websocket.compression": (
+            True,
+            "true",
+            "compresses secrets together with what others chose (SEC012)",
+        ),
+    }
+)
 
 NO_HOST_PIN: Final = (
     'nothing says which host is the app\'s own, so [websocket] allowed_origins = "same-origin" proves nothing'
@@ -190,10 +225,11 @@ def announce(settings: Settings, metrics: Metrics) -> None:
     server = settings.server
     if server.env in OWN_ENVIRONMENTS:
         return
-    if server.body_limit is None:
-        logger.warning(
-            "SEC042: [server] body_limit = 0 takes a body of any size from anybody; set it to what the app needs"
-        )
+    for key, (off, shown, text) in OFF.items():
+        if attrgetter(key)(settings) == off:
+            section, _, name = key.rpartition(".")
+            metrics.add("security_optouts", name)
+            logger.warning("[%s] %s = %s %s", section, name, shown, text)
     if not settings.websocket.enabled:
         return
     if not (server.origin or server.host_header or server.protocol_header or server.tls_cert):

@@ -167,4 +167,4 @@ def test_bodies_without_a_bound_are_told(
 ) -> None:
     server = ServerSettings(env=env, body_limit=limit, origin="https://app.example.com")
     announce(Settings(server=server), Metrics())
-    assert ("SEC042: [server] body_limit = 0" in caplog.text) is told
+    assert ("[server] body_limit = 0 takes a body of any size from anybody (SEC042)" in caplog.text) is told
