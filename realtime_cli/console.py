@@ -197,6 +197,32 @@ class Console:
         """Print a line of the command's result on stdout."""
         self._write(self._stdout, text)
 
+    def bytes(self, raw: bytes) -> None:
+        """Print bytes of the command's result on stdout as they are, whatever its encoding."""
+        buffer = getattr(self._stdout, "buffer", None)
+        try:
+            if buffer is None:
+                self._stdout.write(raw.decode(errors="replace"))
+            else:
+                self._stdout.flush()
+                buffer.write(raw)
+            self._stdout.flush()
+        except OSError as problem:
+            _silence(self._stdout)
+            self._reader_left = True
+            if not isinstance(problem, BrokenPipeError):
+                raise _cannot_write(problem) from problem
+
+    def progress(self, text: str) -> None:
+        """Show one line of talk in the place of the last one; only on a terminal. An empty text takes it away."""
+        if self.talks_to_terminal and os.environ.get("TERM") != "dumb":
+            width = terminal_width(self._stderr) or 80
+            try:
+                self._stderr.write(f"\r\x1b[K{shorten(text, width - 1)}" if text else "\r\x1b[K")
+                self._stderr.flush()
+            except OSError:
+                _silence(self._stderr)
+
     def emit(self, document: Any) -> None:
         """Print one JSON document on stdout, indented unless `json_lines`, with the keys in the given order."""
         import json

@@ -5,7 +5,17 @@ Spec: platform 8.7.
 
 from __future__ import annotations
 
-__all__ = ["COULD_NOT_START", "FAILED", "INTERRUPTED", "OK", "USAGE", "CommandFailed"]
+__all__ = [
+    "BUSY",
+    "COULD_NOT_START",
+    "FAILED",
+    "INTERRUPTED",
+    "NOTHING_CHANGED",
+    "NOT_CLEAN",
+    "OK",
+    "USAGE",
+    "CommandFailed",
+]
 
 OK = 0
 """Done and nothing found; also a server that was told to stop and stopped."""
@@ -18,6 +28,15 @@ USAGE = 2
 
 COULD_NOT_START = 3
 """Port in use, ``hooks.py`` or a live module that does not import, ``init`` that raised."""
+
+NOT_CLEAN = 3
+"""`realtime upgrade`: the work tree has changes that are not committed."""
+
+NOTHING_CHANGED = 4
+"""`realtime upgrade`: the writing failed and everything was put back, or an edit could not be proved."""
+
+BUSY = 5
+"""`realtime upgrade`: another run is at work here, or one was killed and has to be undone."""
 
 INTERRUPTED = 130
 """Ctrl-C before the end, or a second signal during shutdown."""

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "call": "Call a function of a running server.",
     "watch": "Print what a stream or topic of a running server brings.",
     "config": "Show the settings that apply, or the schema of realtime.toml.",
+    "upgrade": "Bring a project of 0.4 to 0.5.",
     "doctor": "Show versions, and what the server can do here.",
 }
 """Command name (also the module name in ``realtime_cli.commands``) and its line in the help."""

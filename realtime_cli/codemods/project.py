@@ -24,6 +24,7 @@ class Options:
 
     pin_defaults: bool = False
     postgres: str = "pin"
+    interactive: bool = False
 
 
 @dataclass(slots=True)
@@ -35,12 +36,14 @@ class Tree:
         paths: the files that may be looked at, below `root`, with ``/``, sorted.
         changed: new content by path; `None` for a file that goes.
         moves: old path by new path.
+        originals: the hash of what was on disk when a file was first changed; None if it was not there.
     """
 
     root: Path
     paths: list[str]
     changed: dict[str, bytes | None] = field(default_factory=dict)
     moves: dict[str, str] = field(default_factory=dict)
+    originals: dict[str, str | None] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -67,6 +70,7 @@ class Tree:
 
     def write(self, path: str, raw: bytes) -> None:
         """Plan new content for a file, which may be a new one."""
+        self._remember(path)
         if path in self._known and raw == (self.root / path).read_bytes() and path not in self.moves:
             self.changed.pop(path, None)
         else:
@@ -75,6 +79,7 @@ class Tree:
     def remove(self, path: str) -> None:
         """Plan that a file goes."""
         self.moves.pop(path, None)
+        self._remember(path)
         if path in self._known:
             self.changed[path] = None
         else:
@@ -85,9 +90,15 @@ class Tree:
         raw = self.read(old)
         origin = self.moves.get(old, old)
         self.remove(old)
+        self._remember(new)
         self.changed[new] = raw
         if origin in self._known:
             self.moves[new] = origin
+
+    def _remember(self, path: str) -> None:
+        if path not in self.originals:
+            raw = self.on_disk(path)
+            self.originals[path] = None if raw is None else digest(raw)
 
     def files(self, *suffixes: str) -> list[str]:
         """Return the paths of the files that will be there, sorted; with `suffixes` only those that end so."""

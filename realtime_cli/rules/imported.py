@@ -44,15 +44,21 @@ class Imported:
 
 
 def import_project(
-    root: Path, *, env: str, environ: Mapping[str, str], time_limit: float = TIME_LIMIT
+    root: Path,
+    *,
+    env: str,
+    environ: Mapping[str, str],
+    time_limit: float = TIME_LIMIT,
+    python: Path | None = None,
 ) -> Imported:
     """Import hooks and live modules in a process of their own and return what they registered.
 
-    `time_limit` is in seconds; when it is over the process ends with everything that it started.
+    `time_limit` is in seconds; when it is over the process ends with everything that it started. `python` is the
+    interpreter; ours if absent.
     """
     with tempfile.TemporaryDirectory(prefix="realtime-check-") as folder:
         report, progress = Path(folder, "report.json"), Path(folder, "progress")
-        command = [sys.executable, "-m", WORKER, str(root), env, str(report), str(progress)]
+        command = [str(python or sys.executable), "-m", WORKER, str(root), env, str(report), str(progress)]
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,109 @@
+"""`--interactive`: each group of edits is shown and a person says which are made. Spec: upgrade 4.1 phase 5."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from realtime_cli.codemods.gitdiff import hunks
+from realtime_cli.codemods.rows import all_rows
+from realtime_cli.codemods.splices import apply_splices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from realtime_cli.codemods.codemod import Codemod
+    from realtime_cli.codemods.finding import Finding
+    from realtime_cli.codemods.pythonfile import PythonFile
+    from realtime_cli.console import Console
+
+__all__ = ["Questions", "Quit"]
+
+CHOICES = "[y]es [n]o [a]ll of this codemod [s]kip codemod [d]etails [q]uit"
+
+
+class Quit(Exception):
+    """The person wants nothing to be written."""
+
+
+class Questions:
+    """Asks for the edits of a codemod in a file, one group of equal findings after the other.
+
+    Args:
+        console: where the hunks are shown.
+        read: gives back one line of the person, without its line break; raises `EOFError` at the end of input.
+    """
+
+    def __init__(self, console: Console, read: Callable[[], str]) -> None:
+        self.console = console
+        self.read = read
+        self.every: set[str] = set()
+        self.none: set[str] = set()
+
+    def __call__(self, codemod: Codemod, file: PythonFile, wanted: Sequence[Finding]) -> list[Finding]:
+        """Return the edits that shall be made.
+
+        Raises:
+            Quit: none at all, in no file.
+        """
+        if codemod.id in self.none:
+            return []
+        if codemod.id in self.every:
+            return list(wanted)
+        chosen: list[Finding] = []
+        ordered = sorted(wanted, key=lambda one: (one.row, one.message, one.start))
+        for (row, message), group in groupby(ordered, key=lambda one: (one.row, one.message)):
+            edits = list(group)
+            answer = "n" if codemod.id in self.none else "y" if codemod.id in self.every else ""
+            if not answer:
+                self._show(codemod, file, row, message, edits)
+                answer = self._ask(codemod, row)
+            if answer == "y":
+                chosen += edits
+        return chosen
+
+    def _ask(self, codemod: Codemod, row: str) -> str:
+        while True:
+            self.console.say(CHOICES)
+            try:
+                answer = self.read().strip().lower()[:1]
+            except EOFError:
+                raise Quit from None
+            if answer in ("y", "n"):
+                return answer
+            if answer == "a":
+                self.every.add(codemod.id)
+                return "y"
+            if answer == "s":
+                self.none.add(codemod.id)
+                return "n"
+            if answer == "q":
+                raise Quit
+            if answer == "d":
+                self._details(codemod, row)
+
+    def _show(
+        self, codemod: Codemod, file: PythonFile, row: str, message: str, edits: Sequence[Finding]
+    ) -> None:
+        say, paint = self.console.say, self.console.paint
+        say("")
+        say(f"{paint(f'{codemod.id} {row}', 'bold')} {file.path}: {message}")
+        splices = list(dict.fromkeys(splice for one in edits for splice in one.splices))
+        try:
+            after = apply_splices(file.data, splices)
+        except ValueError:  # two of them need one pass each
+            after = apply_splices(file.data, edits[0].splices)
+        for line in hunks(file.data, after, context=1):
+            text = line.decode(errors="replace").rstrip("\n")
+            style = {"+": "green", "-": "red", "@": "cyan"}.get(text[:1])
+            say(paint(text, style) if style else text)
+        for one in edits:
+            if one.todo:
+                say(paint(f"+ # TODO(realtime-upgrade {codemod.id}): {one.todo}", "green"))
+
+    def _details(self, codemod: Codemod, row: str) -> None:
+        known = all_rows().get(row)
+        self.console.say(f"{codemod.id}: {codemod.title}")
+        if known is not None:
+            self.console.say(f"  0.4: {known.before}")
+            self.console.say(f"  0.5: {known.after}")

@@ -1,0 +1,143 @@
+"""What kind of project this is, and by which marks. Spec: upgrade 2.1, 4.1, 5.1."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from realtime_cli.codemods.requirements import admits, declared
+
+if TYPE_CHECKING:
+    from realtime_cli.codemods.project import Tree
+
+__all__ = ["JAVASCRIPT_PACKAGES", "PROJECT_FILES", "Detected", "detect"]
+
+PROJECT_FILES = ("pyproject.toml", "package.json", "hooks_ws.py", "realtime.toml")
+"""One of these is in the root of every project."""
+JAVASCRIPT_PACKAGES = ("svelte-realtime", "svelte-adapter-uws", "svelte-adapter-uws-extensions")
+_TABLES = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
+_OLD_NAMES = rb"on_cron_error|message|close|unsubscribe"
+_OLD_IMPORT = re.compile(
+    rb"^[ \t]*from[ \t]+runtime[ \t]+import[ \t]+(?:\(([^)]*)\)|([^\n(]*))", re.MULTILINE
+)
+
+
+@dataclass(slots=True)
+class Detected:
+    """What was found.
+
+    Attributes:
+        python: marks of a Python project of 0.4.
+        javascript: marks of JavaScript projects of 0.4, one for each ``package.json``.
+        open_todos: an earlier run left TODOs.
+        is_new: there is a ``realtime.toml``.
+        versions: what is declared of the toolkit, as ``pyproject.toml: ~=0.4.20``.
+    """
+
+    python: list[str] = field(default_factory=list)
+    javascript: list[str] = field(default_factory=list)
+    open_todos: bool = False
+    is_new: bool = False
+    versions: list[str] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """``python``, ``javascript``, ``both``, ``done`` (0.5 already) or ``none``."""
+        python = bool(self.python) or self.open_todos
+        if python and self.javascript:
+            return "both"
+        if self.javascript:
+            return "both" if self.is_new else "javascript"
+        if python:
+            return "python"
+        return "done" if self.is_new else "none"
+
+
+def detect(tree: Tree) -> Detected:
+    """Look for the marks of 0.4 in a project."""
+    found = Detected(is_new="realtime.toml" in tree)
+    for path in ("hooks_ws.py", "src/hooks_ws.py"):
+        if path in tree:
+            found.python.append(path)
+            break
+    settings = [path for path in ("realtime_config.py",) if path in tree]
+    if _has_table(tree):
+        settings.append("[tool.realtime] in pyproject.toml")
+    if settings:
+        found.python.append(" and ".join(settings))
+    _requirements(tree, found)
+    for path in tree.files(".py"):
+        raw = tree.read(path)
+        found.open_todos |= b"TODO(realtime-upgrade " in raw
+        if b"runtime" in raw and not any("imports" in mark for mark in found.python):
+            for one in _OLD_IMPORT.finditer(raw):
+                names = re.findall(rb"\b(?:" + _OLD_NAMES + rb")\b", one.group(1) or one.group(2) or b"")
+                if names:
+                    found.python.append(f"{path} imports {names[0].decode()} of runtime")
+                    break
+    for path in tree.files("package.json"):
+        if path.rpartition("/")[2] == "package.json":
+            _package(tree, path, found)
+    return found
+
+
+def _has_table(tree: Tree) -> bool:
+    if "pyproject.toml" not in tree:
+        return False
+    try:
+        document = tomllib.loads(tree.read("pyproject.toml").decode())
+    except (ValueError, UnicodeError):
+        return False
+    return "realtime" in document.get("tool", {})
+
+
+def _requirements(tree: Tree, found: Detected) -> None:
+    marked = False
+    for path in tree.files("pyproject.toml", ".txt", "setup.cfg", "setup.py"):
+        raw = tree.read(path)
+        if b"realtime" not in raw:
+            continue
+        for one in declared(raw.decode(errors="replace")):
+            found.versions.append(f"{path}: {one.versions or 'any'}")
+            if not marked and admits(one.versions, "0.4") and not admits(one.versions, "0.5"):
+                marked = True
+                found.python.append(f"{path} asks for {one.versions}")
+
+
+def _package(tree: Tree, path: str, found: Detected) -> None:
+    try:
+        document = json.loads(tree.read(path))
+    except ValueError:
+        return
+    if not isinstance(document, dict):
+        return
+    for table in _TABLES:
+        entries = document.get(table)
+        if not isinstance(entries, dict):
+            continue
+        for name in JAVASCRIPT_PACKAGES:
+            version = entries.get(name)
+            if isinstance(version, str):
+                found.versions.append(f"{path}: {name} {version}")
+                if _is_04(version):
+                    found.javascript.append(f"{path} asks for {name} {version}")
+                    return
+
+
+def _is_04(version: str) -> bool:
+    """Say whether an npm range admits 0.4 or a pre-release of 0.5, and not 0.5.0."""
+    text = version.strip()
+    if "-" in text and re.search(r"0\.5\.\d+-", text):
+        return True
+    ranges = [part.strip() for part in text.split("||")]
+    numbers = [re.match(r"[\^~=v\s]*(>=)?\s*0\.(\d+)", part) for part in ranges]
+    if not all(numbers):
+        return False
+    minors = [int(one.group(2)) for one in numbers if one]
+    open_end = any(
+        one and one.group(1) and "<" not in part for one, part in zip(numbers, ranges, strict=True)
+    )
+    return not open_end and max(minors) <= 4
