@@ -23,59 +23,124 @@ COROUTINES = (
     "runtime.live.push",
     "runtime.Lock().with_lock",
     "runtime.DistributedLock().with_lock",
+    "runtime.default_lock().with_lock",
+    "runtime.get_platform().subscribe",
+    "runtime.get_platform().check_subscribe",
+    "runtime.get_platform().request",
 )
-#: Where a coroutine may go without `await`: whoever takes it awaits it.
-TAKERS = frozenset(
-    {
-        "asyncio.gather",
-        "asyncio.wait_for",
-        "asyncio.shield",
-        "asyncio.create_task",
-        "asyncio.ensure_future",
-        "asyncio.run",
-        "asyncio.wait",
-        "asyncio.timeout",
-    }
+#: Builtins that hand on what is in a container; the others, and what the framework offers, await nothing.
+HANDS_ON = frozenset(
+    f"builtins.{name}()"
+    for name in (
+        "list",
+        "tuple",
+        "set",
+        "iter",
+        "map",
+        "zip",
+        "enumerate",
+        "reversed",
+        "sorted",
+        "dict",
+        "filter",
+    )
+)
+_CONTAINERS = (
+    ast.List,
+    ast.Tuple,
+    ast.Set,
+    ast.Starred,
+    ast.ListComp,
+    ast.SetComp,
+    ast.GeneratorExp,
+    ast.DictComp,
+    ast.Dict,
 )
 
 
-def is_left(source: Source, call: ast.Call) -> bool:
-    """Return whether what a call gives is neither awaited nor handed on to be awaited."""
-    parent = source.parent(call)
-    if isinstance(parent, ast.Await | ast.Return | ast.Yield | ast.Lambda):
-        return False
-    if isinstance(parent, ast.Call):
-        name = source.name(parent.func) or ""
-        method = parent.func.attr if isinstance(parent.func, ast.Attribute) else ""
-        return not (name in TAKERS or method in {"create_task", "start", "start_soon", "append", "add"})
-    if isinstance(parent, ast.List | ast.Tuple | ast.Starred | ast.ListComp | ast.GeneratorExp):
-        return False
-    if isinstance(parent, ast.Assign | ast.AnnAssign | ast.NamedExpr):
-        targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
-        names = {target.id for target in targets if isinstance(target, ast.Name)}
-        function = source.function(call)
-        inside = ast.walk(function) if function is not None else iter(())
-        later = [node for node in inside if isinstance(node, ast.Name) and node.id in names]
-        return not any(_is_taken(source, node) for node in later)
-    return True
+def is_left(source: Source, node: ast.expr) -> bool:
+    """Return whether what an expression gives is neither awaited nor handed on to somebody who may await it."""
+    parent = source.parent(node)
+    match parent:
+        case (
+            ast.Await()
+            | ast.Return()
+            | ast.Yield()
+            | ast.YieldFrom()
+            | ast.Lambda()
+            | ast.withitem()
+            | ast.AugAssign()
+        ):
+            return False
+        case ast.keyword():
+            call = source.parent(parent)
+            return isinstance(call, ast.Call) and _awaits_nothing(source, call)
+        case ast.Call():
+            if node is parent.func:
+                return True
+            if (source.name(parent) or "") in HANDS_ON:
+                return is_left(source, parent)
+            return _awaits_nothing(source, parent)
+        case ast.BoolOp(values=values) if node is values[-1]:
+            return is_left(source, parent)
+        case ast.IfExp(test=test) if node is not test:
+            return is_left(source, parent)
+        case ast.Dict() | ast.List() | ast.Tuple() | ast.Set() | ast.Starred():
+            return is_left(source, parent)
+        case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
+            return is_left(source, parent)
+        case ast.NamedExpr(target=target):
+            return is_left(source, parent) and not _is_read(source, parent, [target])
+        case ast.Assign(targets=targets):
+            return not _is_read(source, parent, targets)
+        case ast.AnnAssign(target=target):
+            return not _is_read(source, parent, [target])
+        case ast.For() | ast.AsyncFor() | ast.comprehension():
+            return isinstance(node, ast.Call)
+        case _:
+            return True
+
+
+def _awaits_nothing(source: Source, call: ast.Call) -> bool:
+    """Return whether what is called is known to leave alone what it is given: `any`, `print`, `ctx.publish`."""
+    name = source.name(call.func) or ""
+    method = name.rpartition(".")[2]
+    return name.startswith(("builtins.", "json.")) or (
+        name.startswith(("@ctx.publish", "@platform.publish", "@ctx.send", "@platform.send"))
+        and method not in {"spawn", "create_task"}
+    )
+
+
+def _is_read(source: Source, statement: ast.AST, targets: list[ast.expr]) -> bool:
+    """Return whether somebody may await what was assigned: by its name in the function, or from elsewhere."""
+    function = source.function(statement)
+    names = {target.id for target in targets if isinstance(target, ast.Name)}
+    if function is None or len(names) < len(targets):
+        return True
+    later = [one for one in source.own(function) if isinstance(one, ast.Name) and one.id in names]
+    return any(
+        isinstance(one.ctx, ast.Load) and not is_left(source, one) and not _is_tested(source, one)
+        for one in later
+    )
+
+
+def _is_tested(source: Source, node: ast.Name) -> bool:
+    return isinstance(source.parent(node), ast.If | ast.While | ast.Compare | ast.UnaryOp)
 
 
 def is_old_answer(source: Source, call: ast.Call) -> bool:
     """Return whether a call that is not awaited is used as in 0.4, where `subscribe` and `check_subscribe` answered."""
     if source.name(call.func) not in {"@platform.subscribe", "@platform.check_subscribe"}:
         return False
-    return not isinstance(source.parent(call), ast.Expr)
-
-
-def _is_taken(source: Source, node: ast.Name) -> bool:
-    parent = source.parent(node)
-    return isinstance(parent, ast.Await | ast.Return | ast.Yield | ast.Call | ast.List | ast.Tuple)
+    parent = source.parent(call)
+    while isinstance(parent, _CONTAINERS):
+        parent = source.parent(parent)
+    return not isinstance(parent, ast.Expr)
 
 
 def awaited(source: Source, call: ast.Call) -> tuple[Edit, ...]:
     """Return the edits that put `await` in front of a call, where that may stand: in an async function."""
-    function = source.function(call)
-    if not isinstance(function, ast.AsyncFunctionDef):
+    if not may_await(source, call) or source.in_text(call):
         return ()
     parent = source.parent(call)
     tight = isinstance(parent, ast.Attribute | ast.Subscript | ast.BinOp | ast.Call) and not (
@@ -87,6 +152,16 @@ def awaited(source: Source, call: ast.Call) -> tuple[Edit, ...]:
     )
     end = Span(span.end_line, span.end_col, span.end_line, span.end_col)
     return (start, Edit(source.path, end, ")")) if tight else (start,)
+
+
+def may_await(source: Source, node: ast.AST) -> bool:
+    """Return whether `await` may stand at a node: in an async function, and not in what runs later or elsewhere."""
+    for above in source.parents(node):
+        if isinstance(above, ast.Lambda | ast.GeneratorExp):
+            return False
+        if isinstance(above, ast.FunctionDef | ast.AsyncFunctionDef):
+            return source.function(node) is above and isinstance(above, ast.AsyncFunctionDef)
+    return False
 
 
 class NeverAwaited(Rule):
@@ -130,28 +205,21 @@ class AsyncFilter(Rule):
         """Look at what `send_to` is given."""
         for source in project.code:
             for call in source.calls_of("@platform.send_to", "runtime.send_to"):
-                given = (
-                    call.args[0]
-                    if call.args
-                    else next((k.value for k in call.keywords if k.arg == "filter"), None)
-                )
+                given = call.args[0] if call.args else None
+                given = given or next((k.value for k in call.keywords if k.arg == "filter"), None)
                 if given is not None and self._is_async(project, source, given):
-                    yield self.at(
-                        source, given, f"{source.segment(given)[:60]} is async: send_to cannot wait for it"
-                    )
+                    text = source.segment(given)[:60]
+                    yield self.at(source, given, f"{text} is async: send_to cannot wait for it")
 
     def _is_async(self, project: Project, source: Source, given: ast.expr) -> bool:
-        if isinstance(given, ast.Lambda):
-            return any(isinstance(node, ast.Await) for node in ast.walk(given)) or (
-                isinstance(given.body, ast.Call) and self._is_async(project, source, given.body.func)
-            )
-        if isinstance(given, ast.Name):
-            found = source.scope(given).find(given.id)
-            if found and any(isinstance(one.node, ast.AsyncFunctionDef) for one in found[1]):
-                return True
-        name = source.name(given)
-        defined = project.definition(name) if name else None
-        return defined is not None and isinstance(defined[1], ast.AsyncFunctionDef)
+        found = project.function_of(source, given)
+        if found is None:
+            return False
+        where, function = found
+        if not isinstance(function, ast.Lambda):
+            return isinstance(function, ast.AsyncFunctionDef)
+        calls = isinstance(function.body, ast.Call) and self._is_async(project, where, function.body.func)
+        return calls or any(isinstance(node, ast.Await) for node in ast.walk(function.body))
 
 
 class BypassedGate(Rule):
@@ -168,8 +236,8 @@ class BypassedGate(Rule):
         """Look for `ws.subscribe` with a topic that is no fixed text."""
         for source in project.code:
             for call in source.calls_of("@ws.subscribe"):
-                topic = call.args[0] if call.args else None
-                if topic is None or isinstance(topic, ast.Constant):
+                topic = next(iter([*call.args, *(k.value for k in call.keywords if k.arg == "topic")]), None)
+                if topic is None or isinstance(project.value(source, topic)[1], ast.Constant):
                     continue
                 yield self.at(
                     source,
@@ -180,13 +248,15 @@ class BypassedGate(Rule):
 
     def _edits(self, source: Source, call: ast.Call) -> tuple[Edit, ...]:
         """Write it over platform, where the ctx is at hand and the call is a statement of its own."""
-        function, parent = source.function(call), source.parent(call)
+        parent = source.parent(call)
         statement = parent if isinstance(parent, ast.Expr) else source.parent(parent) if parent else None
         is_alone = isinstance(parent, ast.Expr | ast.Await) and isinstance(statement, ast.Expr)
         whole = source.segment(call.func)
         if (
-            not isinstance(function, ast.AsyncFunctionDef)
+            not may_await(source, call)
             or not is_alone
+            or not call.args
+            or "\n" in whole
             or not whole.endswith(".ws.subscribe")
         ):
             return ()

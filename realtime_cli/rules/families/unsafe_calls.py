@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from realtime_cli.rules.finding import Edit, Finding, Severity, Span
 from realtime_cli.rules.rule import Rule
-from realtime_cli.rules.taint import flow_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +25,19 @@ EXECUTES = (
     "dill.loads",
     "cloudpickle.loads",
     "joblib.load",
+    "pickle.Unpickler().load",
+    "_pickle.loads",
+    "dill.load",
+    "cloudpickle.load",
     "marshal.loads",
     "marshal.load",
     "shelve.open",
     "yaml.load",
     "yaml.unsafe_load",
     "yaml.full_load",
+    "yaml.load_all",
+    "yaml.unsafe_load_all",
+    "yaml.full_load_all",
     "builtins.eval",
     "builtins.exec",
     "builtins.compile",
@@ -58,21 +64,20 @@ RUNS_SQL = frozenset(
     }
 )
 _SECRET = re.compile(
-    r"(^|_)(tok|token|secret|signature|hmac|digest|password|passwd|pwd|api_?key|apikey|hash)s?($|_)",
+    r"(^|_)(tok|token|secret|signature|hmac|digest|password|passwd|pwd|api_?key|apikey|access_?key|private_?key)s?($|_)"
+    r"|(token|secret|password|apikey)$",
     re.IGNORECASE,
 )
-HOOK_INPUT = ("request", "headers", "cookies", "url", "query", "data", "topic", "topics")
+#: What is said of a secret and is none.
+_ABOUT = re.compile(
+    r"(type|kind|name|names|id|ids|count|length|len|size|url|uri|path|file|field|fields|index|expires|expiry|ttl|age"
+    r"|line|lines|policy|rules|hint|label|pos|position|start|end|version|algorithm|scheme|prefix|suffix)$",
+    re.IGNORECASE,
+)
 
 
-def flows(project: Project) -> Iterator[Flow]:
-    """Yield where values go in every function that is given input: live functions and hooks."""
-    for handler in project.handlers:
-        yield project.flow(handler)
-    if project.hooks is not None:
-        for node in project.hooks.functions:
-            arguments = node.args
-            names = [one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
-            yield flow_of(project.hooks, node, [name for name in names if name in HOOK_INPUT])
+MAX_STEPS = 12  # names that are followed from one to the next
+MAX_PARTS = 200  # of one query
 
 
 class CodeFromInput(Rule):
@@ -86,16 +91,23 @@ class CodeFromInput(Rule):
 
     def check(self, project: Project) -> Iterator[Finding]:
         """Follow input into what runs it."""
-        for flow in flows(project):
+        for flow in project.flows:
             for node in flow.source.own(flow.node):
                 if not isinstance(node, ast.Call) or flow.source.name(node.func) not in EXECUTES:
                     continue
                 if _is_safe_yaml(flow.source, node):
                     continue
-                given = [*node.args, *(keyword.value for keyword in node.keywords)]
-                if any(flow.is_sent(value) for value in given):
+                if any(flow.is_sent(value) for value in _given(node)):
                     called = flow.source.segment(node.func)
                     yield self.at(flow.source, node, f"{called} runs what a client sent")
+
+
+def _given(call: ast.Call) -> list[ast.expr]:
+    """Return the arguments of a call, and those of the call that made its object: `Unpickler(file).load()`."""
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call):
+        given += _given(call.func.value)
+    return given
 
 
 def _is_safe_yaml(source: Source, call: ast.Call) -> bool:
@@ -120,11 +132,10 @@ class LeakyCompare(Rule):
                 if len(node.ops) != 1 or not isinstance(node.ops[0], ast.Eq | ast.NotEq):
                     continue
                 left, right = node.left, node.comparators[0]
-                if any(isinstance(one, ast.Constant) for one in (left, right)):
+                sides = (left, right)
+                if any(_is_plain(project, source, one) for one in sides):
                     continue
-                if any(_is_plain(one) for one in (left, right)) or not (
-                    _is_secret(left) or _is_secret(right)
-                ):
+                if not any(_is_secret(one) for one in sides):
                     continue
                 text = source.segment(node)[:60]
                 yield self.at(
@@ -136,13 +147,17 @@ class LeakyCompare(Rule):
 
     def _edits(self, source: Source, node: ast.Compare) -> tuple[Edit, ...]:
         left, right = source.segment(node.left), source.segment(node.comparators[0])
-        if not left or not right or "\n" in left + right or source.tree is None:
+        if not left or not right or "\n" in left + right or source.tree is None or source.in_text(node):
+            return ()
+        if any(isinstance(one, ast.Starred | ast.NamedExpr) for one in (node.left, node.comparators[0])):
             return ()
         call = f"hmac.compare_digest({left}, {right})"
         text = f"not {call}" if isinstance(node.ops[0], ast.NotEq) else call
         edits = [Edit(source.path, source.span(node), text)]
-        scope = source.bound.scopes[source.tree]
-        if "hmac" not in scope.names:
+        known = source.scope(node).find("hmac")
+        if known is not None and source.look_up("hmac", source.scope(node)) != "hmac":
+            return ()
+        if known is None:
             at = _after_future(source.tree)
             edits.append(Edit(source.path, Span(at, 1, at, 1), "import hmac\n"))
         return tuple(edits)
@@ -159,27 +174,43 @@ def _after_future(tree: ast.Module) -> int:
     return 1
 
 
+def _names_secret(name: str) -> bool:
+    return bool(_SECRET.search(name.replace("-", "_"))) and not _ABOUT.search(name)
+
+
 def _is_secret(node: ast.expr) -> bool:
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name):
-            return bool(_SECRET.search(name))
+            return _names_secret(name)
         case ast.Subscript(slice=ast.Constant(value=str() as name)):
-            return bool(_SECRET.search(name))
+            return _names_secret(name)
         case ast.Call(func=ast.Attribute(attr="get" | "pop"), args=[ast.Constant(value=str() as name), *_]):
-            return bool(_SECRET.search(name.replace("-", "_")))
+            return _names_secret(name)
         case ast.Call(func=ast.Attribute(attr="hexdigest" | "digest")):
             return True
+        case ast.Call(
+            func=ast.Attribute(value=value, attr="strip" | "encode" | "decode" | "lower" | "removeprefix")
+        ):
+            return _is_secret(value)
+        case ast.NamedExpr(target=target):
+            return _is_secret(target)
+        case ast.Await(value=value):
+            return _is_secret(value)
         case _:
             return False
 
 
-def _is_plain(node: ast.expr) -> bool:
-    """Return whether a side is a number, a length or a class, which are no secrets."""
-    return (
+def _is_plain(project: Project, source: Source, node: ast.expr) -> bool:
+    """Return whether a side is no secret: text that stands in the code, a number, a length or a class."""
+    if isinstance(node, ast.Constant):
+        return True
+    if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id in {"len", "type", "int"}
-    )
+    ):
+        return True
+    return not _is_secret(node) and isinstance(project.value(source, node)[1], ast.Constant)
 
 
 class BuiltSql(Rule):
@@ -193,59 +224,83 @@ class BuiltSql(Rule):
 
     def check(self, project: Project) -> Iterator[Finding]:
         """Follow input into the text of a query."""
-        for flow in flows(project):
+        for flow in project.flows:
             for node in flow.source.own(flow.node):
-                text = _query(node)
-                if text is not None and self._is_built(flow, text):
+                text = _query(flow.source, node)
+                if text is not None and self._is_built(project, flow, text, MAX_STEPS):
                     yield self.at(flow.source, text, "a query is put together from what a client sent")
 
-    def _is_built(self, flow: Flow, text: ast.expr) -> bool:
-        if isinstance(text, ast.Name):
-            for node in flow.source.own(flow.node):
-                if isinstance(node, ast.Assign) and any(
-                    isinstance(target, ast.Name) and target.id == text.id for target in node.targets
-                ):
-                    return self._is_built(flow, node.value)
+    def _is_built(self, project: Project, flow: Flow, text: ast.expr, steps: int) -> bool:
+        if isinstance(text, ast.Name) and steps:
+            return any(self._is_built(project, flow, value, steps - 1) for value in _assigned(flow, text.id))
+        if not flow.is_sent(text, harmful=True) or isinstance(text, ast.Constant):
             return False
-        return bool(SQL.search(_fixed_text(text))) and flow.is_sent(text)
+        return bool(SQL.search(_fixed_text(project, flow, text, steps)))
 
 
-def _query(node: ast.AST) -> ast.expr | None:
+def _assigned(flow: Flow, name: str) -> Iterator[ast.expr]:
+    """Yield what a function assigns to a name, or adds to it."""
+    for node in flow.source.own(flow.node):
+        if isinstance(node, ast.Assign):
+            if any(isinstance(target, ast.Name) and target.id == name for target in node.targets):
+                yield node.value
+            continue
+        if not isinstance(node, ast.AnnAssign | ast.NamedExpr | ast.AugAssign) or node.value is None:
+            continue
+        if isinstance(node.target, ast.Name) and node.target.id == name:
+            adds = isinstance(node, ast.AugAssign)
+            yield ast.BinOp(node.target, ast.Add(), node.value) if adds else node.value
+
+
+def _query(source: Source, node: ast.AST) -> ast.expr | None:
     if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in RUNS_SQL
-        and node.args
+        not isinstance(node, ast.Call)
+        or not isinstance(node.func, ast.Attribute)
+        or node.func.attr not in RUNS_SQL
     ):
-        first = node.args[0]
-        if (
-            isinstance(first, ast.Call)
-            and isinstance(first.func, ast.Name)
-            and first.func.id == "text"
-            and first.args
-        ):
-            return first.args[0]
-        return first
-    return None
+        return None
+    given = [*node.args, *(one.value for one in node.keywords if one.arg in {"query", "sql", "statement"})]
+    if not given:
+        return None
+    first = given[0]
+    if isinstance(first, ast.Call) and first.args and not isinstance(first.func, ast.Attribute):
+        return first.args[0]  # text("...") of SQLAlchemy
+    is_text = isinstance(first, ast.Call) and (source.name(first.func) or "").endswith((".text", ".SQL"))
+    return first.args[0] if is_text and isinstance(first, ast.Call) and first.args else first
 
 
-def _fixed_text(node: ast.expr) -> str:
+def _fixed_text(project: Project, flow: Flow, node: ast.expr, steps: int) -> str:
     """Return the text of a query that stands in the source: of a formatted string, a sum, `%` or `.format`."""
-    match node:
-        case ast.JoinedStr(values=values):
-            return " x ".join(str(one.value) for one in values if isinstance(one, ast.Constant))
-        case ast.BinOp(left=left, right=right):
-            return _fixed_text(left) + " x " + _fixed_text(right)
-        case ast.Call(func=ast.Attribute(value=value, attr="format" | "join" | "replace")):
-            return _fixed_text(value)
-        case ast.Constant(value=str() as text):
-            return text
-        case _:
-            return ""
+    parts: list[str] = []
+    stack: list[ast.expr] = [node]
+    while stack and len(parts) < MAX_PARTS:
+        match stack.pop():
+            case ast.JoinedStr(values=values):
+                stack += reversed(values)
+            case ast.FormattedValue(value=value):
+                stack.append(value)
+            case ast.BinOp(left=left, right=right):
+                stack += [right, left]
+            case ast.Call(func=ast.Attribute(value=value, attr="format" | "join" | "replace" | "strip")):
+                stack.append(value)
+            case ast.IfExp(body=one, orelse=other):
+                stack += [other, one]
+            case ast.Constant(value=str() as text):
+                parts.append(text)
+            case ast.Name(id=name) as read if steps:
+                steps -= 1
+                own = list(_assigned(flow, name))
+                _, value = project.value(flow.source, read)
+                stack += own[:3] or ([value] if value is not read else [])
+            case _:
+                parts.append("x")
+    return " ".join(parts)
 
 
 MARKUP = frozenset({"markupsafe.Markup", "jinja2.Markup"})
-_SAFE_FILTER = re.compile(r"\{\{-?\s*([^}]*?)\|\s*safe\b[^}]*\}\}")
+_SAFE_FILTER = re.compile(r"\{\{[-+]?\s*((?:[^}]|\}(?!\}))*?)\|\s*safe\b(?:[^}]|\}(?!\}))*\}\}")
+_NO_ESCAPING = re.compile(r"\{%[-+]?\s*autoescape\s+false\s*[-+]?%\}")
+_NO_MARKUP = re.compile(r"\{#.*?#\}|\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
 _FIXED = re.compile(r"^\s*(live_data\(|realtime_|csrf|super\(|['\"])")
 
 
@@ -262,13 +317,17 @@ class UnescapedMarkup(Rule):
         """Look for the filter in templates, and `Markup` around input in code."""
         for path, text in project.web.items():
             if path.endswith((".html", ".j2")):
-                for match in _SAFE_FILTER.finditer(text):
-                    if not _FIXED.match(match[1]):
+                text = _NO_MARKUP.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+                for pattern in (_SAFE_FILTER, _NO_ESCAPING):
+                    for match in pattern.finditer(text):
+                        if pattern is _SAFE_FILTER and _FIXED.match(match[1]):
+                            continue
                         line = text.count("\n", 0, match.start()) + 1
                         column = match.start() - (text.rfind("\n", 0, match.start()) + 1) + 1
-                        span = Span(line, column, line, column + len(match[0]))
-                        yield self.on(path, span, f"{match[0]} is written without escaping")
-        for flow in flows(project):
+                        shown = " ".join(match[0].split())[:60]
+                        span = Span(line, column, line, column + len(match[0].partition("\n")[0]))
+                        yield self.on(path, span, f"{shown} is written without escaping")
+        for flow in project.flows:
             for node in flow.source.own(flow.node):
                 if not isinstance(node, ast.Call) or flow.source.name(node.func) not in MARKUP:
                     continue
