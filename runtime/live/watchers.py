@@ -121,7 +121,7 @@ class Watchers:
 
     def _too_deep(self, topic: str) -> None:
         self._metrics.add("watcher_depth_exceeded_total")
-        capacity.count(DEPTH, "skip")
+        capacity.record(DEPTH, "skip", hint="what watches a topic publishes on it again")
         if topic not in self._named and len(self._named) < MAX_NAMED:
             self._named.add(topic)
             logger.warning(

@@ -313,4 +313,4 @@ async def test_an_entry_that_is_not_tracked_is_a_violation(make_app: AppFactory)
 async def test_the_sizes_of_the_registry_are_shown(make_app: AppFactory) -> None:
     app = await make_app({})
     await app.connect({"user_id": "ann"})
-    assert app.runtime.sizes["MAX_PUSH_REGISTRY"]() == 1
+    assert app.runtime.live.sizes()["MAX_PUSH_REGISTRY"] == 1
