@@ -132,3 +132,19 @@ async def test_a_late_refusal_and_silence_are_nothing() -> None:
             await s.clock.advance(6)
             assert (stream.error, s.client._calls.waiting) == (None, 0)
         assert frames(s) == ["hello", ONE, ONE]
+
+
+async def test_a_late_answer_leaves_the_topic_to_who_came_back_to_the_stream() -> None:
+    async with scripted() as s:
+        stream = s.client.stream(ONE)
+        stream.open()
+        late = await s.request(ONE)
+        await stream.close()
+        await s.settle()
+        stream.open()
+        await s.settle()
+        s.socket.reply(late, rows(1), topic="todos", merge="crud", key="id")
+        await s.settle()
+        await answer(s, rows(1, 2), ONE)
+        assert (frames(s), stream.value) == (["hello", ONE, ONE, "subscribe"], rows(1, 2))
+        await stream.close()
