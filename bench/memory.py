@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bench.usage import resident_bytes
 
-__all__ = ["Load", "costs", "resident"]
+__all__ = ["Load", "costs", "estimated", "resident"]
 
 HOOKS = """\
 from __future__ import annotations
@@ -49,6 +49,7 @@ compression = {compression}
 BATCH = 100  # topics of one subscribe frame
 WAVE = 50  # connections that are opened at once
 START_LIMIT = 60.0  # seconds
+TOLERANCE = 0.3  # by which the calculator may be wrong
 SETTLED = 0.5  # seconds without work before the memory is read
 
 
@@ -63,14 +64,17 @@ class Load:
     compression: bool = False
 
 
+def _write(root: Path, load: Load) -> None:
+    root.joinpath("hooks.py").write_text(HOOKS, encoding="utf-8")
+    settings = SETTINGS.format(fast_path=load.fast_path, compression=str(load.compression).lower())
+    root.joinpath("realtime.toml").write_text(settings, encoding="utf-8")
+
+
 @contextlib.contextmanager
 def _server(load: Load) -> Iterator[tuple[int, int]]:
     """Run a server of its own; give its port and process group."""
     with tempfile.TemporaryDirectory(prefix="realtime-memory-") as folder:
-        root = Path(folder)
-        root.joinpath("hooks.py").write_text(HOOKS, encoding="utf-8")
-        settings = SETTINGS.format(fast_path=load.fast_path, compression=str(load.compression).lower())
-        root.joinpath("realtime.toml").write_text(settings, encoding="utf-8")
+        _write(Path(folder), load)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -204,10 +208,48 @@ def costs() -> dict[str, float]:
     }
 
 
+#: Settings that the figures were not taken from.
+HELD_AGAINST = (
+    Load(200, 1000, fanout=2),
+    Load(6000, 20, fanout=100),
+    Load(1500, 50, fanout=5, fast_path="off"),
+    Load(8000, 2, fanout=8000),
+)
+
+
+def estimated(load: Load) -> float:
+    """Return what the capacity calculator says that a worker takes under a load."""
+    from realtime_cli.rules.calculator import Load as Asked
+    from realtime_cli.rules.calculator import capacity_of
+    from realtime_cli.rules.project import Project
+
+    with tempfile.TemporaryDirectory(prefix="realtime-memory-") as folder:
+        _write(Path(folder), load)
+        project = Project.read(Path(folder), environ={})
+        asked = Asked(load.connections, load.topics_per_connection, fanout=load.fanout)
+        return capacity_of(project, asked).memory.typical
+
+
+def _check() -> int:
+    """Print what the calculator says beside what servers take; return 1 when it is wrong by more than 30 %."""
+    wrong = 0
+    for load in HELD_AGAINST:
+        _, measured = resident(load)
+        said = estimated(load)
+        off = said / measured - 1
+        wrong += abs(off) > TOLERANCE
+        sys.stdout.write(
+            f"{load}: calculated {said / 2**20:.0f} MiB, measured {measured / 2**20:.0f} MiB, {off:+.0%}\n"
+        )
+    return 1 if wrong else 0
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Print the costs of the items in bytes."""
+    """Print the costs of the items in bytes, or hold the calculator against servers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.parse_args(arguments)
+    parser.add_argument("--check", action="store_true", help="hold the calculator against servers")
+    if parser.parse_args(arguments).check:
+        return _check()
     for name, value in costs().items():
         sys.stdout.write(f"{name:24}{value:12,.0f}\n")
     return 0

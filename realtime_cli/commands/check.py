@@ -14,12 +14,15 @@ from realtime_cli.exitcodes import COULD_NOT_START, FAILED, USAGE, CommandFailed
 from realtime_cli.flags import Invocation, command_app
 
 if TYPE_CHECKING:
+    from realtime_cli.rules.calculator import Capacity
     from realtime_cli.rules.engine import Baseline, Report, Selection
     from realtime_cli.rules.project import Project
     from realtime_cli.rules.rule import Rule
 
 __all__ = ["app", "check"]
 
+MANY = 10**9  # of anything that the calculator multiplies
+CALCULATED = "CAP001,CAP002,CAP007,CAP011"  # the rules that --capacity runs unless others are chosen
 FORMATS = ("text", "json", "sarif", "github")
 
 
@@ -49,6 +52,25 @@ def check(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write the report to FILE.")
     ] = None,
+    capacity: Annotated[
+        bool, typer.Option("--capacity", help="Say what a load takes, and what falls over first.")
+    ] = False,
+    connections: Annotated[
+        int | None,
+        typer.Option("--connections", min=1, max=MANY, metavar="N", help="Connections, for --capacity."),
+    ] = None,
+    topics_per_connection: Annotated[
+        int, typer.Option("--topics-per-connection", min=0, max=MANY, metavar="T", help="Topics of each.")
+    ] = 5,
+    publish_rate: Annotated[
+        int, typer.Option("--publish-rate", min=0, max=MANY, metavar="R", help="Events published a second.")
+    ] = 100,
+    payload: Annotated[
+        int, typer.Option("--payload", min=0, max=MANY, metavar="B", help="Bytes of the data of an event.")
+    ] = 200,
+    fanout: Annotated[
+        int, typer.Option("--fanout", min=1, max=MANY, metavar="F", help="Subscribers that get an event.")
+    ] = 10,
 ) -> None:
     """Look at settings, hooks, live modules and web files, and say what is unsafe, unbounded or wrong.
 
@@ -74,7 +96,7 @@ def check(
 
     gc.disable()  # trees of a thousand files, all of them in use until the process ends
     root = find_project(path) if path is not None else invocation.project()
-    selection = _selection(select, ignore)
+    selection = _selection(select or (CALCULATED if capacity else ""), ignore)
     known = _baseline(baseline)
     project = Project.read(root, env=env)
     found = _run(project, selection, known, no_import=no_import, online=online)
@@ -87,7 +109,13 @@ def check(
         _write(write_baseline, Baseline.text(found.findings), "--write-baseline")
         console.say(f"{len(found.findings)} findings written to {write_baseline}")
         return
-    _tell(invocation, project, found, report_format, output)
+    answer = None
+    if capacity:
+        from realtime_cli.rules.calculator import Load
+        from realtime_cli.rules.families.capacity_estimate import estimate
+
+        answer = estimate(project, Load(connections, topics_per_connection, publish_rate, payload, fanout))
+    _tell(invocation, project, found, report_format, output, answer)
     if found.failed:
         for rule, trace in found.failed.items():
             console.error(
@@ -165,7 +193,12 @@ def _fix(invocation: Invocation, project: Project, report: Report) -> bool:
 
 
 def _tell(
-    invocation: Invocation, project: Project, report: Report, report_format: str, output: Path | None
+    invocation: Invocation,
+    project: Project,
+    report: Report,
+    report_format: str,
+    output: Path | None,
+    answer: Capacity | None,
 ) -> None:
     from realtime_cli.rules import report_machine
     from realtime_cli.rules.report_text import render_text
@@ -177,9 +210,15 @@ def _tell(
             return console.paint(text, style, out=True) if output is None else text
 
         excerpts = output is None and console.writes_to_terminal
-        lines = list(render_text(report, project.texts, paint=paint, excerpts=excerpts))
+        lines = []
+        if answer is not None:
+            from realtime_cli.rules.report_capacity import render_capacity
+
+            lines = [*render_capacity(answer), *([""] if report.findings else [])]
+        if answer is None or report.findings:
+            lines += render_text(report, project.texts, paint=paint, excerpts=excerpts)
     elif report_format == "json":
-        lines = [report_machine.as_json(report)]
+        lines = [report_machine.as_json(report, answer.as_dict if answer is not None else None)]
     elif report_format == "sarif":
         from importlib.metadata import version
 

@@ -7,7 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 from realtime_cli.rules.finding import Finding, Severity
+from realtime_cli.rules.meaning import text_of
 from realtime_cli.rules.rule import Rule
+from realtime_cli.rules.scopes import FunctionNode
+from realtime_cli.rules.source import LIVE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,12 +19,18 @@ if TYPE_CHECKING:
     from realtime_cli.rules.project import Project
     from realtime_cli.rules.source import Source
 
-__all__ = ["BooleanGuard", "PublicWrite", "Undecorated", "Unguarded"]
+__all__ = ["BooleanGuard", "PublicWrite", "Undecorated", "Unguarded", "changes_without_user"]
 
 ALLOW_PUBLIC = re.compile(r"#\s*realtime-allow-public\b")
 WRITES = re.compile(
-    r"^(insert|update|delete|remove|create|save|set|put|add|drop|truncate|write|publish|upsert|replace|append)(_|$)"
+    r"^(insert|update|delete|remove|create|save|set|put|add|drop|truncate|write|publish|upsert|append|commit|bulk_create"
+    r"|pop|clear|incr|hset|lpush|rpush|sadd|zadd)(_|$)"
 )
+RUNS_SQL = frozenset({"execute", "executemany", "executescript", "fetch", "fetchrow", "fetchval", "run"})
+CHECKS = re.compile(
+    r"(require|check|ensure|assert|verify|authorize|guard|allow|permission|login|auth)", re.IGNORECASE
+)
+MAX_DEPTH = 4  # calls that are followed from a function to what it calls
 SQL_WRITES = re.compile(r"^\s*(insert|update|delete|replace|drop|alter|truncate|merge)\b", re.IGNORECASE)
 OWN = ("@ctx.publish", "@platform.publish", "runtime.publish")
 
@@ -30,8 +39,14 @@ def has_guard(source: Source) -> bool:
     """Return whether a live module has `_guard`, defined there, assigned or imported."""
     if source.tree is None:
         return False
-    scope = source.bound.scopes[source.tree]
-    return "_guard" in scope.names or bool(scope.stars)
+    top = source.bound.scopes[source.tree]
+    made = [
+        one
+        for one in source.bindings("_guard", top)
+        if not (isinstance(one.node, ast.AnnAssign) and one.value is None)
+        and not (isinstance(one.value, ast.Constant) and one.value.value is None)
+    ]
+    return bool(made) or source.look_up("_guard", top) is not None
 
 
 def allows_public(source: Source) -> bool:
@@ -67,7 +82,8 @@ class Unguarded(Rule):
 
 def _has_own_check(handler: Handler) -> bool:
     """Return whether the function lets in by a rule of its own."""
-    return handler.decorator("scoped") is not None or handler.option("access") is not None
+    checked = any(handler.decorator(name) is not None for name in ("scoped", "gate"))
+    return checked or handler.option("access") is not None
 
 
 class PublicWrite(Rule):
@@ -82,51 +98,125 @@ class PublicWrite(Rule):
     def check(self, project: Project) -> Iterator[Finding]:
         """Look for writes in public functions that never look at the user."""
         for handler in project.handlers:
-            if not handler.is_public or handler.kind in {"cron", "effect"} or _looks_at_user(handler):
+            found = _unchecked_write(project, handler)
+            if found is not None:
+                node, what = found
+                message = f"{handler.node.name} is public and calls {what} without looking at ctx.user"
+                yield self.at(handler.source, node, message)
+
+
+def changes_without_user(project: Project, handler: Handler) -> bool:
+    """Return whether a function is public and changes data without a look at the user."""
+    return _unchecked_write(project, handler) is not None
+
+
+def _unchecked_write(project: Project, handler: Handler) -> tuple[ast.Call, str] | None:
+    if not handler.is_public or handler.kind in {"cron", "effect"} or _has_own_check(handler):
+        return None
+    if _looks_at_user(project, handler.source, handler.node, MAX_DEPTH):
+        return None
+    return _first_write(project, handler.source, handler.node, MAX_DEPTH)
+
+
+def _looks_at_user(project: Project, source: Source, node: FunctionNode, depth: int) -> bool:
+    """Return whether a function, or one that it hands its ctx, looks at who calls."""
+    for one in ast.walk(node):
+        if isinstance(one, ast.Attribute) and (source.name(one) or "").startswith("@ctx.user"):
+            return True
+        if not isinstance(one, ast.Call) or not depth:
+            continue
+        if any(source.name(given) == "@ctx" for given in [*one.args, *(k.value for k in one.keywords)]):
+            found = project.function_of(source, one.func)
+            if found is None:
+                if CHECKS.search(source.segment(one.func)):
+                    return True
                 continue
-            for node in handler.nodes:
-                if isinstance(node, ast.Call) and (what := written_by(handler.source, node)):
-                    message = f"{handler.node.name} is public and calls {what} without looking at ctx.user"
-                    yield self.at(handler.source, node, message)
-                    break
+            where, inner = found
+            is_other = isinstance(inner, FunctionNode) and inner is not node
+            if (
+                is_other
+                and isinstance(inner, FunctionNode)
+                and _looks_at_user(project, where, inner, depth - 1)
+            ):
+                return True
+    return False
 
 
-def _looks_at_user(handler: Handler) -> bool:
-    return any(
-        isinstance(node, ast.Attribute) and (handler.source.name(node) or "").startswith("@ctx.user")
-        for node in ast.walk(handler.node)
-    )
+def _first_write(
+    project: Project, source: Source, node: FunctionNode, depth: int
+) -> tuple[ast.Call, str] | None:
+    """Return the first call in a function that writes, itself or in what it calls, with the name of the write."""
+    calls = [one for one in source.own(node) if isinstance(one, ast.Call)]
+    for call in sorted(calls, key=lambda one: (one.lineno, one.col_offset)):
+        what = written_by(project, source, call)
+        if what is None and depth:
+            found = project.function_of(source, call.func)
+            if found is not None and isinstance(found[1], FunctionNode) and found[1] is not node:
+                inner = _first_write(project, found[0], found[1], depth - 1)
+                what = inner[1] if inner is not None else None
+        if what is not None:
+            return call, what
+    return None
 
 
-def written_by(source: Source, call: ast.Call) -> str | None:
+def written_by(project: Project, source: Source, call: ast.Call) -> str | None:
     """Return the name of the write that a call makes, None if it makes none that can be seen."""
     name = source.name(call.func)
     if name in OWN:
         return str(name).lstrip("@")
-    if isinstance(call.func, ast.Attribute):
-        method = call.func.attr
-        text = call.args[0] if call.args else None
-        is_text = isinstance(text, ast.Constant) and isinstance(text.value, str)
-        if method in {"execute", "executemany", "fetch", "fetchrow", "fetchval"} and is_text:
-            assert isinstance(text, ast.Constant)  # noqa: S101
-            return source.segment(call.func) if SQL_WRITES.match(str(text.value)) else None
-        own_kind = name is not None and name.startswith(("builtins.", "@ctx.skip", "asyncio."))
-        local = isinstance(call.func.value, ast.Name) and _is_local_container(source, call.func.value)
-        if WRITES.match(method) and not own_kind and not local:
-            return source.segment(call.func)
-    return None
+    if not isinstance(call.func, ast.Attribute):
+        return None
+    method = call.func.attr
+    if method in RUNS_SQL and call.args:
+        _, text = project.value(source, call.args[0])
+        if isinstance(text, ast.Call) and text.args:  # text("...") of SQLAlchemy
+            _, text = project.value(source, text.args[0])
+        begins = text_of(text)
+        return source.segment(call.func) if begins is not None and SQL_WRITES.match(begins) else None
+    if not WRITES.match(method) or (name is not None and name.startswith(_HARMLESS)):
+        return None
+    if project.function_of(source, call.func) is not None:
+        return None  # what it does is looked at itself
+    return None if _is_local(source, call.func.value) else source.segment(call.func)
 
 
-def _is_local_container(source: Source, name: ast.Name) -> bool:
-    """Return whether a name is a list, dict or set that the function made for itself, or that it was given."""
-    found = source.scope(name).find(name.id)
-    if found is None:
+_HARMLESS = (
+    "builtins.",
+    "@ctx.skip",
+    "asyncio.",
+    "hashlib.",
+    "hmac.",
+    "logging.",
+    "collections.",
+    "io.",
+    "datetime.",
+    "itertools.",
+    "dataclasses.",
+    "random.",
+    "time.",
+    "re.",
+    "json.",
+    "msgspec.",
+    "structlog.",
+)
+
+
+def _is_local(source: Source, node: ast.expr) -> bool:
+    """Return whether an object is a value that the function made for itself, or that it was given."""
+    while isinstance(node, ast.Attribute | ast.Call | ast.Subscript | ast.Await):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    if not isinstance(node, ast.Name):
+        return True  # a text, a list
+    found = source.scope(node).find(node.id)
+    if found is None or found[0].above is None:
         return False
-    scope, bindings = found
-    if scope.above is None:
-        return False
-    made = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
-    return any(isinstance(one.value, made) or isinstance(one.node, ast.arg) for one in bindings)
+    if any(isinstance(one.node, ast.arg) for one in found[1]):
+        holder = source.function(node)
+        return holder is not None and any(
+            (source.name(one) or "").startswith(LIVE) for one in holder.decorator_list
+        )
+    made = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.Constant, ast.JoinedStr)
+    return any(isinstance(one.value, made) for one in found[1])
 
 
 class Undecorated(Rule):
@@ -143,20 +233,39 @@ class Undecorated(Rule):
         registered = {handler.node for handler in project.handlers}
         for source in project.live:
             for node in source.nodes(ast.AsyncFunctionDef):
-                first = node.args.args[0].arg if node.args.args else None
-                at_top = source.function(node) is None and source.parent(node) is source.tree
-                if not at_top or node.name.startswith("_") or node in registered or first != "ctx":
+                at_top = source.function(node) is None and not isinstance(source.parent(node), ast.ClassDef)
+                if not at_top or node.name.startswith("_") or node in registered:
                     continue
-                if node.decorator_list or _is_used(source, node.name):
+                first = next(iter([*node.args.posonlyargs, *node.args.args]), None)
+                if first is None or source.look_up(first.arg, source.bound.scopes[node]) != "@ctx":
                     continue
-                yield self.at(source, node, f"{node.name} is not decorated: clients cannot call it")
+                if any(_may_register(project, source, one) for one in node.decorator_list):
+                    continue
+                if not _is_used(project, source, node):
+                    yield self.at(source, node, f"{node.name} is not decorated: clients cannot call it")
 
 
-def _is_used(source: Source, name: str) -> bool:
-    return any(
-        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
-        for node in source.nodes(ast.Name)
-    )
+def _may_register(project: Project, source: Source, decorator: ast.expr) -> bool:
+    """Return whether a decorator may do what those of `live` do: one of theirs, or one that cannot be looked into."""
+    function = decorator.func if isinstance(decorator, ast.Call) else decorator
+    name = source.name(function) or ""
+    if name.startswith(("functools.", "contextlib.", "typing.", "builtins.")):
+        return False
+    return project.function_of(source, function) is None
+
+
+def _is_used(project: Project, source: Source, node: ast.AsyncFunctionDef) -> bool:
+    """Return whether anything in the project reads the function."""
+    name = f"{source.module}.{node.name}"
+    if any(one.id == node.name and isinstance(one.ctx, ast.Load) for one in source.nodes(ast.Name)):
+        return True
+    for other in project.code:
+        if other is source or node.name not in other.text:
+            continue
+        read = [*other.nodes(ast.Name), *other.nodes(ast.Attribute)]
+        if any(isinstance(one.ctx, ast.Load) and other.name(one) == name for one in read):
+            return True
+    return False
 
 
 class BooleanGuard(Rule):
@@ -169,26 +278,55 @@ class BooleanGuard(Rule):
     how = 'raise LiveError("UNAUTHENTICATED") or LiveError("FORBIDDEN")'
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Look at functions that are the guard of a module."""
+        """Look at functions that are the guard of a module, by their name or as a part of `guard(...)`."""
+        told: set[ast.AST] = set()
         for source in project.live:
-            for node in source.functions:
-                if node.name != "_guard" or source.function(node) is not None:
-                    continue
-                for inner in source.own(node):
-                    if isinstance(inner, ast.Return) and _is_boolean(inner.value):
-                        yield self.at(source, inner, "the guard returns a bool instead of raising")
-                        break
+            for where, node in self._guards(project, source):
+                found = _no(project, where, node)
+                if found is not None and found not in told:
+                    told.add(found)
+                    yield self.at(where, found, "the guard returns a bool instead of raising")
+
+    def _guards(self, project: Project, source: Source) -> Iterator[tuple[Source, FunctionNode | ast.Lambda]]:
+        if source.tree is None:
+            return
+        top = source.bound.scopes[source.tree]
+        found = project.meaning.function_named(source, "_guard", top)
+        if found is not None:
+            yield found
+        for binding in source.bindings("_guard", top):
+            if isinstance(binding.value, ast.Call) and source.name(binding.value.func) == "runtime.guard":
+                for part in binding.value.args:
+                    if (one := project.function_of(source, part)) is not None:
+                        yield one
 
 
-def _is_boolean(value: ast.expr | None) -> bool:
+def _no(project: Project, source: Source, node: FunctionNode | ast.Lambda) -> ast.AST | None:
+    """Return what says no in a guard without raising: a lambda itself, or a return of what may be False."""
+    if isinstance(node, ast.Lambda):
+        return node if _may_be_false(node.body) else None
+    for one in source.own(node):
+        if isinstance(one, ast.Return) and one.value is not None and source.function(one) is node:
+            values = [one.value]
+            if isinstance(one.value, ast.Name):
+                bindings = source.bindings(one.value.id, source.scope(one.value), one.value)
+                values = [binding.value for binding in bindings if binding.value is not None]
+            if any(_may_be_false(value) for value in values):
+                return one
+    return None
+
+
+def _may_be_false(value: ast.expr) -> bool:
     match value:
         case ast.Compare() | ast.UnaryOp(op=ast.Not()):
             return True
-        case ast.Constant(value=bool()):
+        case ast.Constant(value=False):
             return True
         case ast.BoolOp(values=values):
-            return any(_is_boolean(one) for one in values)
-        case ast.Call(func=ast.Name(id="bool")):
+            return any(_may_be_false(one) for one in values)
+        case ast.IfExp(body=one, orelse=other):
+            return _may_be_false(one) or _may_be_false(other)
+        case ast.Call(func=ast.Name(id="bool" | "any" | "all" | "isinstance" | "hasattr")):
             return True
         case _:
             return False

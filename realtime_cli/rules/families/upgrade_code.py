@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["CapturedPlatform", "ExportedHooks", "OldName", "SilentClear", "SynchronousGate", "WrappedTwice"]
 
 LIVE_HOOKS = ("close", "message", "unsubscribe")
+GATES = tuple(
+    f"{holder}.{method}"
+    for holder in ("@platform", "runtime.get_platform()")
+    for method in ("subscribe", "check_subscribe")
+)
 _CHUNK_OPTION = re.compile(r"""["']?upload["']?\s*:\s*\{[^{}]*?\b(?P<name>chunkSize)\b""")
 WIRING = re.compile(r"(^|\.)(set_cron_platform|activate_derived|configure_push|activate)$")
 
@@ -125,7 +130,7 @@ class SynchronousGate(Rule):
     def check(self, project: Project) -> Iterator[Finding]:
         """Look for answers that are used and not awaited."""
         for source in project.code:
-            for call in source.calls_of("@platform.subscribe", "@platform.check_subscribe"):
+            for call in source.calls_of(*GATES):
                 if is_left(source, call) and is_old_answer(source, call):
                     name = (source.name(call.func) or "").replace("@", "")
                     message = f"the answer of {name} is a coroutine that nobody awaits"
