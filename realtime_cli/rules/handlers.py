@@ -12,6 +12,8 @@ from realtime_cli.rules.source import Source
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from realtime_cli.rules.meaning import Meaning
+
 __all__ = ["Decorator", "Handler", "handlers_of"]
 
 #: What registers a function, by the name of the decorator; the other decorators of `live` only add to it.
@@ -26,6 +28,8 @@ REGISTERING = {
     "runtime.live.action": "action",
 }
 PREFIX = "runtime.live"
+#: Decorators that are written without arguments.
+PLAIN = frozenset({PREFIX, f"{PREFIX}.public", f"{PREFIX}.volatile", f"{PREFIX}.action"})
 WITHOUT_CLIENT = frozenset({"cron", "effect"})
 
 
@@ -117,64 +121,85 @@ class Handler:
         return [*every[2 if self.kind == "action" else 1 :], *more]
 
 
-def handlers_of(source: Source) -> Iterator[Handler]:
-    """Yield the registered functions of a live module, in order, then those that a call registers: `add = live(f)`."""
-    by_name: dict[str, FunctionNode] = {}
+def handlers_of(source: Source, meaning: Meaning | None = None) -> Iterator[Handler]:
+    """Yield the registered functions of a live module, in order: by decorators, or by a call (`add = live(f)`).
+
+    With `meaning`, a decorator of the project's own that applies those of `live` counts as them.
+    """
+    given = _given_to_live(source)
     for node in source.functions:
-        if not _at_top(source, node):
-            continue
-        by_name[node.name] = node
-        named = [(one, _decorator(source, one)) for one in node.decorator_list]
-        ours = tuple(found for _, found in named if found is not None)
+        named = [(one, list(_decorators(source, one, meaning))) for one in node.decorator_list]
+        ours = (*given.get(node, ()), *(found for _, several in named for found in several))
         kind = _kind(ours)
         if kind is not None:
-            yield Handler(source, node, kind, ours, tuple(one for one, found in named if found is None))
-    for call in source.nodes(ast.Call):
-        handler = _by_call(source, call, by_name)
-        if handler is not None:
-            yield handler
+            yield Handler(source, node, kind, ours, tuple(one for one, found in named if not found))
 
 
-def _at_top(source: Source, node: ast.AST) -> bool:
-    """Return whether a function runs with its module: in no other function, or a method of a room class."""
-    return source.function(node) is None
-
-
-def _decorator(source: Source, node: ast.expr) -> Decorator | None:
+def _decorators(source: Source, node: ast.expr, meaning: Meaning | None) -> Iterator[Decorator]:
+    """Yield what a decorator is of `live`: itself, or what a function of the project applies."""
     name = source.name(node)
-    if name is None:
-        return None
     call = node if isinstance(node, ast.Call) else _assigned_call(source, node)
-    plain = name.replace("()", "")
+    plain = (name or "").replace("()", "")
     if plain == PREFIX or plain.startswith(PREFIX + "."):
-        return Decorator(plain, call, node)
-    return None
+        yield Decorator(plain, call, node)
+    elif meaning is not None:
+        found = meaning.function_of(source, node.func if isinstance(node, ast.Call) else node)
+        if found is None or not isinstance(found[1], FunctionNode):
+            return
+        where, function = found[0], found[1]
+        for inner in where.own(function):
+            if isinstance(inner, ast.Call):
+                applied = (where.name(inner.func) or "").replace("()", "")
+                if applied == PREFIX or applied.startswith(PREFIX + "."):
+                    yield Decorator(applied, inner.func if isinstance(inner.func, ast.Call) else None, inner)
+            elif isinstance(inner, FunctionNode):
+                for one in inner.decorator_list:
+                    yield from _decorators(where, one, None)
 
 
 def _assigned_call(source: Source, node: ast.expr) -> ast.Call | None:
     """Return the call that a name was assigned: `limited = live.rate_limit(...)`, then `@limited`."""
     if not isinstance(node, ast.Name):
         return None
-    found = source.scope(node).find(node.id)
-    values = [binding.value for binding in found[1]] if found else []
+    values = [binding.value for binding in source.bindings(node.id, source.scope(node), node)]
     return next((value for value in values if isinstance(value, ast.Call)), None)
+
+
+def _given_to_live(source: Source) -> dict[FunctionNode, list[Decorator]]:
+    """Return what calls such as `add = live.public(live(f))` put over functions, the outermost first."""
+    found: dict[FunctionNode, list[Decorator]] = {}
+    for call in source.nodes(ast.Call):
+        if len(call.args) != 1 or call.keywords or source.function(call) is not None:
+            continue
+        decorators: list[Decorator] = []
+        inner: ast.expr = call
+        while isinstance(inner, ast.Call) and len(inner.args) == 1 and not inner.keywords:
+            applied = source.name(inner.func) or ""
+            name = applied.replace("()", "")
+            if applied not in PLAIN and not (applied.endswith("()") and name.startswith(PREFIX)):
+                break
+            decorators.append(
+                Decorator(name, inner.func if isinstance(inner.func, ast.Call) else None, inner)
+            )
+            inner = inner.args[0]
+        if not decorators or not isinstance(inner, ast.Name) or _is_wrapped(source, call):
+            continue
+        for binding in source.bindings(inner.id, source.scope(inner), inner):
+            if isinstance(binding.node, FunctionNode):
+                found.setdefault(binding.node, []).extend(decorators)
+    return found
+
+
+def _is_wrapped(source: Source, call: ast.Call) -> bool:
+    """Return whether a call is the argument of another call of `live`, which tells of both."""
+    above = source.parent(call)
+    return (
+        isinstance(above, ast.Call)
+        and call in above.args
+        and (source.name(above.func) or "").startswith(PREFIX)
+    )
 
 
 def _kind(decorators: tuple[Decorator, ...]) -> str | None:
     kinds = [REGISTERING[one.name] for one in decorators if one.name in REGISTERING]
     return next((kind for kind in kinds if kind != "rpc"), kinds[0] if kinds else None)
-
-
-def _by_call(source: Source, call: ast.Call, functions: dict[str, FunctionNode]) -> Handler | None:
-    """Return what `live(f)` or `live.stream("t")(f)` registers, when it does not stand as a decorator."""
-    if len(call.args) != 1 or not isinstance(call.args[0], ast.Name) or source.function(call) is not None:
-        return None
-    parent = source.parent(call)
-    if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef) or call.args[0].id not in functions:
-        return None
-    name = (source.name(call.func) or "").replace("()", "")
-    if name not in REGISTERING:
-        return None
-    given = call.func if isinstance(call.func, ast.Call) else None
-    decorator = Decorator(name, given, call)
-    return Handler(source, functions[call.args[0].id], REGISTERING[name], (decorator,), ())

@@ -106,7 +106,7 @@ class Project:
     @cached_property
     def handlers(self) -> list[Handler]:
         """Every function that is registered with a decorator of `live`."""
-        return [handler for source in self.live for handler in handlers_of(source)]
+        return [handler for source in self.live for handler in handlers_of(source, self.meaning)]
 
     @cached_property
     def hook_functions(self) -> list[tuple[str, Source, FunctionNode]]:

@@ -262,8 +262,7 @@ def _is_used(project: Project, source: Source, node: ast.AsyncFunctionDef) -> bo
     for other in project.code:
         if other is source or node.name not in other.text:
             continue
-        read = [*other.nodes(ast.Name), *other.nodes(ast.Attribute)]
-        if any(isinstance(one.ctx, ast.Load) and other.name(one) == name for one in read):
+        if any(other.name(one) == name for one in other.nodes(ast.Name, ast.Attribute)):
             return True
     return False
 
