@@ -1722,8 +1722,8 @@ export function onDerived(topicOf, store) {
 class Calls {
   /** @type {Map<string, PendingCall>} */
   #pending = new Map();
-  /** Stream requests without an answer that nobody waits for. @type {Set<string>} */
-  #abandoned = new Set();
+  /** Stream requests without an answer that nobody waits for, with whether it is to be given back. @type {Map<string, () => boolean>} */
+  #abandoned = new Map();
   #prefix = "";
   #counter = 0;
 
@@ -1773,7 +1773,8 @@ class Calls {
   settle(id, reply) {
     const call = this.#take(id);
     if (!call) {
-      if (this.#abandoned.delete(id) && reply?.topic) currentConnection?.giveBack(reply.topic);
+      if (reply?.topic && this.#abandoned.get(id)?.()) currentConnection?.giveBack(reply.topic);
+      this.#abandoned.delete(id);
       return;
     }
     __devtools?.callSettled(id, reply?.ok === true, reply?.ok === true ? reply.data : reply);
@@ -1794,11 +1795,15 @@ class Calls {
     this.#take(id);
   }
 
-  /** Forget a stream request that was sent: what the server begins for it is given back. @param {string} id */
-  abandon(id) {
+  /**
+   * Forget a stream request that was sent: what the server begins for it is given back, if it is unwanted then.
+   * @param {string} id
+   * @param {() => boolean} isUnwanted
+   */
+  abandon(id, isUnwanted) {
     if (!this.#take(id)) return;
-    this.#abandoned.add(id);
-    if (this.#abandoned.size > MAX_ABANDONED) for (const oldest of this.#abandoned) return void this.#abandoned.delete(oldest);
+    this.#abandoned.set(id, isUnwanted);
+    if (this.#abandoned.size > MAX_ABANDONED) for (const oldest of this.#abandoned.keys()) return void this.#abandoned.delete(oldest);
   }
 
   /** @param {Error} error */
@@ -2919,7 +2924,7 @@ const streamRequests = {
    * @param {string} path
    * @param {string} args encoded
    * @param {Record<string, unknown>} fields seq, version, schemaVersion, cursor
-   * @returns {{promise: Promise<any>, cancel: () => void}} the promise gives the whole reply
+   * @returns {{promise: Promise<any>, cancel: (isUnwanted: () => boolean) => void}} the promise gives the whole reply
    */
   send(path, args, fields) {
     usableConnection();
@@ -2932,13 +2937,17 @@ const streamRequests = {
     turn.schedule();
     // A request that was not sent yet is not sent later: the stream asks anew when the connection is back.
     promise.catch(() => entry.unsend?.());
-    return { promise, cancel: () => streamRequests.cancel(entry) };
+    return { promise, cancel: (/** @type {() => boolean} */ isUnwanted) => streamRequests.cancel(entry, isUnwanted) };
   },
 
-  /** The answer is not wanted any more; one that comes all the same says what is to be left. @param {StreamRequest} entry */
-  cancel(entry) {
+  /**
+   * The answer is not wanted any more; one that comes all the same says what is to be left.
+   * @param {StreamRequest} entry
+   * @param {() => boolean} isUnwanted
+   */
+  cancel(entry, isUnwanted) {
     if (streamRequests.waiting.includes(entry)) calls.forget(entry.id);
-    else calls.abandon(entry.id);
+    else calls.abandon(entry.id, isUnwanted);
     if (entry.isAlone) entry.unsend?.();
     streamRequests.waiting = streamRequests.waiting.filter((waiting) => waiting !== entry);
   },
@@ -3323,9 +3332,9 @@ class StreamStore {
       note.end();
     };
     const current = {
-      cancel() {
+      cancel: () => {
         stop();
-        request.cancel();
+        request.cancel(() => !this.#isActive);
       },
     };
     this.#request = current;

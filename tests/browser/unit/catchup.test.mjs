@@ -282,3 +282,18 @@ test("a late refusal, and an answer that never comes, are nothing", async () => 
   }
   assert.deepEqual(types(world).filter((type) => type === "unsubscribe"), []);
 });
+
+test("a late answer leaves the topic to who came back to the stream", async () => {
+  const world = await startOpen();
+  const one = named(world, "a/one");
+  await settle();
+  const late = world.socket.request("a/one").id;
+  one.seen.off();
+  await settle();
+  const again = record(one.store);
+  await settle();
+  await world.socket.answer(late, { ok: true, data: [item(1)], ...CRUD });
+  await world.socket.reply("a/one", [item(1), item(2)], CRUD);
+  assert.deepEqual(types(world), ["a/one", "a/one", "subscribe"]);
+  assert.deepEqual(again.last, [item(1), item(2)]);
+});
