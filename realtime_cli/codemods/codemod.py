@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from realtime_cli.codemods.project import Project
     from realtime_cli.codemods.pythonfile import PythonFile
+    from realtime_cli.codemods.scriptfile import ScriptFile
     from realtime_cli.codemods.splices import Splice
 
 __all__ = ["Codemod"]
@@ -40,6 +41,11 @@ class Codemod:
 
     def python(self, file: PythonFile) -> Iterator[Finding]:
         """Yield what is found in one Python file. Called again on its own output until it edits nothing more."""
+        del file
+        yield from ()
+
+    def script(self, file: ScriptFile) -> Iterator[Finding]:
+        """Yield what is found in one script or component. Called again on its own output, as `python` is."""
         del file
         yield from ()
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from realtime_cli.codemods.encoded import Encoded, UnreadableSource
 from realtime_cli.codemods.pythonfile import BrokenSource, PythonFile
+from realtime_cli.codemods.scriptproject import ScriptProject
 
 __all__ = ["Options", "Project", "Tree", "digest"]
 
@@ -100,6 +101,12 @@ class Tree:
             raw = self.on_disk(path)
             self.originals[path] = None if raw is None else digest(raw)
 
+    def adopt(self, path: str) -> None:
+        """Count a file as one of the project, which the scan left out for its name."""
+        if path not in self._known:
+            self._known.add(path)
+            self.paths = sorted([*self.paths, path])
+
     def files(self, *suffixes: str) -> list[str]:
         """Return the paths of the files that will be there, sorted; with `suffixes` only those that end so."""
         every = {path for path in (*self.paths, *self.changed) if path in self}
@@ -188,10 +195,15 @@ class Project:
         path = self.path_of(name)
         return self.file(path) if path is not None else None
 
+    @cached_property
+    def scripts(self) -> ScriptProject:
+        """The JavaScript side of the project. Kept until `forget`."""
+        return ScriptProject(self)
+
     def forget(self) -> None:
         """Parse again what is asked for next: the tree has changed."""
         self._parsed.clear()
-        for cached in ("_packages", "_roots"):
+        for cached in ("_packages", "_roots", "scripts"):
             self.__dict__.pop(cached, None)
 
     def mentions(self, *tokens: bytes, suffixes: tuple[str, ...] = (".py",)) -> list[str]:
