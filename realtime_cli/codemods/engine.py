@@ -74,9 +74,8 @@ def make_plan(
     plan = Plan(project.tree)
     for codemod in order:
         if codemod.layout:
-            plan.findings += codemod.project(project)
-            project.forget()
-    per_file = [one for one in order if type(one).python is not _base().python]
+            _lay_out(plan, project, codemod, choose)
+    per_file = [one for one in order if not one.layout and type(one).python is not _base().python]
     paths = _candidates(project, per_file, prefilter=prefilter)
     plan.parsed = len(paths)
     outcomes = []
@@ -100,6 +99,21 @@ def make_plan(
             plan.findings += codemod.project(project)
     plan.findings = _in_order(plan.findings)
     return plan
+
+
+def _lay_out(plan: Plan, project: Project, codemod: Codemod, choose: Chooser | None) -> None:
+    """Run a layout codemod: first on the project, then on the files that mention its tokens, one after the other."""
+    plan.findings += codemod.project(project)
+    project.forget()
+    if type(codemod).python is _base().python:
+        return
+    for path in project.mentions(*codemod.tokens):
+        outcome = _safely(project, path, [codemod], choose)
+        plan.findings += [one for one in outcome.findings if one.codemod == codemod.id or outcome.unproved]
+        plan.unproved |= outcome.unproved
+        if outcome.new is not None:
+            project.tree.write(path, outcome.new)
+    project.forget()
 
 
 def _base() -> type[Codemod]:
@@ -140,7 +154,7 @@ _shared: tuple[Project, tuple[Codemod, ...]] | None = None
 
 def _start_worker(project: Project, ids: frozenset[str]) -> None:
     global _shared
-    codemods = tuple(one for one in run_order(ids) if type(one).python is not _base().python)
+    codemods = tuple(run_order(ids))
     _shared = project, codemods
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,9 +18,9 @@ __all__ = ["PACKAGE", "WANTED", "Declared", "admits", "declared"]
 PACKAGE = "realtime-toolkit"
 WANTED = ">=0.5,<0.6"
 _NAME = re.compile(r"realtime[-_.]toolkit", re.IGNORECASE)
-_POETRY = re.compile(r"""^\s*["']?realtime[-_.]toolkit["']?\s*=\s*(.+)$""", re.IGNORECASE)
-_VERSIONS_04 = ("0.4.0", "0.4.10", "0.4.23", "0.4.99")
-_VERSIONS_05 = ("0.5.0", "0.5.1", "0.5.12", "0.5.99")
+_POETRY = re.compile(r"""^\s*["']?realtime[-_.]toolkit["']?\s*=(?!=)\s*(.+)$""", re.IGNORECASE)
+_VERSIONS_04 = tuple(f"0.4.{patch}" for patch in range(100))
+_VERSIONS_05 = tuple(f"0.5.{patch}" for patch in range(100))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def _in_line(line: str, number: int, at: int, start: int, text: str) -> Iterator
         requirement = Requirement(body)
     except InvalidRequirement:
         return
-    if requirement.url:
+    if requirement.url or canonicalize_name(requirement.name) != PACKAGE:
         return
     head = re.match(r"[\w.-]+\s*(\[[^\]]*\])?", body)
     assert head is not None  # noqa: S101 - it begins with the name
