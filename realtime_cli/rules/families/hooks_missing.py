@@ -11,6 +11,7 @@ from realtime_cli.rules.rule import Rule
 from runtime.server.hooks import HOOKS, meant_hook
 
 if TYPE_CHECKING:
+    from realtime_cli.rules.scopes import FunctionNode
     from collections.abc import Iterator
 
     from realtime_cli.rules.project import Project
@@ -88,13 +89,14 @@ class NearHook(Rule):
         for source, node in _functions(project):
             if node.name.startswith("_") or node.name in HOOKS:
                 continue
-            meant = meant_hook(node.name, is_function=not _is_used(source, node.name))
+            meant = meant_hook(node.name, is_function=not _is_used(project, source, node.name))
             if meant is None:
                 continue
             is_form = meant == node.name.lower() or node.name.replace("_", "").lower() == meant.replace(
                 "_", ""
             )
-            edits = self._edits(source, node, meant) if is_form else ()
+            is_own = is_form and not _is_used_elsewhere(project, source, node.name)
+            edits = self._edits(source, node, meant) if is_own else ()
             message = f"{node.name} is no hook; is {meant} meant?"
             yield self.at(source, node, message, f"rename it to {meant}", edits)
 
@@ -104,8 +106,12 @@ class NearHook(Rule):
         """Rename the definition and whatever reads it in the file, unless that name is taken."""
         if source.tree is None or name in source.bound.scopes[source.tree].names:
             return ()
+        if any(
+            node.name in str(one.value) for one in source.nodes(ast.Constant) if isinstance(one.value, str)
+        ):
+            return ()  # such as a name in __all__
         line = source.lines[node.lineno - 1]
-        column = line.find(node.name, line.find("def ")) + 1
+        column = line.find(node.name, line.find("def ", source.span(node).col - 1) + 4) + 1
         if not column:
             return ()
         edits = [Edit(source.path, Span(node.lineno, column, node.lineno, column + len(node.name)), name)]
@@ -117,8 +123,27 @@ class NearHook(Rule):
         return tuple(edits)
 
 
-def _is_used(source: Source, name: str) -> bool:
-    return any(node.id == name for node in source.nodes(ast.Name))
+def _is_used(project: Project, source: Source, name: str) -> bool:
+    """Return whether a function of the hooks is read, there or in another file."""
+    return any(node.id == name for node in source.nodes(ast.Name)) or _is_used_elsewhere(
+        project, source, name
+    )
+
+
+def _is_used_elsewhere(project: Project, source: Source, name: str) -> bool:
+    wanted = f"{source.module}.{name}"
+    return any(
+        other.name(one) == wanted
+        for other in project.sources.values()
+        if other is not source and name in other.text
+        for one in other.nodes(ast.Name, ast.Attribute)
+    )
+
+
+def _is_rewritten(source: Source, node: FunctionNode) -> bool:
+    """Return whether a decorator may give a function other parameters."""
+    names = [source.name(one) or "" for one in node.decorator_list]
+    return any(not name.startswith(("functools.cache", "functools.lru_cache", "typing.")) for name in names)
 
 
 class UnknownParameter(Rule):
@@ -133,17 +158,16 @@ class UnknownParameter(Rule):
 
     def check(self, project: Project) -> Iterator[Finding]:
         """Compare the parameters of hooks with those that each may have."""
-        for source, node in _functions(project):
-            known = HOOKS.get(node.name)
-            if known is None:
+        for name, source, node in project.hook_functions:
+            known, arguments = HOOKS[name], node.args
+            if _is_rewritten(source, node):
                 continue
-            arguments = node.args
             every = [*arguments.posonlyargs, *arguments.args]
             required = every[: len(every) - len(arguments.defaults)]
             pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
             required += [one for one, default in pairs if default is None]
             for argument in required:
                 if argument.arg not in known and argument.arg != "ctx":
-                    message = f"the hook {node.name} has no {argument.arg!r}"
+                    message = f"the hook {name} has no {argument.arg!r}"
                     names = ", ".join([*known, "ctx"])
                     yield self.at(source, argument, message, f"it may ask for {names}")

@@ -19,9 +19,15 @@ __all__ = ["AnyOrigin", "LooseOrigin", "NoTransportSecurity", "UnpinnedHost"]
 
 
 def has_hook(project: Project, name: str) -> bool:
-    """Return whether the hooks file offers a hook, defined there or imported."""
+    """Return whether the hooks file offers a hook: defined there, or imported, also with all names of a module."""
     hooks = project.hooks
-    return hooks is not None and hooks.tree is not None and name in hooks.bound.scopes[hooks.tree].names
+    if hooks is None or hooks.tree is None:
+        return False
+    top = hooks.bound.scopes[hooks.tree]
+    if name in top.names or any(found == name for found, _, _ in project.hook_functions):
+        return True
+    foreign = (module for module in top.stars if module.partition(".")[0] not in {*hooks.roots, "runtime"})
+    return any(True for _ in foreign)  # it cannot be said what they hold
 
 
 class _Refusal(Rule):
@@ -99,10 +105,11 @@ def reads_cookies(project: Project) -> bool:
     hooks = project.hooks
     if hooks is None:
         return False
-    names = {argument.arg for argument in hooks.nodes(ast.arg)}
-    names |= {node.attr for node in hooks.nodes(ast.Attribute)}
-    words = {node.value.lower() for node in hooks.nodes(ast.Constant) if isinstance(node.value, str)}
-    return "cookies" in names or "cookie" in words
+    sources = {hooks, *(source for _, source, _ in project.hook_functions)}
+    names = {argument.arg for source in sources for argument in source.nodes(ast.arg)}
+    names |= {node.attr for source in sources for node in source.nodes(ast.Attribute)}
+    constants = (node.value for source in sources for node in source.nodes(ast.Constant))
+    return "cookies" in names or "cookie" in {value.lower() for value in constants if isinstance(value, str)}
 
 
 class LooseOrigin(Rule):
