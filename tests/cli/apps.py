@@ -125,7 +125,8 @@ EVERYTHING = {
         @live.cron("0 3 * * *", "nightly")
         async def nightly() -> int: ...
 
-        payments = live.webhook("cards", verify=live.webhook.hmac("secret"), transform=lambda event: None, path="/hooks/pay")
+        signed = live.webhook.hmac("secret")
+        payments = live.webhook("cards", verify=signed, transform=lambda event: None, path="/hooks/pay")
     """,
     "live/reports-2026.py": "from runtime import live\n\n@live\nasync def total(ctx) -> int: ...\n",
 }
