@@ -7,7 +7,7 @@ purpose: a call that is given a client's value gives back a client's value, unle
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from realtime_cli.rules.handlers import Handler
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Flow", "flow_of", "handler_flow", "names_in"]
 
+MAX_ROUNDS = 4  # over the assignments of a function
 #: What gives back something of the app's own, whatever it is given.
 MAKES_OWN = frozenset(
     {
@@ -62,6 +63,8 @@ class Flow:
         node: the function.
         sent: names that hold what a client sent.
         caller: names that hold who the caller is.
+        harmful: those of `sent` that hold it as it came, not only a number or digest of it.
+        origins: the parameters that each of `sent` was made of.
         calls: the calls that lead here, each with the flow of the function that it stands in.
         handler: the live function that leads here, None when only hooks do.
     """
@@ -70,8 +73,16 @@ class Flow:
     node: FunctionNode
     sent: set[str] = field(default_factory=set)
     caller: set[str] = field(default_factory=set)
+    harmful: set[str] = field(default_factory=set)
+    origins: dict[str, set[str]] = field(default_factory=dict)
     calls: list[tuple[Flow, ast.Call]] = field(default_factory=list)
     handler: Handler | None = None
+
+    @property
+    def size(self) -> int:
+        """How much is known; it only grows."""
+        origins = sum(len(names) for names in self.origins.values())
+        return len(self.sent) + len(self.caller) + len(self.harmful) + origins
 
     @property
     def calls_made(self) -> Iterator[ast.Call]:
@@ -80,7 +91,13 @@ class Flow:
 
     def is_sent(self, expression: ast.AST, *, harmful: bool = False) -> bool:
         """Return whether an expression holds something that a client sent; `harmful`: no numbers and digests of it."""
-        return any(name in self.sent for name in self._read(expression, harmful))
+        names = self.harmful if harmful else self.sent
+        return any(name in names for name in self._read(expression, harmful))
+
+    def origins_of(self, expression: ast.AST) -> set[str]:
+        """Return the parameters that an expression is made of, also those that it only compares."""
+        names = {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
+        return {origin for name in names for origin in self.origins.get(name, ())}
 
     def is_caller(self, expression: ast.AST) -> bool:
         """Return whether an expression holds who the caller is."""
@@ -123,17 +140,25 @@ def flow_of(
     handler: Handler | None = None,
 ) -> Flow:
     """Return where values go in a function whose parameters `sent` come from a client, and `caller` say who it is."""
-    flow = Flow(source, node, set(sent), set(caller), [] if calls is None else calls, handler)
-    for _ in range(4):  # a name may be read above the line that sets it, in a loop
-        before = len(flow.sent) + len(flow.caller)
-        for statement in source.own(node):
-            for target, value in _bindings(statement):
-                names = set(names_in(target))
-                if flow.is_sent(value):
-                    flow.sent.update(names)
-                if flow.is_caller(value):
-                    flow.caller.update(names)
-        if len(flow.sent) + len(flow.caller) == before:
+    flow = Flow(source, node, set(sent), set(caller))
+    flow.harmful.update(flow.sent)
+    flow.origins.update({name: {name} for name in flow.sent})
+    flow = replace(flow, calls=[] if calls is None else calls, handler=handler)
+    pairs = [pair for statement in source.own(node) for pair in _bindings(statement)]
+    for _ in range(MAX_ROUNDS):  # a name may be read above the line that sets it, in a loop
+        before = flow.size
+        for target, value in pairs:
+            names = set(names_in(target))
+            if flow.is_sent(value):
+                flow.sent.update(names)
+                origins = flow.origins_of(value)
+                for name in names:
+                    flow.origins.setdefault(name, set()).update(origins)
+            if flow.is_sent(value, harmful=True):
+                flow.harmful.update(names)
+            if flow.is_caller(value):
+                flow.caller.update(names)
+        if flow.size == before:
             break
     return flow
 

@@ -11,10 +11,10 @@ from realtime_cli.rules.rule import Rule
 from runtime.server.hooks import HOOKS, meant_hook
 
 if TYPE_CHECKING:
-    from realtime_cli.rules.scopes import FunctionNode
     from collections.abc import Iterator
 
     from realtime_cli.rules.project import Project
+    from realtime_cli.rules.scopes import FunctionNode
     from realtime_cli.rules.source import Source
 
 __all__ = ["AnonymousConnections", "NearHook", "OpenTopics", "UnknownParameter"]
