@@ -57,7 +57,23 @@ NODE = Tool("node", ("node",), "nodejs", "node", "the type checker and the tests
 GIT = Tool("git", ("git",), "git", "git", "the project templates")
 OPENSSL = Tool("openssl", ("openssl",), "openssl", "openssl", "the certificates of the TLS tests")
 TYPESCRIPT = Tool("tsc", ("tsc",), "node-typescript", "typescript", "the types of the browser client")
-TOOLS = (CHROMIUM, NODE, GIT, OPENSSL, TYPESCRIPT)
+REDIS = Tool(
+    "redis-server",
+    ("redis-server", "valkey-server"),
+    "redis-server",
+    "redis",
+    "the tests of what Redis is asked",
+)
+POSTGRES = Tool(
+    name="postgres",
+    commands=("postgres",),
+    apt="postgresql",
+    brew="postgresql@17",
+    why="the tests of what Postgres is asked",
+    # Debian keeps the server out of the PATH, one folder for each version.
+    applications=tuple(sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/postgres")), reverse=True)),
+)
+TOOLS = (CHROMIUM, NODE, GIT, OPENSSL, TYPESCRIPT, REDIS, POSTGRES)
 
 
 def missing(tools: Sequence[Tool] = TOOLS) -> list[Tool]:

@@ -92,16 +92,20 @@ def check(
     import gc
 
     from realtime_cli.project import find_project
+    from realtime_cli.rules.calculator import Load
     from realtime_cli.rules.project import Project
 
     gc.disable()  # trees of a thousand files, all of them in use until the process ends
     root = find_project(path) if path is not None else invocation.project()
     selection = _selection(select or (CALCULATED if capacity else ""), ignore)
     known = _baseline(baseline)
+    load = Load(connections, topics_per_connection, publish_rate, payload, fanout)
     project = Project.read(root, env=env)
+    project.load = load
     found = _run(project, selection, known, no_import=no_import, online=online)
     if fix and _fix(invocation, project, found):
         project = Project.read(root, env=env)
+        project.load = load
         found = _run(project, selection, known, no_import=no_import, online=online)
     if write_baseline is not None:
         from realtime_cli.rules.engine import Baseline
@@ -111,10 +115,9 @@ def check(
         return
     answer = None
     if capacity:
-        from realtime_cli.rules.calculator import Load
         from realtime_cli.rules.families.capacity_estimate import estimate
 
-        answer = estimate(project, Load(connections, topics_per_connection, publish_rate, payload, fanout))
+        answer = estimate(project)
     _tell(invocation, project, found, report_format, output, answer)
     if found.failed:
         for rule, trace in found.failed.items():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import socket
 
     from realtime_cli.console import Console
-    from runtime.core.settings import ServerSettings
+    from runtime.core.settings import ServerSettings, Settings
     from runtime.server.app import RealtimeApp
 
 __all__ = ["app", "serve"]
@@ -130,6 +130,7 @@ def serve(
     _check_workers(server.workers)
     _check_cluster_mode(server.cluster_mode)
     _check_loop(server.loop)
+    _check_backends(settings)
     is_unix = server.uds is not None and host is None and port is None
     opened = _listen_unix(project, server) if is_unix else _listen(server)
     listening = opened.listening if isinstance(opened, UnixSocket) else opened
@@ -204,6 +205,25 @@ def _check_loop(loop: str) -> None:
             hint='pip install uvloop, or set loop = "auto"',
             code=USAGE,
         )
+
+
+def _check_backends(settings: Settings) -> None:
+    """Look for the backends that have to be there, before anything else happens."""
+    if settings.redis.url is None and settings.postgres.dsn is None:
+        return
+    import asyncio
+
+    from realtime_cli.backends import BackendUnreachable, reach_required
+
+    try:
+        asyncio.run(reach_required(settings))
+    except BackendUnreachable as problem:
+        section = "redis" if str(problem).startswith("Redis") else "postgres"
+        raise CommandFailed(
+            f"could not start: {problem}",
+            hint=f"start it, correct its address, or set [{section}] required = false",
+            code=COULD_NOT_START,
+        ) from None
 
 
 def _write_path(ws: str | None) -> str | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from realtime_cli.backends import BackendUnreachable, ask_postgres, ask_redis, unsettled
 
 if TYPE_CHECKING:
     from runtime.core.settings import Settings
@@ -14,10 +17,10 @@ __all__ = ["Backends", "ask_backends"]
 
 @dataclass(frozen=True)
 class Backends:
-    """What was asked and answered; a backend that no setting names is absent.
+    """What was asked and answered; a backend that no setting names is empty.
 
     Attributes:
-        redis: answers by question, such as `version`; `error` when it cannot be reached.
+        redis: answers by question, such as `version`; `error` alone when it cannot be reached.
         postgres: the same of Postgres.
     """
 
@@ -26,6 +29,29 @@ class Backends:
 
 
 def ask_backends(settings: Settings) -> Backends:
-    """Connect to the backends that the settings name, read what they say of themselves, and close."""
-    del settings  # no setting names a backend
-    return Backends()
+    """Connect to the backends that the settings name, read what they say of themselves, and close.
+
+    Nothing is written. Each has the time of its settings.
+    """
+    return asyncio.run(_asked(settings))
+
+
+async def _asked(settings: Settings) -> Backends:
+    redis = settings.redis.url is not None
+    postgres = settings.postgres.dsn is not None
+    answers = await asyncio.gather(
+        _answer(ask_redis(settings.redis)) if redis else _nothing(),
+        _answer(ask_postgres(settings.postgres, unsettled(settings))) if postgres else _nothing(),
+    )
+    return Backends(*answers)
+
+
+async def _answer(asking: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return await asking
+    except BackendUnreachable as problem:
+        return {"error": str(problem)}
+
+
+async def _nothing() -> dict[str, Any]:
+    return {}

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from realtime_cli.rules.calculator import Load
 from realtime_cli.rules.handlers import Handler, handlers_of
 from realtime_cli.rules.meaning import Meaning
 from realtime_cli.rules.reach import flows_from_clients, functions_in_loop
@@ -42,6 +43,7 @@ class Project:
         system: what it will run on, as `sys.platform` has it; the variable `REALTIME_CHECK_SYSTEM` says another one.
         cpus: how many processors that has; the variable `REALTIME_CHECK_CPUS` says another number.
         skipped: files that were not looked at, with the reason.
+        load: what clients and the app are said to do; None where nobody said it.
     """
 
     root: Path
@@ -50,6 +52,7 @@ class Project:
     system: str = sys.platform
     cpus: int = 1
     skipped: dict[str, str] = field(default_factory=dict)
+    load: Load | None = None
 
     @classmethod
     def read(

@@ -28,8 +28,8 @@ ROUND = 100  # limits are named in steps of so many connections
 
 def estimate(project: Project, load: Load | None = None) -> Capacity:
     """Calculate what a load takes of a project, with what its replays keep."""
-    payload = (load or Load()).payload
-    return capacity_of(project, load, replay_bytes(project, payload))
+    load = load or project.load or Load()
+    return capacity_of(project, load, replay_bytes(project, load.payload))
 
 
 class NoConnectionLimit(Rule):
