@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from realtime_cli.codemods.codemod import Codemod
     from realtime_cli.codemods.project import Project
+    from realtime_cli.codemods.scriptfile import ScriptFile
 
-    Chooser = Callable[[Codemod, PythonFile, Sequence[Finding]], Sequence[Finding]]
+    Chooser = Callable[[Codemod, PythonFile | ScriptFile, Sequence[Finding]], Sequence[Finding]]
     """Gives back those of a codemod's edits in a file that shall be made."""
 
 __all__ = ["ENGINE", "MAX_PASSES", "FileOutcome", "syntax_problem", "upgrade_file"]

@@ -11,6 +11,8 @@ from realtime_cli.codemods.catalog import run_order
 from realtime_cli.codemods.chain import ENGINE, FileOutcome, upgrade_file
 from realtime_cli.codemods.finding import Change, Finding, Severity, Status
 from realtime_cli.codemods.project import Project, Tree
+from realtime_cli.codemods.scriptparser import has_parser
+from realtime_cli.codemods.scripts import SUFFIXES, missing_parser, script_paths, upgrade_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -76,10 +78,14 @@ def make_plan(
         if codemod.layout:
             _lay_out(plan, project, codemod, choose)
     per_file = [one for one in order if not one.layout and type(one).python is not _base().python]
-    paths = _candidates(project, per_file, prefilter=prefilter)
+    scripts = script_paths(project, order, prefilter=prefilter)
+    if scripts and not has_parser():
+        plan.findings.append(missing_parser())
+        scripts = []
+    paths = [*_candidates(project, per_file, prefilter=prefilter), *scripts]
     plan.parsed = len(paths)
     outcomes = []
-    for outcome in _run(project, paths, per_file, jobs=jobs, choose=choose):
+    for outcome in _run(project, paths, order, jobs=jobs, choose=choose):
         outcomes.append(outcome)
         if progress is not None:
             edits = sum(
@@ -188,7 +194,10 @@ def _run(
 def _safely(project: Project, path: str, codemods: Sequence[Codemod], choose: Chooser | None) -> FileOutcome:
     """Upgrade one file; a codemod that fails on it costs this file, not the run."""
     try:
-        return upgrade_file(project, path, codemods, choose=choose)
+        if path.endswith(SUFFIXES):
+            return upgrade_script(project, path, codemods, choose=choose)
+        per_file = [one for one in codemods if type(one).python is not _base().python]
+        return upgrade_file(project, path, per_file, choose=choose)
     except (KeyboardInterrupt, EOFError):
         raise
     except Exception as problem:  # a border: one file must not stop the others

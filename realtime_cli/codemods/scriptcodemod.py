@@ -38,7 +38,10 @@ class ScriptCodemod(Codemod):
         *,
         at: Node | None = None,
     ) -> Finding:
-        """Return a finding that leaves a TODO above its statement (or that of `at`), and maybe replacements."""
+        """Return a finding that leaves a TODO above its statement (or that of `at`), and maybe replacements.
+
+        Without a text for it, the replacements bring the TODO themselves.
+        """
         return self._found(file, node, row, Change.ASSISTED, message, todo=todo, splices=splices, at=at)
 
     def told(
@@ -87,7 +90,7 @@ class ScriptCodemod(Codemod):
             elif anchor is None:
                 change, made, advice = Change.FLAG, (), todo or advice
         line = ""
-        if change is Change.ASSISTED and anchor is not None:
+        if change is Change.ASSISTED and todo and anchor is not None:
             line = file.comment(place, f"TODO(realtime-upgrade {self.id}): {todo}").decode()
         return Finding(
             self.id,

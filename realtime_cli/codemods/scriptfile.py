@@ -318,10 +318,14 @@ class ScriptFile:
         return None
 
     def _markup_anchor(self, expression: scriptregions.Expression) -> int | None:
+        assert self.regions is not None  # noqa: S101 - only components have expressions
         start = self.line_start(expression.owner)
-        if self.data[start : expression.owner].strip() or self.regions is None:
-            return None
-        if any(begin <= start <= end for begin, end in self.regions.kept):
+        while True:
+            around = [begin for begin, end in self.regions.tags if begin < start < end]
+            if not around:
+                break
+            start = self.line_start(around[0])
+        if self._in_script(start) or any(begin <= start <= end for begin, end in self.regions.kept):
             return None
         return start
 

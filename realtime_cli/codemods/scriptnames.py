@@ -41,7 +41,16 @@ CONTEXT_CALLS = frozenset(
             f"live.{name}"
             for name in (
                 *("binary", "channel", "cron", "gate", "idempotent", "lock", "rateLimit", "room", "stream"),
-                *("upload", "validated", "access.any", "access.all", "access.owner", "breaker", "middleware"),
+                *(
+                    "upload",
+                    "validated",
+                    "volatile",
+                    "access.any",
+                    "access.all",
+                    "access.owner",
+                    "breaker",
+                    "middleware",
+                ),
             )
         ),
     }
@@ -74,7 +83,7 @@ _LOOKED_THROUGH = frozenset(
 def canonical_module(module: str) -> str:
     """Return the short name of a module of ours; empty for any other.
 
-    ``server``, ``client``, ``adapter``, ``ext`` (any module of the extensions), ``plugins/lock``, ``$live/boards``.
+    ``server``, ``client``, ``adapter``, ``ext`` (the extensions; ``ext/postgres``), ``plugins/lock``, ``$live/boards``.
     """
     if module in ("svelte-realtime", "svelte-realtime/server"):
         return "server"
@@ -90,7 +99,7 @@ def canonical_module(module: str) -> str:
     if module.startswith("svelte-adapter-uws/"):
         return module.removeprefix("svelte-adapter-uws/").removesuffix("/client")
     if module == "svelte-adapter-uws-extensions" or module.startswith("svelte-adapter-uws-extensions/"):
-        return "ext"
+        return "ext/postgres" if "/postgres" in module else "ext"
     if module.startswith("svelte-realtime/"):
         return module.replace("svelte-realtime/", "realtime/", 1)
     if module.startswith(("$live/", "/live/")):
@@ -170,6 +179,8 @@ class ScriptNames:
         ):
             module = string_of(given[0]) if given else None
             return self._module(module, "*", hops) if module else ""
+        if text_of(function) == "$derived" and given and self.file.path.endswith(".svelte"):
+            return self.of(given[0], hops)
         found = self.of(function, hops)
         if found == "svelte/store#get" and given:
             inner = self.of(given[0], hops)
@@ -379,39 +390,49 @@ class ScriptNames:
             return None
         return None
 
-    def function_of(self, node: Node | None, hops: int = 0) -> tuple[ScriptFile, Node] | None:
-        """Return the function that an expression is, or names, in this file or another; else None."""
+    def origin(self, node: Node | None, hops: int = 0) -> tuple[ScriptFile, Node] | None:
+        """Return the expression or function that a name was made from, here or in another file of the project."""
         if node is None or hops > MAX_HOPS:
             return None
-        if node.type in FUNCTIONS:
-            return self.file, node
         if node.type in _LOOKED_THROUGH and node.named_children:
-            return self.function_of(node.named_children[0], hops)
+            return self.origin(node.named_children[0], hops)
         if node.type not in ("identifier", "shorthand_property_identifier"):
-            return None
+            return self.file, node
         binding = self.file.scopes.lookup(text_of(node), node)
         if binding is None or binding.reassigned:
             return None
         if binding.kind == "function" and binding.value is not None:
             return self.file, binding.value
         if binding.kind == "variable" and binding.path == ():
-            return self.function_of(binding.value, hops + 1)
+            return self.origin(binding.value, hops + 1)
         if binding.kind == "import":
             path = self.file.project.scripts.resolve(binding.module, self.file.path)
             other = self.file.project.scripts.file(path) if path is not None else None
-            return other.names.exported_function(binding.imported, hops + 1) if other is not None else None
+            return other.names.exported_origin(binding.imported, hops + 1) if other is not None else None
         return None
 
-    def exported_function(self, name: str, hops: int) -> tuple[ScriptFile, Node] | None:
-        """Return the function that this file exports under a name."""
+    def function_of(self, node: Node | None) -> tuple[ScriptFile, Node] | None:
+        """Return the function that an expression is, or names, in this file or another; else None."""
+        found = self.origin(node)
+        return found if found is not None and found[1].type in FUNCTIONS else None
+
+    def exported_origin(self, name: str, hops: int) -> tuple[ScriptFile, Node] | None:
+        """Return the expression or function that this file exports under a name."""
         for top in self.file.scopes.tops:
             for binding in top.names.get(name, []):
-                return self.function_of(binding.node, hops) or (
-                    (self.file, binding.value)
-                    if binding.kind == "function" and binding.value is not None
-                    else None
-                )
+                if binding.kind == "function" and binding.value is not None:
+                    return self.file, binding.value
+                return self.origin(binding.node, hops)
         return None
+
+    def calls(self, *meanings: str) -> list[tuple[Node, str]]:
+        """Return the calls of functions with such meanings, each with its meaning, in source order."""
+        found = []
+        for call in self.file.nodes("call_expression"):
+            meaning = self.of(call.child_by_field_name("function"))
+            if meaning in meanings:
+                found.append((call, meaning))
+        return found
 
 
 def _member(found: str, name: str) -> str:

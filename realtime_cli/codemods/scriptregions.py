@@ -59,12 +59,14 @@ class Regions:
         scripts: its script blocks.
         expressions: those of the markup, in source order.
         bound: names that the markup itself binds (``{#each}``, ``{:then}``, ``{#snippet}``, ``{@const}``, ``let:``).
+        tags: from ``<`` to behind ``>`` of each tag, and from ``{`` to behind ``}`` outside of tags.
         kept: stretches whose blanks are shown as they are: no line may be added there.
     """
 
     scripts: list[Script] = field(default_factory=list)
     expressions: list[Expression] = field(default_factory=list)
     bound: set[str] = field(default_factory=set)
+    tags: list[tuple[int, int]] = field(default_factory=list)
     kept: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -156,7 +158,12 @@ class _Cutter:
             if mark is None:
                 return self.found
             at = mark.start()
-            at = self._block(at, at) if self.data[at] == 123 else self._angle(at)
+            if self.data[at] == 60:
+                at = self._angle(at)
+                continue
+            end = self._block(at, at)
+            self.found.tags.append((at, end))
+            at = end
 
     def _angle(self, at: int) -> int:
         if self.data.startswith(b"<!--", at):
@@ -165,6 +172,7 @@ class _Cutter:
         if name is None:
             return at + 1
         end = self._tag(at, name.end())
+        self.found.tags.append((at, end))
         word = name.group().lower()
         if word == b"script" and not self.data[:end].endswith(b"/>"):
             return self._script(name.end(), end)

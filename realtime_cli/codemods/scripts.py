@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from realtime_cli.codemods.chain import ENGINE, MAX_PASSES, FileOutcome
+from realtime_cli.codemods.codemod import Codemod
 from realtime_cli.codemods.encoded import Encoded, UnreadableSource
 from realtime_cli.codemods.finding import Change, Finding, Severity, Status
 from realtime_cli.codemods.proof import UnprovedEdit
@@ -15,15 +16,39 @@ from realtime_cli.codemods.scriptproof import prove_script
 from realtime_cli.codemods.splices import Splice, apply_splices, is_free, moved_offset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from realtime_cli.codemods.codemod import Codemod
+    from realtime_cli.codemods.chain import Chooser
     from realtime_cli.codemods.project import Project
 
-    ScriptChooser = Callable[[Codemod, ScriptFile, Sequence[Finding]], Sequence[Finding]]
-    """Gives back those of a codemod's edits in a file that shall be made."""
+__all__ = ["SUFFIXES", "missing_parser", "script_paths", "upgrade_script"]
 
-__all__ = ["SUFFIXES", "missing_parser", "upgrade_script"]
+
+_MODULES = (b"svelte-realtime", b"svelte-adapter-uws", b"/live/", b"$live")
+"""What a script outside of the npm packages of ours has to mention."""
+
+
+def script_paths(project: Project, codemods: Sequence[Codemod], *, prefilter: bool = True) -> list[str]:
+    """Return the scripts that codemods can find anything in, sorted.
+
+    Of the npm packages that depend on ours these are all files with a distinctive byte string of a codemod; of all
+    others, such as the pages of a Python project, only those that import something of ours.
+    """
+    wanted = [one for one in codemods if type(one).script is not Codemod.script]
+    if not wanted:
+        return []
+    tokens = sorted({token for one in wanted for token in one.tokens})
+    folders = tuple(one.folder for one in project.scripts.members)
+    found = []
+    for path in project.tree.files(*SUFFIXES):
+        try:
+            raw = project.tree.read(path)
+        except OSError:
+            continue
+        ours = any(path.startswith(folder) for folder in folders) or any(name in raw for name in _MODULES)
+        if not prefilter or (ours and any(token in raw for token in tokens)):
+            found.append(path)
+    return found
 
 
 def missing_parser() -> Finding:
@@ -42,7 +67,7 @@ def missing_parser() -> Finding:
 
 
 class _Chain:
-    def __init__(self, project: Project, path: str, choose: ScriptChooser | None) -> None:
+    def __init__(self, project: Project, path: str, choose: Chooser | None) -> None:
         self.project, self.path, self.choose = project, path, choose
         self.kept: list[Finding] = []
 
@@ -103,7 +128,8 @@ class _Chain:
             if one.todo:
                 marked.add(one.anchor)
             taken += splices
-            edits.append(replace(one, status=Status.TODO if one.todo else Status.EDITED))
+            is_auto = one.change is Change.AUTO
+            edits.append(replace(one, status=Status.EDITED if is_auto else Status.TODO))
         return edits, taken
 
     def _keep_rest(self, found: Iterable[Finding], refused: set[tuple[str, int]]) -> None:
@@ -139,7 +165,7 @@ def _left_alone(path: str, why: str, severity: Severity = Severity.WARNING) -> F
 
 
 def upgrade_script(
-    project: Project, path: str, codemods: Sequence[Codemod], *, choose: ScriptChooser | None = None
+    project: Project, path: str, codemods: Sequence[Codemod], *, choose: Chooser | None = None
 ) -> FileOutcome:
     """Run codemods over one script or component. Nothing is written, not even into `project.tree`."""
     outcome = FileOutcome(path)
