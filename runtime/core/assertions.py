@@ -29,7 +29,12 @@ __all__ = [
     "COALESCE_ENTRY_TOPIC_TYPE",
     "COALESCE_PENDING_TYPE",
     "CONN_CLOSE_TWICE",
+    "CONN_WRITE_AFTER_CLOSE",
+    "ENVELOPE_BATCH_EMPTY",
+    "ENVELOPE_EMPTY",
     "ENVELOPE_SEND_EMPTY",
+    "HANDLE_RPC_ENVELOPE",
+    "LOCK_WAITER_SHAPE",
     "LOOP_THREAD",
     "PRESSURE_WINDOW_NEGATIVE",
     "PUSH_REGISTRY_ENTRY_TRACKED",
@@ -38,16 +43,20 @@ __all__ = [
     "REQUEST_PENDING_TYPE",
     "SUBSCRIPTION_WS_TRACKED",
     "SUBS_SHAPE",
+    "SUBS_SHAPE_BATCH",
+    "SUBS_SHAPE_UNSUBSCRIBE",
     "SUBS_TOTAL_NEGATIVE",
     "TOPICS_INDEX_MISMATCH",
     "TOPIC_STATS_SHAPE",
     "UPLOAD_ACCOUNTING",
+    "WS_PLATFORM_DOUBLE_INIT",
     "WS_REQUEST_ID_LEAK",
     "InvariantViolation",
     "assert_invariant",
     "assertion_counters",
     "configure",
     "dev_assert",
+    "extension_counters",
     "listen",
     "unlisten",
 ]
@@ -61,7 +70,12 @@ COALESCE_ENTRY_EVENT_TYPE: Final = "coalesce.entry-event-type"
 COALESCE_ENTRY_TOPIC_TYPE: Final = "coalesce.entry-topic-type"
 COALESCE_PENDING_TYPE: Final = "coalesce.pending-type"
 CONN_CLOSE_TWICE: Final = "conn.close-twice"
+CONN_WRITE_AFTER_CLOSE: Final = "conn.write-after-close"
+ENVELOPE_BATCH_EMPTY: Final = "envelope.batch-empty"
+ENVELOPE_EMPTY: Final = "envelope.empty"
 ENVELOPE_SEND_EMPTY: Final = "envelope.send-empty"
+HANDLE_RPC_ENVELOPE: Final = "realtime/handleRpc.envelope.non-empty"
+LOCK_WAITER_SHAPE: Final = "realtime/lock.waiter.shape"
 LOOP_THREAD: Final = "loop.thread"
 PRESSURE_WINDOW_NEGATIVE: Final = "pressure.window-negative"
 PUSH_REGISTRY_ENTRY_TRACKED: Final = "realtime/push-registry.entry-tracked"
@@ -69,18 +83,22 @@ REQUEST_ENTRY_REJECT_SHAPE: Final = "request.entry-reject-shape"
 REQUEST_ENTRY_RESOLVE_SHAPE: Final = "request.entry-resolve-shape"
 REQUEST_PENDING_TYPE: Final = "request.pending-type"
 SUBS_SHAPE: Final = "subs.shape"
+SUBS_SHAPE_BATCH: Final = "subs.shape-batch"
+SUBS_SHAPE_UNSUBSCRIBE: Final = "subs.shape-unsubscribe"
 SUBSCRIPTION_WS_TRACKED: Final = "realtime/subscription.bookkeeping.ws-was-tracked"
 SUBS_TOTAL_NEGATIVE: Final = "subs.total-negative"
 TOPIC_STATS_SHAPE: Final = "topic.stats-shape"
 TOPICS_INDEX_MISMATCH: Final = "topics.index-mismatch"
 UPLOAD_ACCOUNTING: Final = "realtime/upload.accounting"
+WS_PLATFORM_DOUBLE_INIT: Final = "ws.platform-double-init"
 WS_REQUEST_ID_LEAK: Final = "ws.request-id-leak"
 
 LINES_PER_MINUTE = 10  # of one category; the counter has no limit
 MAX_LINE = 4096  # characters of a context; a longer one is left out
 
 # Which part of the system a category belongs to, by its beginning.
-_LAYERS = (("realtime/", "realtime"), ("registry.", "extensions"), ("pubsub.", "extensions"))
+EXTENSIONS: Final = "extensions"
+_LAYERS = (("realtime/", "realtime"), ("registry.", EXTENSIONS), ("pubsub.", EXTENSIONS))
 
 
 @dataclass(slots=True)
@@ -158,6 +176,11 @@ def dev_assert(cond: object, message: str, **context: Any) -> None:
 def assertion_counters() -> Mapping[str, int]:
     """Return how often each category was violated in this process: one live, read-only view."""
     return _view
+
+
+def extension_counters() -> Mapping[str, int]:
+    """Return the counters of the cluster layer alone, which dashboards know under a name of their own."""
+    return {name: count for name, count in _counts.items() if _layer(name) == EXTENSIONS}
 
 
 def configure(env: str, clock: Clock | None = None) -> None:

@@ -24,6 +24,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         "cursor_broadcasts_total": "Cursor positions that were published.",
         "cursor_throttled_total": "Cursor positions that a newer one replaced before they were published.",
         "cursor_updates_total": "Cursor positions that clients sent.",
+        "extensions_assertion_violations_total": "Violations in the cluster layer, counted once more.",
         "group_joins_rejected_total": "Joins that a full group refused.",
         "group_joins_total": "Members who came to a group.",
         "group_leaves_total": "Members who left a group.",
@@ -98,6 +99,7 @@ HELP: Mapping[str, str] = MappingProxyType(
     }
 )
 
+EXTENSIONS_ASSERTIONS = "extensions_assertion_violations_total"
 _LIVE_LAYER = frozenset(
     {
         "assertion_violations_total",
@@ -123,6 +125,11 @@ _UNPREFIXED = (
     "ws_connection_",
     "ws_topic_",
 )
+
+
+def exported_name(name: str, prefix: str) -> str:
+    """Return what a metric is called at a scrape; one is called the same everywhere. Spec: platform 6.4."""
+    return name if name == EXTENSIONS_ASSERTIONS else f"{prefix}{name}"
 
 
 def reference_name(name: str) -> str | None:

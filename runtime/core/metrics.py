@@ -42,6 +42,7 @@ LABELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "cursor_broadcasts_total": ("topic",),
         "cursor_throttled_total": ("topic",),
         "cursor_updates_total": ("topic",),
+        "extensions_assertion_violations_total": ("category",),
         "group_joins_rejected_total": ("group",),
         "group_joins_total": ("group",),
         "group_leaves_total": ("group",),

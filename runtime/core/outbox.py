@@ -12,6 +12,7 @@ import logging
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from runtime.core.assertions import CONN_WRITE_AFTER_CLOSE, ENVELOPE_BATCH_EMPTY, assert_invariant
 from runtime.core.sink import Frame
 from runtime.core.turnbatch import at_end_of_turn
 from runtime.wire import envelope
@@ -175,6 +176,9 @@ class TurnOutbox:
         if dirty:
             self._dirty = []
             for connection in dirty:
+                if connection.closed and connection.own:
+                    assert_invariant(False, CONN_WRITE_AFTER_CLOSE, frames=len(connection.own))
+                    continue
                 try:
                     connection.send_own()
                 except Exception:
@@ -330,9 +334,10 @@ class TurnOutbox:
     def _batch(self, frames: list[Frame]) -> Frame:
         if len(frames) == 1:
             return frames[0]
+        assert_invariant(frames, ENVELOPE_BATCH_EMPTY)
         frame = Frame(envelope.encode_batch([frame.payload for frame in frames]))
         frame.parts = tuple(frames)
-        frame.topic = frames[0].topic
+        frame.topic = frames[0].topic if frames else None
         if frame.size > BATCH_FRAME_WARNING:
             self._warn_of_size(frame)
         return frame

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import coalesce, messages
-from runtime.core.assertions import assertion_counters
+from runtime.core.assertions import assertion_counters, extension_counters
 from runtime.core.bus import Outlet
 from runtime.core.clock import Clock
 from runtime.core.closing import Closing
@@ -36,7 +36,7 @@ from runtime.core.turnbatch import TurnBatch
 from runtime.core.unread import drop_pending, lets_pending_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from runtime.core.messages import BatchMessage, Messages
     from runtime.core.sink import Frame
@@ -102,7 +102,8 @@ class PlatformCore:
             metrics=self.metrics,
             tasks=self.tasks,
         )
-        self.metrics.watch("assertion_violations_total", _violations)
+        self.metrics.watch("assertion_violations_total", lambda: _series(assertion_counters()))
+        self.metrics.watch("extensions_assertion_violations_total", lambda: _series(extension_counters()))
         if settings.is_dev:
             self.dev = DevChecks(self.threads.is_foreign)
 
@@ -237,5 +238,5 @@ class PlatformCore:
             logger.error("send_to: the predicate is asynchronous; counted as no match. Use a plain function")
 
 
-def _violations() -> dict[tuple[str, ...], float]:
-    return {(category,): count for category, count in assertion_counters().items()}
+def _series(counters: Mapping[str, int]) -> dict[tuple[str, ...], float]:
+    return {(category,): count for category, count in counters.items()}

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from runtime.core import capacity, nesting
+from runtime.core.assertions import ENVELOPE_EMPTY, assert_invariant
 from runtime.core.errors import PayloadTooLarge
 from runtime.core.sink import Frame
 from runtime.wire import envelope, jsoncodec, names
@@ -247,6 +248,8 @@ class Publisher:
             record = self.recorders.get(topic)
             if record is not None:
                 record(event.event, event.data, number)
+        if not event.data:
+            assert_invariant(False, ENVELOPE_EMPTY, topic=topic)
         frame = Frame(envelope.encode_envelope(topic, event.event, event.data, number), topic, number)
         counts = self._window.get(topic) or self._new_counts(topic)
         counts[0] += 1

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from runtime.core import capacity
+from runtime.core.assertions import SUBS_SHAPE_UNSUBSCRIBE, assert_invariant
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -163,6 +164,7 @@ class Subscriptions:
         if self.holds:
             self._drop(self.holds, topic, connection)
         self._drop(self.members, topic, connection)
+        assert_invariant(connection not in self.members.get(topic, ()), SUBS_SHAPE_UNSUBSCRIBE, topic=topic)
         for told in self._watchers:
             told(connection, topic)
         return True

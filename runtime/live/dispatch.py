@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime.core import capacity
+from runtime.core.assertions import HANDLE_RPC_ENVELOPE, assert_invariant
 from runtime.core.errors import INTERNAL_ERROR, INTERNAL_ERROR_TEXT, LiveError, WireError, to_wire
 from runtime.core.events import CallFinished, EventBus
 from runtime.core.sink import Frame
@@ -180,6 +181,9 @@ class Dispatcher:
 
     def _reply(self, connection: Connection, id: str, inner: bytes) -> None:
         """Write one reply; one that the client would drop for its size becomes an error that says so."""
+        if not inner:
+            assert_invariant(False, HANDLE_RPC_ENVELOPE)
+            inner = self.error_bytes(id, WireError(INTERNAL_ERROR, INTERNAL_ERROR_TEXT))
         reply = Frame(rpc.encode_reply(id, inner))
         if self._max_frame and reply.size > self._max_frame:
             reply = Frame(rpc.encode_reply(id, self.error_bytes(id, WireError(*rpc.TOO_LARGE))))

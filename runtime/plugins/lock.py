@@ -14,6 +14,7 @@ from collections import OrderedDict
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from runtime.core.assertions import LOCK_WAITER_SHAPE, assert_invariant
 from runtime.core.errors import CapacityExceeded, LockCleared, LockQueueFull, LockReentry, LockTimeout
 from runtime.core.signal import Signal
 from runtime.plugins.lifetime import AnyClock, Plugin, PluginState
@@ -111,6 +112,7 @@ class _LockState(PluginState):
             return
         while entry.line:
             waiter, _ = entry.line.popitem(last=False)
+            assert_invariant(waiter.held.key == held.key, LOCK_WAITER_SHAPE, key=held.key)
             if not waiter.future.done():  # else its task was cancelled and has not run since
                 entry.holder = waiter.held
                 waiter.end(_TURN)

@@ -322,6 +322,7 @@ class Runtime:
         )
         if self.debug is not None:
             self.debug.opened(connection)
+        assert_invariant(connection.id not in self.connections, assertions.WS_PLATFORM_DOUBLE_INIT)
         connection.write_control(control.encode_welcome(connection.id))
         self.connections[connection.id] = connection
         self.metrics.add("ws_connections")

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.core import capacity, requests
+from runtime.core.assertions import SUBS_SHAPE_BATCH, assert_invariant
 from runtime.core.events import ConnectionClosedEvent
 from runtime.core.tasks import reraise_own_cancellation
 from runtime.live.dispatch import CallSlots
@@ -343,6 +344,9 @@ class Inbound:
     ) -> Step | None:
         """Carry out the decisions in order; return what is left when the peer has to be waited for."""
         gap = self._grant_next(left := deque(topics), ref, reasons)
+        held, granted = self.connection.all_topics, self.connection.granted
+        is_whole = all(topic in held for topic in topics if topic in granted)
+        assert_invariant(is_whole, SUBS_SHAPE_BATCH, topics=len(topics))
         return None if gap is None else self._grant_behind(gap, left, ref, reasons)
 
     async def _grant_behind(

@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from runtime.core.metrichelp import HELP, reference_name
+from runtime.core.metrichelp import HELP, exported_name, reference_name
 from runtime.core.metrics import HISTOGRAMS, LABELS, Series, Spread
 from runtime.server.metricsregistry import metrics_registry
 
@@ -50,9 +50,10 @@ class WorkerCollector:
     def collect(self) -> Iterator[Metric]:
         """Yield every family; a counter or gauge without labels is 0 before it moved."""
         for name in sorted([*LABELS, *HISTOGRAMS]):
-            yield self._family(name, f"{self.prefix}{name}")
+            shown = exported_name(name, self.prefix)
+            yield self._family(name, shown)
             other = reference_name(name) if self.reference_names else None
-            if other is not None and other != f"{self.prefix}{name}":
+            if other is not None and other != shown:
                 yield self._family(name, other)
 
     def _family(self, name: str, shown: str) -> Metric:

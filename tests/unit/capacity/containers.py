@@ -190,6 +190,9 @@ def _named(node: ast.expr) -> Iterator[str]:
 
 
 def _unbounded_cache(module: Module, node: ast.stmt, scope: str) -> None:
+    arguments = getattr(node, "args", None)
+    if isinstance(arguments, ast.arguments) and not ast.unparse(arguments):
+        return  # one value
     for decorator in getattr(node, "decorator_list", ()):
         name = _text(decorator.func if isinstance(decorator, ast.Call) else decorator).rpartition(".")[2]
         has_none = isinstance(decorator, ast.Call) and any(

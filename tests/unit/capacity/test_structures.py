@@ -105,6 +105,7 @@ HARMLESS = {
     "a local": "def go(n):\n    seen = []\n    for one in range(n):\n        seen.append(one)\n    return seen\n",
     "a table": "KINDS = {'a': 1}\n\nclass A:\n    words = ['a', 'b']\n",
     "a whole copy": "class A:\n    def __init__(self, n):\n        self.all = dict(n)\n",
+    "one value that is kept": "@functools.cache\ndef go():\n    return []\n",
     "a bounded cache": "@lru_cache(256)\ndef go(a):\n    return a\n",
     "a number": "class A:\n    def __init__(self):\n        self.n = 0\n\n    def go(self):\n        self.n += 1\n",
     "the names of a module": "__all__ = ['a']\n__all__ += ['b']\n",

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.core.capacity import capacity_override
-from runtime.core.metrichelp import HELP, reference_name
+from runtime.core.metrichelp import HELP, exported_name, reference_name
 from runtime.core.metrics import HISTOGRAMS, LABELS, Metrics
 from runtime.core.settings import MetricsSettings, ServerSettings, Settings
 from runtime.server import current, metricsexport
@@ -85,7 +85,7 @@ async def test_every_metric_is_in_the_text_with_its_type(registry: AppRegistry) 
     text = (await MetricsExport(Metrics(), MetricsSettings()).text()).decode()
     for name in LABELS:
         kind = "counter" if name.endswith("_total") else "gauge"
-        assert f"# TYPE realtime_{name} {kind}\n" in text
+        assert f"# TYPE {exported_name(name, 'realtime_')} {kind}\n" in text
     for name in HISTOGRAMS:
         assert f"# TYPE realtime_{name} histogram\n" in text
 
@@ -292,3 +292,13 @@ def test_a_name_is_registered_once_except_where_modules_are_loaded_again(
     assert first is not second
     registry.unregister(second)
     assert registry.collectors() == []
+
+
+async def test_what_the_cluster_violates_has_one_name_everywhere(registry: AppRegistry) -> None:
+    metrics = Metrics()
+    metrics.watch("extensions_assertion_violations_total", lambda: {("pubsub.envelope.shape",): 2})
+    for prefix in ("realtime_", "app_", ""):
+        found = await scrape(metrics, prefix=prefix)
+        key = "extensions_assertion_violations_total", (("category", "pubsub.envelope.shape"),)
+        assert found[key] == 2
+        assert not any("_extensions_" in name for name, _ in found)
