@@ -85,7 +85,8 @@ def make_plan(
     paths = [*_candidates(project, per_file, prefilter=prefilter), *scripts]
     plan.parsed = len(paths)
     outcomes = []
-    for outcome in _run(project, paths, order, jobs=jobs, choose=choose):
+    after_layout = [one for one in order if not one.layout]
+    for outcome in _run(project, paths, after_layout, jobs=jobs, choose=choose):
         outcomes.append(outcome)
         if progress is not None:
             edits = sum(
