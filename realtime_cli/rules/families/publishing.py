@@ -7,7 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 from realtime_cli.rules.finding import Finding, Severity
+from realtime_cli.rules.meaning import text_of
 from realtime_cli.rules.rule import Rule
+from realtime_cli.rules.scopes import FunctionNode
+from realtime_cli.rules.words import is_about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from realtime_cli.rules.handlers import Handler
     from realtime_cli.rules.project import Project
     from realtime_cli.rules.source import Source
+    from realtime_cli.rules.taint import Flow
 
 __all__ = [
     "CountlessTopics",
@@ -33,26 +37,9 @@ SECRET_FIELDS = re.compile(
 )
 
 
-def literal(node: ast.expr | None) -> str | None:
-    """Return the text that an expression begins with: a constant, or the start of a formatted string."""
-    match node:
-        case ast.Constant(value=str() as text):
-            return text
-        case ast.JoinedStr(values=[ast.Constant(value=str() as text), *_]):
-            return text
-        case ast.BinOp(op=ast.Add(), left=left):
-            return literal(left)
-        case _:
-            return None
-
-
-def resolved(source: Source, node: ast.expr | None) -> str | None:
-    """Return the text of an expression, also through a constant of the module."""
-    if isinstance(node, ast.Name):
-        found = source.scope(node).find(node.id)
-        values = [one.value for one in found[1]] if found else []
-        return next((text for value in values if (text := literal(value)) is not None), None)
-    return literal(node)
+def topic_of(call: ast.Call) -> ast.expr | None:
+    """Return the topic that a publish is given."""
+    return next(iter([*call.args, *(one.value for one in call.keywords if one.arg == "topic")]), None)
 
 
 class SystemTopic(Rule):
@@ -72,16 +59,26 @@ class SystemTopic(Rule):
             return
         for source in project.code:
             for call in source.calls_of(*CTX_PUBLISHES):
-                topic = (
-                    call.args[0]
-                    if call.args
-                    else next((k.value for k in call.keywords if k.arg == "topic"), None)
-                )
-                text = resolved(source, topic)
+                topic = topic_of(call)
+                text = _begins(project, source, topic) if topic is not None else None
                 if topic is not None and text is not None and text.startswith("__"):
                     yield self.at(
                         source, topic, f"the topic {text!r} is the framework's: the publish is refused"
                     )
+
+
+def _begins(project: Project, source: Source, node: ast.expr) -> str | None:
+    """Return the text that an expression begins with, also through names at its start."""
+    where, value = project.value(source, node)
+    for _ in range(5):
+        match value:
+            case ast.BinOp(op=ast.Add(), left=left):
+                where, value = project.value(where, left)
+            case ast.JoinedStr(values=[ast.FormattedValue(value=first), *_]):
+                where, value = project.value(where, first)
+            case _:
+                return text_of(value)
+    return None
 
 
 class CountlessTopics(Rule):
@@ -97,24 +94,22 @@ class CountlessTopics(Rule):
         """Look for ids of users, connections and requests in topics of publishes with numbers."""
         for source in project.code:
             for call in source.calls_of(*PUBLISHES):
-                topic = call.args[0] if call.args else None
-                if topic is None or _is_volatile(call):
+                topic = topic_of(call)
+                if topic is None or _is_volatile(project, source, call):
                     continue
-                if isinstance(topic, ast.JoinedStr) and (part := _countless(source, topic)):
+                where, made = project.value(source, topic)
+                if part := _countless(project, where, made):
                     message = f"a topic for each {part}, whose numbers stay for good"
                     yield self.at(source, topic, message)
 
 
-def _is_volatile(call: ast.Call) -> bool:
-    return any(
-        (given.arg == "volatile" and not _is_false(given.value))
-        or (given.arg == "seq" and _is_false(given.value))
-        for given in call.keywords
-    )
-
-
-def _is_false(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and not node.value
+def _is_volatile(project: Project, source: Source, call: ast.Call) -> bool:
+    for given in call.keywords:
+        _, value = project.value(source, given.value)
+        off = isinstance(value, ast.Constant) and not value.value
+        if given.arg is None or (given.arg == "volatile" and not off) or (given.arg == "seq" and off):
+            return True
+    return False
 
 
 _VOLATILE_WORDS = re.compile(
@@ -122,20 +117,41 @@ _VOLATILE_WORDS = re.compile(
 )
 
 
-def _countless(source: Source, topic: ast.JoinedStr) -> str | None:
+def _countless(project: Project, source: Source, topic: ast.expr) -> str | None:
     """Return what there are countless of in a topic: connections and requests, and users of what moves all the time."""
-    start = literal(topic) or ""
-    for value in topic.values:
-        if not isinstance(value, ast.FormattedValue):
-            continue
-        name = source.name(value.value) or ""
-        text = source.segment(value.value).lower()
-        if name.startswith(("@ws.id", "@ctx.request_id")) or "request_id" in text or "uuid" in text:
+    start = text_of(topic) or ""
+    for part in _parts(topic):
+        where, value = project.value(source, part)
+        name = source.name(part) or where.name(value) or ""
+        text = source.segment(part).lower()
+        if (
+            name.startswith(("@ws.id", "@ctx.request_id", "uuid.uuid"))
+            or "request_id" in text
+            or "uuid" in text
+        ):
             return "connection" if name.startswith("@ws") else "request"
+        name = name.replace("[]", "")
         per_user = name.startswith(("@ctx.user", "@ws.user_data")) or re.search(r"\b(uid|user_?id)\b", text)
         if per_user and _VOLATILE_WORDS.search(start):
             return "user"
     return None
+
+
+def _parts(topic: ast.expr) -> list[ast.expr]:
+    """Return what is put into a text: by a formatted string, a sum, `%` or `.format`."""
+    match topic:
+        case ast.JoinedStr(values=values):
+            return [one.value for one in values if isinstance(one, ast.FormattedValue)]
+        case ast.BinOp(op=ast.Add(), left=left, right=right):
+            return [*_parts(left), right] if isinstance(left, ast.BinOp) else [right]
+        case ast.BinOp(op=ast.Mod(), right=ast.Tuple(elts=parts)):
+            return parts
+        case ast.BinOp(op=ast.Mod(), right=right):
+            return [right]
+        case ast.Call(func=ast.Attribute(attr="format"), args=args, keywords=keywords):
+            return [*args, *(one.value for one in keywords)]
+        case _:
+            return []
 
 
 class PlainException(Rule):
@@ -149,17 +165,14 @@ class PlainException(Rule):
 
     def check(self, project: Project) -> Iterator[Finding]:
         """Look at raises with a text in functions that clients call."""
-        for handler in project.handlers:
-            if not handler.is_reachable:
+        for flow in project.flows:
+            if flow.handler is None or not flow.handler.is_reachable or flow.source.kind == "hooks":
                 continue
-            for node in handler.nodes:
-                if (
-                    isinstance(node, ast.Raise)
-                    and (name := _raised(handler, node))
-                    and not _is_caught(handler, node, name)
-                ):
+            for node in flow.source.own(flow.node):
+                name = _raised(project, flow.source, node) if isinstance(node, ast.Raise) else None
+                if name is not None and not _is_caught(flow, node, name):
                     message = f"{name} reaches the client as INTERNAL_ERROR, without its text"
-                    yield self.at(handler.source, node, message)
+                    yield self.at(flow.source, node, message)
 
 
 MEANT = frozenset(
@@ -167,27 +180,32 @@ MEANT = frozenset(
 )
 
 
-def _raised(handler: Handler, node: ast.Raise) -> str | None:
-    call = node.exc
+def _raised(project: Project, source: Source, node: ast.Raise) -> str | None:
+    where, call = project.value(source, node.exc) if node.exc is not None else (source, None)
     if not isinstance(call, ast.Call) or not call.args or node.cause is not None:
         return None
-    name = (handler.source.name(call.func) or "").removeprefix("builtins.")
-    return name if name in MEANT and literal(call.args[0]) is not None else None
+    name = (where.name(call.func) or "").removeprefix("builtins.")
+    return name if name in MEANT and text_of(project.value(where, call.args[0])[1]) is not None else None
 
 
-def _is_caught(handler: Handler, node: ast.AST, name: str) -> bool:
-    """Return whether a `try` of the function takes the exception."""
+def _is_caught(flow: Flow, node: ast.AST, name: str, depth: int = 4) -> bool:
+    """Return whether a `try` takes the exception: of the function, or around every call that leads to it."""
     inside = node
-    for above in handler.source.parents(node):
+    for above in flow.source.parents(node):
         if isinstance(above, ast.Try) and inside in above.body:
             for block in above.handlers:
-                caught = handler.source.segment(block.type) if block.type else "Exception"
+                caught = flow.source.segment(block.type) if block.type else "Exception"
                 if name in caught or "Exception" in caught:
                     return True
-        if above is handler.node:
-            return False
+        if isinstance(above, ast.With | ast.AsyncWith) and "suppress" in flow.source.segment(
+            above.items[0].context_expr
+        ):
+            return True
+        if above is flow.node:
+            break
         inside = above
-    return False
+    leads = [one for one in flow.calls if one[0].node is not flow.node]
+    return bool(leads and depth) and all(_is_caught(caller, call, name, depth - 1) for caller, call in leads)
 
 
 class ExpensiveStream(Rule):
@@ -205,7 +223,7 @@ class ExpensiveStream(Rule):
             if handler.kind != "stream" or not handler.is_public or handler.option("class_of_service"):
                 continue
             sheds = any(isinstance(n, ast.Attribute) and n.attr == "shed" for n in handler.nodes)
-            if not sheds and _is_expensive(handler):
+            if not sheds and _is_expensive(project, handler):
                 message = f"{handler.node.name} is public and loads much, whatever the load is"
                 yield self.at(handler.source, handler.node, message)
 
@@ -216,12 +234,14 @@ _EXPENSIVE = re.compile(
 _HEAVY_SQL = re.compile(r"\b(group\s+by|join|count\(|sum\(|avg\()", re.IGNORECASE)
 
 
-def _is_expensive(handler: Handler) -> bool:
+def _is_expensive(project: Project, handler: Handler) -> bool:
     if _EXPENSIVE.search(handler.node.name):
         return True
+    read = [one for one in handler.nodes if isinstance(one, ast.Constant | ast.Name | ast.Attribute)]
+    values = (project.value(handler.source, one)[1] for one in read)
     return any(
-        isinstance(n, ast.Constant) and isinstance(n.value, str) and _HEAVY_SQL.search(n.value)
-        for n in handler.nodes
+        isinstance(one, ast.Constant) and isinstance(one.value, str) and _HEAVY_SQL.search(one.value)
+        for one in values
     )
 
 
@@ -244,42 +264,107 @@ class SecretInResult(Rule):
                 message = f"{handler.node.name} returns a type with the field {field!r}"
                 yield self.at(handler.source, handler.node.returns, message)
                 continue
-            for node in handler.nodes:
-                value = node.value if isinstance(node, ast.Return) else None
-                row = _row(handler, value)
-                if row is not None and value is not None:
-                    yield self.at(
-                        handler.source, value, f"{handler.node.name} returns {row}, with all of its fields"
-                    )
-                for key in value.keys if isinstance(value, ast.Dict) else ():
-                    if isinstance(key, ast.Constant) and SECRET_FIELDS.search(str(key.value)):
-                        yield self.at(
-                            handler.source, key, f"{handler.node.name} returns the field {key.value!r}"
-                        )
+            told: set[ast.AST] = set()
+            for source, place, what in _returned(project, handler.source, handler.node, MAX_STEPS):
+                if place not in told:
+                    told.add(place)
+                    yield self.at(source, place, f"{handler.node.name} returns {what}")
 
     def _annotated(self, project: Project, handler: Handler) -> str | None:
         """Return a telling field of the class of the project that the function says it returns."""
         returns = handler.node.returns
-        for node in ast.walk(returns) if returns is not None else ():
-            if not isinstance(node, ast.Name | ast.Attribute):
-                continue
-            name = handler.source.name(node)
+        if isinstance(returns, ast.Constant) and isinstance(returns.value, str):
+            words = re.findall(r"[A-Za-z_][\w.]*", returns.value)
+            top = (
+                handler.source.bound.scopes.get(handler.source.tree)
+                if handler.source.tree is not None
+                else None
+            )
+            names = [handler.source.look_up(word, top) if top is not None else None for word in words]
+        else:
+            nodes = ast.walk(returns) if returns is not None else ()
+            names = [
+                handler.source.name(node) for node in nodes if isinstance(node, ast.Name | ast.Attribute)
+            ]
+        for name in names:
             found = project.definition(name) if name else None
-            if found is None or not isinstance(found[1], ast.ClassDef):
-                continue
-            for statement in found[1].body:
-                field = statement.target if isinstance(statement, ast.AnnAssign) else None
-                if isinstance(field, ast.Name) and SECRET_FIELDS.search(field.id):
-                    return field.id
+            if found is not None and isinstance(found[1], ast.ClassDef):
+                field = _secret_field(project, found[0], found[1], MAX_STEPS)
+                if field is not None:
+                    return field
         return None
 
 
+MAX_STEPS = 5  # names, functions and bases that are followed
 _ROW = re.compile(r"^(user|account|member|person|customer|profile)_?(row|record|model)$", re.IGNORECASE)
 
 
-def _row(handler: Handler, value: ast.expr | None) -> str | None:
-    """Return the name of a whole row of a user that is returned as it is."""
-    return value.id if isinstance(value, ast.Name) and _ROW.match(value.id) else None
+def _is_secret(name: str) -> bool:
+    return bool(SECRET_FIELDS.search(name)) and not is_about(name)
+
+
+def _secret_field(project: Project, source: Source, node: ast.ClassDef, steps: int) -> str | None:
+    """Return a telling field of a class or of what it is made from."""
+    for statement in node.body:
+        field = statement.target if isinstance(statement, ast.AnnAssign) else None
+        if isinstance(field, ast.Name) and _is_secret(field.id):
+            return field.id
+    for base in node.bases:
+        found = project.definition(source.name(base) or "") if steps else None
+        if found is not None and isinstance(found[1], ast.ClassDef) and found[1] is not node:
+            told = _secret_field(project, found[0], found[1], steps - 1)
+            if told is not None:
+                return told
+    return None
+
+
+def _returned(
+    project: Project, source: Source, node: FunctionNode, steps: int
+) -> Iterator[tuple[Source, ast.AST, str]]:
+    """Yield what a function returns that it should not, with its place."""
+    for one in source.own(node):
+        if isinstance(one, ast.Return) and one.value is not None and source.function(one) is node:
+            yield from _telling(project, source, node, one.value, steps)
+
+
+def _telling(
+    project: Project, source: Source, node: FunctionNode, value: ast.expr, steps: int
+) -> Iterator[tuple[Source, ast.AST, str]]:
+    if not steps:
+        return
+    match value:
+        case ast.Name(id=name) if _ROW.match(name):
+            yield source, value, f"{name}, with all of its fields"
+        case ast.Name(id=name):
+            for binding in source.bindings(name, source.scope(value), value):
+                if binding.value is not None and isinstance(binding.node, ast.Assign | ast.AnnAssign):
+                    yield from _telling(project, source, node, binding.value, steps - 1)
+        case ast.Dict(keys=keys, values=values):
+            for key, inner in zip(keys, values, strict=True):
+                if isinstance(key, ast.Constant) and _is_secret(str(key.value)):
+                    yield source, key, f"the field {key.value!r}"
+                elif isinstance(inner, ast.Dict) or key is None:
+                    yield from _telling(project, source, node, inner, steps - 1)
+        case ast.Call(func=function, keywords=keywords):
+            called = project.function_of(source, function)
+            if called is not None and isinstance(called[1], FunctionNode) and called[1] is not node:
+                yield from _returned(project, called[0], called[1], steps - 1)
+            elif source.name(function) == "builtins.dict":
+                for keyword in keywords:
+                    if keyword.arg is not None and _is_secret(keyword.arg):
+                        yield source, keyword, f"the field {keyword.arg!r}"
+        case ast.Await(value=inner) | ast.NamedExpr(value=inner):
+            yield from _telling(project, source, node, inner, steps)
+        case ast.IfExp(body=one, orelse=other):
+            yield from _telling(project, source, node, one, steps)
+            yield from _telling(project, source, node, other, steps)
+        case ast.List(elts=parts) | ast.Tuple(elts=parts):
+            for part in parts:
+                yield from _telling(project, source, node, part, steps)
+        case ast.ListComp(elt=part):
+            yield from _telling(project, source, node, part, steps)
+        case _:
+            return
 
 
 class UnknownTopic(Rule):
@@ -297,7 +382,7 @@ class UnknownTopic(Rule):
             name
             for source in project.code
             for call in source.calls_of("runtime.define_topics")
-            for name in _defined(source, call)
+            for name in _defined(project, source, call)
         ]
         if not known:
             return
@@ -306,29 +391,27 @@ class UnknownTopic(Rule):
             for name in known
         ]
         for source in project.code:
-            used = [(call.args[0], None) for call in source.calls_of(*PUBLISHES) if call.args]
-            used += [
-                (call.args[0], None)
-                for call in source.calls_of("runtime.live.stream", "runtime.live.channel")
-                if call.args
+            calls = [
+                *source.calls_of(*PUBLISHES),
+                *source.calls_of("runtime.live.stream", "runtime.live.channel"),
             ]
-            for topic, _ in used:
-                text = topic.value if isinstance(topic, ast.Constant) else None
-                if (
-                    isinstance(text, str)
-                    and not text.startswith("__")
-                    and not any(p.fullmatch(text) for p in patterns)
-                ):
+            for call in calls:
+                topic = topic_of(call)
+                value = project.value(source, topic)[1] if topic is not None else None
+                text = value.value if isinstance(value, ast.Constant) else None
+                if topic is None or not isinstance(text, str) or text.startswith("__"):
+                    continue
+                if not any(pattern.fullmatch(text) for pattern in patterns):
                     yield self.at(source, topic, f"the topic {text!r} is not among those of define_topics")
 
 
-def _defined(source: Source, call: ast.Call) -> Iterator[str]:
+def _defined(project: Project, source: Source, call: ast.Call) -> Iterator[str]:
     """Yield the topics that a call of `define_topics` defines, as patterns."""
     values = [given.value for given in call.keywords]
-    for given in call.args:
-        if isinstance(given, ast.Dict):
-            values += given.values
-    for value in values:
+    for written in call.args:
+        _, given = project.value(source, written)
+        values += given.values if isinstance(given, ast.Dict) else [given]
+    for value in (project.value(source, value)[1] for value in values):
         match value:
             case ast.Constant(value=str() as text):
                 yield text

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from realtime_cli.rules.finding import Edit, Finding, Severity, Span
 from realtime_cli.rules.rule import Rule
+from realtime_cli.rules.words import holds_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,19 +64,6 @@ RUNS_SQL = frozenset(
         "raw",
     }
 )
-_SECRET = re.compile(
-    r"(^|_)(tok|token|secret|signature|hmac|digest|password|passwd|pwd|api_?key|apikey|access_?key|private_?key)s?($|_)"
-    r"|(token|secret|password|apikey)$",
-    re.IGNORECASE,
-)
-#: What is said of a secret and is none.
-_ABOUT = re.compile(
-    r"(type|kind|name|names|id|ids|count|length|len|size|url|uri|path|file|field|fields|index|expires|expiry|ttl|age"
-    r"|line|lines|policy|rules|hint|label|pos|position|start|end|version|algorithm|scheme|prefix|suffix)$",
-    re.IGNORECASE,
-)
-
-
 MAX_STEPS = 12  # names that are followed from one to the next
 MAX_PARTS = 200  # of one query
 
@@ -174,18 +162,14 @@ def _after_future(tree: ast.Module) -> int:
     return 1
 
 
-def _names_secret(name: str) -> bool:
-    return bool(_SECRET.search(name.replace("-", "_"))) and not _ABOUT.search(name)
-
-
 def _is_secret(node: ast.expr) -> bool:
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name):
-            return _names_secret(name)
+            return holds_secret(name)
         case ast.Subscript(slice=ast.Constant(value=str() as name)):
-            return _names_secret(name)
+            return holds_secret(name)
         case ast.Call(func=ast.Attribute(attr="get" | "pop"), args=[ast.Constant(value=str() as name), *_]):
-            return _names_secret(name)
+            return holds_secret(name)
         case ast.Call(func=ast.Attribute(attr="hexdigest" | "digest")):
             return True
         case ast.Call(
