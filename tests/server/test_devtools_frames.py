@@ -317,3 +317,14 @@ async def test_people_of_a_presence_plugin_are_shown(make_app: AppFactory) -> No
     assert row["people"] == [{"name": "ada", "csrf": "[REDACTED]"}]
     await presence.leave(peer.connection, app.runtime.platform, "lobby")
     assert devtools_of(app).read()["presence"]["rows"] == []
+
+
+async def test_a_lone_surrogate_in_a_frame_or_in_a_user_harms_nobody(make_app: AppFactory) -> None:
+    """JSON can hold one, and UTF-8 cannot: a client must not break its own connection by being looked at."""
+    app = await make_app(FILES, env="dev")
+    devtools_of(app).recorder.look()
+    peer = await app.connect({"name": "ada\ud800"})
+    await peer.request("todos/add", "\ud800milk")
+    [call] = [frame for frame in frames_of(app) if frame["kind"] == "call"]
+    assert call["data"] == ["\ud800milk"]
+    assert [frame["ok"] for frame in frames_of(app) if frame["kind"] == "reply"] == [True]

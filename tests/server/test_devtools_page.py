@@ -311,3 +311,16 @@ async def test_it_works_below_a_mount_point(folder: Path) -> None:
             assert (await client.get("/rt/__realtime/poll")).status_code == 200
     finally:
         await inner.stop()
+
+
+async def test_names_that_utf8_cannot_hold_are_told_as_json_holds_them(folder: Path) -> None:
+    write_file(folder, "hooks.py", 'def upgrade():\n    return {"id": "ada", "name": "a\\ud800"}\n')
+    write_file(folder, "live/odd.py", LIVE.replace('"letmein"', '"\\ud800"').replace("password", "word"))
+    async with served(folder) as (running, client):
+        await poll(client)
+        async with running.connect():
+            [row] = (await poll(client))["state"]["connections"]["rows"]
+            assert row["user"]["name"] == "a\ud800"
+        paths = (await client.get("/__realtime/paths")).json()["paths"]
+        [login] = [path for path in paths if path["path"] == "odd/login"]
+        assert login["parameters"][1]["default"] == "\ud800"

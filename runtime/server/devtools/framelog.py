@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 
 from runtime.core import capacity
+from runtime.wire import jsoncodec
 
 __all__ = ["FrameLog"]
-
-_encode = msgspec.json.Encoder().encode
 
 
 class FrameLog:
@@ -42,7 +41,7 @@ class FrameLog:
     def add(self, entry: dict[str, Any]) -> int:
         """Keep `entry`, which has a JSON form, with its number as `n`; return that."""
         self._last += 1
-        encoded = _encode({"n": self._last, **entry})
+        encoded = jsoncodec.encode({"n": self._last, **entry})
         self._entries.append((self._last, encoded))
         self._bytes += len(encoded)
         while self._entries and (

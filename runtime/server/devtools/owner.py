@@ -20,6 +20,7 @@ from runtime.server.devtools.recorder import Recorder
 from runtime.server.devtools.state import WorkerState
 from runtime.server.devtools.taps import SeenConnection, SeenDebugPublisher, SeenInbound, SeenPublisher
 from runtime.server.wsdebug import DebugPublisher
+from runtime.wire import jsoncodec
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -149,7 +150,8 @@ class Devtools:
             after = 0
         body = {
             "worker": self._id,
-            "state": self.read(),
+            # Names and texts of clients may hold lone surrogates, which only this encoder writes.
+            "state": msgspec.Raw(jsoncodec.encode(self.read())),
             "last": frames.last,
             "skipped": self.recorder.skipped,
             "frames": frames.after(after, MAX_FRAMES_PER_ANSWER),
@@ -166,7 +168,7 @@ class Devtools:
             {
                 "generation": live.generation.number,
                 "socket": self._runtime.settings.websocket.path,
-                "paths": describe_paths(live.registry, self._keys),
+                "paths": msgspec.Raw(jsoncodec.encode(describe_paths(live.registry, self._keys))),
             }
         )
 
