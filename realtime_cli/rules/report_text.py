@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from realtime_cli.rules.finding import Finding, Severity
+from runtime.server.settings_file import SETTINGS_FILE, public_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -64,11 +65,13 @@ def _finding(
     lines = texts.get(finding.path, "").split("\n") if excerpts else []
     if span.line <= len(lines) and lines[span.line - 1].strip():
         number = str(span.line)
-        line = lines[span.line - 1].rstrip().replace("\t", " ")
+        written = lines[span.line - 1].rstrip()
+        is_settings = finding.path.rpartition("/")[2] == SETTINGS_FILE
+        line = (public_line(written) if is_settings else written).replace("\t", " ")
         end = span.end_col if span.end_line == span.line else len(line) + 1
         marked = max(1, min(end, len(line) + 1) - span.col)
         yield paint(f"  {number} | ", "dim") + line
-        if span.col > 1 or end > 1:
+        if (span.col > 1 or end > 1) and len(line) == len(written):
             gap = " " * (len(number) + 2 + 3 + span.col - 1)
             yield gap + paint("^" * marked, _STYLES[finding.severity])
     fixed = " (realtime check --fix)" if finding.fixable else ""

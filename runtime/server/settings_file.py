@@ -5,21 +5,27 @@ Spec: platform 4.
 
 from __future__ import annotations
 
+import functools
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from runtime.core.sensitive import redact_text
-from runtime.core.settings import SettingsError
+from runtime.core.capacity import DEFAULTS
+from runtime.core.sensitive import MASK, redact_text
+from runtime.core.settings import SECTIONS, SettingsError, keys_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MAX_FILE_BYTES", "SETTINGS_FILE", "SettingsFile", "read_settings_file"]
+__all__ = ["MAX_FILE_BYTES", "SETTINGS_FILE", "SettingsFile", "public_line", "read_settings_file"]
 
 SETTINGS_FILE: Final = "realtime.toml"
 MAX_FILE_BYTES: Final = 256 * 1024  # a settings file beyond this is a mistake: refused
+
+_HEADER = re.compile(r"\s*\[{1,2}[A-Za-z0-9_.\s-]*\]{0,2}\s*(?:#.*)?")
+_NAMED = re.compile(r"\s*(?P<name>[A-Za-z0-9_-]+(?:\s*\.\s*[A-Za-z0-9_-]+)*)\b")
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,35 @@ def read_settings_file(path: Path) -> SettingsFile:
     return SettingsFile(data, _lines(text))
 
 
+def public_line(line: str) -> str:
+    """Return a line of a settings file, which need not be valid, as anybody may see it.
+
+    What is not certain to be a header, a comment or a key that is no secret may be part of a secret, and becomes `***`.
+    """
+    if not line.strip() or line.lstrip().startswith("#") or _HEADER.fullmatch(line):
+        return redact_text(line)
+    named = _NAMED.match(line)
+    name = named["name"].strip().rpartition(".")[2].strip().lower() if named is not None else ""
+    if named is not None and name in _public_names():
+        return redact_text(line)
+    if named is not None and name in _secret_names():
+        return f"{line[: named.end('name')]} = {MASK}"
+    return MASK
+
+
+@functools.cache
+def _secret_names() -> frozenset[str]:
+    return frozenset(
+        name for section in SECTIONS.values() for name, key in keys_of(section).items() if key.secret
+    )
+
+
+@functools.cache
+def _public_names() -> frozenset[str]:
+    names = {name for section in SECTIONS.values() for name in keys_of(section)}
+    return frozenset(names | {name.lower() for name in DEFAULTS}) - _secret_names()
+
+
 def _broken(text: str, error: Exception) -> SettingsError:
     line, column = _position(text)
     lines = text.split("\n")
@@ -74,7 +109,7 @@ def _broken(text: str, error: Exception) -> SettingsError:
     if not 1 <= line <= len(lines):
         message = f"{SETTINGS_FILE} is not valid TOML: {reason}"
         return SettingsError(message, origin=SETTINGS_FILE, problem="syntax")
-    shown = redact_text(lines[line - 1][:200])
+    shown = public_line(lines[line - 1])[:200]
     marker = "" if column > 200 or shown != lines[line - 1] else f"\n    | {' ' * (column - 1)}^"
     message = f"{SETTINGS_FILE}:{line}:{column}: not valid TOML: {reason}\n    | {shown}{marker}"
     return SettingsError(message, origin=f"{SETTINGS_FILE}:{line}", problem="syntax")

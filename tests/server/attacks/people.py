@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tests.server.attacks.target import MALLORY, SECRET, VICTIM, Target
@@ -210,8 +210,3 @@ async def witness(target: Target) -> AsyncIterator[Witness]:
         finally:
             until.set()
             await working
-
-
-def each(pieces: Iterable[bytes]) -> list[bytes]:
-    """Return the bytes of `pieces` one by one."""
-    return [bytes([byte]) for piece in pieces for byte in piece]
