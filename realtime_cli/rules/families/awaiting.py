@@ -130,7 +130,7 @@ def _is_tested(source: Source, node: ast.Name) -> bool:
 
 def is_old_answer(source: Source, call: ast.Call) -> bool:
     """Return whether a call that is not awaited is used as in 0.4, where `subscribe` and `check_subscribe` answered."""
-    if source.name(call.func) not in {"@platform.subscribe", "@platform.check_subscribe"}:
+    if (source.name(call.func) or "").rpartition(".")[2] not in {"subscribe", "check_subscribe"}:
         return False
     parent = source.parent(call)
     while isinstance(parent, _CONTAINERS):

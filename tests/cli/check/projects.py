@@ -9,9 +9,10 @@ from pathlib import Path
 
 from realtime_cli.rules.engine import Report, run_rules
 from realtime_cli.rules.examples import BASE
+from realtime_cli.rules.fixing import fixed_texts
 from realtime_cli.rules.project import Project
 
-__all__ = ["findings", "marked", "report_of"]
+__all__ = ["findings", "fixed", "marked", "report_of"]
 
 
 def report_of(root: Path, files: dict[str, str], environ: dict[str, str] | None = None) -> Report:
@@ -68,3 +69,13 @@ def marked(root: Path, files: dict[str, str] | str, environ: dict[str, str] | No
     ]
     told = "\n".join(f"{one.path}:{one.span.line}: {one.rule} {one.message}" for one in report.findings)
     assert sorted(found) == sorted(wanted), told
+
+
+def fixed(root: Path, files: dict[str, str]) -> dict[str, str]:
+    """Return the files that ``--fix`` changes, after a look that nothing is found in them any more."""
+    report = report_of(root, files)
+    texts = fixed_texts(report.findings, Project.read(root, environ={}).texts)
+    for name, text in texts.items():
+        root.joinpath(name).write_text(text, encoding="utf-8")
+    assert run_rules(Project.read(root, environ={})).findings == ()
+    return texts

@@ -175,8 +175,8 @@ def test_jobs_of_each_worker_are_meant_so(tmp_path: Path) -> None:
         (
             FOUR,
             {
-                "leading.py": "from runtime.live.cronconfig import configure_cron as set_up\nfrom services import bus, leader\n"
-                "set_up(leader=leader, bus=bus)\n",
+                "leading.py": "from runtime import live\nfrom services import bus, leader\ns = live.configure_cron\n"
+                "s(leader=leader, bus=bus)\n",
             },
         ),
     ],
