@@ -197,10 +197,10 @@ def _is_caught(flow: Flow, node: ast.AST, name: str, depth: int = 4) -> bool:
                 caught = flow.source.segment(block.type) if block.type else "Exception"
                 if name in caught or "Exception" in caught:
                     return True
-        if isinstance(above, ast.With | ast.AsyncWith) and "suppress" in flow.source.segment(
-            above.items[0].context_expr
-        ):
-            return True
+        if isinstance(above, ast.With | ast.AsyncWith):
+            around = flow.source.name(above.items[0].context_expr)
+            if around == "contextlib.suppress()":
+                return True
         if above is flow.node:
             break
         inside = above

@@ -41,7 +41,7 @@ PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("LIV008", re.compile(r"topic: must be a plain function, not async|topic function.*\basync\b")),
     ("LIV010", re.compile(r"cannot be combined with")),
     ("LIV011", re.compile(r"is no option of|unexpected keyword argument")),
-    ("LIV012", re.compile(r"\bcron\b")),
+    ("LIV012", re.compile(r"\bcron\b|^ValueError: tz: ")),
     ("LIV025", re.compile(r"needs combine=")),
     ("UPG003", re.compile(r"cannot import name '(close|message|unsubscribe)' from 'runtime")),
     ("UPG012", re.compile(r"cannot import name 'on_cron_error'")),
@@ -235,7 +235,7 @@ class Untyped(Rule):
             ):
                 continue
             for argument in handler.arguments:
-                if _says_nothing(handler.source, argument.annotation):
+                if _says_nothing(project, handler.source, argument.annotation):
                     message = f"{argument.arg} of {handler.node.name} may be anything"
                     yield self.at(handler.source, argument, message)
 
@@ -243,23 +243,69 @@ class Untyped(Rule):
 _ANYTHING = frozenset(
     {
         "typing.Any",
+        "typing_extensions.Any",
         "builtins.dict",
         "builtins.list",
         "builtins.object",
+        "builtins.tuple",
+        "builtins.set",
         "typing.Dict",
+        "typing.List",
         "typing.Mapping",
+        "typing.Sequence",
         "collections.abc.Mapping",
+        "collections.abc.MutableMapping",
+        "collections.abc.Sequence",
     }
 )
+_UNIONS = frozenset({"typing.Union", "typing.Optional", "typing_extensions.Union"})
+_ANNOTATED = frozenset({"typing.Annotated", "typing_extensions.Annotated", "typing.Final", "typing.ClassVar"})
+MAX_STEPS = 8  # types within each other
 
 
-def _says_nothing(source: Source, annotation: ast.expr | None) -> bool:
+def _says_nothing(
+    project: Project, source: Source, annotation: ast.expr | None, steps: int = MAX_STEPS
+) -> bool:
+    """Return whether an annotation lets anything in, at the top or in the items of a container."""
     if annotation is None:
         return True
-    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-        return annotation.value in {"Any", "dict", "object", "list"}
-    if isinstance(annotation, ast.Subscript):
-        name = source.name(annotation.value)
-        values = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
-        return name in _ANYTHING and _says_nothing(source, values[-1])
-    return source.name(annotation) in _ANYTHING
+    if steps <= 0:
+        return False
+    match annotation:
+        case ast.Constant(value=str() as text):
+            try:
+                written = ast.parse(text, mode="eval").body
+            except (SyntaxError, ValueError):
+                return False
+            return _says_nothing(project, source, written, steps - 1)
+        case ast.Subscript(value=value, slice=inner):
+            name = _name(source, value)
+            parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+            if name in _ANNOTATED:
+                return _says_nothing(project, source, parts[0], steps - 1)
+            if name in _UNIONS:
+                return any(_says_nothing(project, source, one, steps - 1) for one in parts)
+            return name in _ANYTHING and _says_nothing(project, source, parts[-1], steps - 1)
+        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
+            return any(_says_nothing(project, source, one, steps - 1) for one in (left, right))
+        case ast.Name() | ast.Attribute():
+            if _name(source, annotation) in _ANYTHING:
+                return True
+            if annotation not in source.bound.parents:
+                return False
+            where, value = project.value(source, annotation)  # of an alias: Payload = dict[str, Any]
+            return value is not annotation and _says_nothing(project, where, value, steps - 1)
+        case _:
+            return False
+
+
+def _name(source: Source, node: ast.expr) -> str | None:
+    """Return the full name of a type, also in an annotation that is written as text."""
+    if node in source.bound.parents:
+        return source.name(node)
+    if isinstance(node, ast.Name) and source.tree is not None:
+        return source.look_up(node.id, source.bound.scopes[source.tree])
+    if isinstance(node, ast.Attribute):
+        above = _name(source, node.value)
+        return f"{above}.{node.attr}" if above is not None else None
+    return None

@@ -55,7 +55,7 @@ class GlobalRequestState(Rule):
                 function = source.function(node)
                 if function is None or node.value is None:
                     continue
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                targets: list[ast.expr] = [node.target] if not isinstance(node, ast.Assign) else node.targets
                 for target, value in _pairs(targets, node.value):
                     name = _shared_name(source, target)
                     if name is not None and _is_of_request(source, value, project.flow_by_node.get(function)):
