@@ -122,11 +122,13 @@ class Project:
             only `Codemod.project` changes it.
         options: what the user chose.
         kind: ``python``, ``javascript`` or ``both``.
+        shared: what a layout codemod found out on the whole project, for its own look at each file; by its id.
     """
 
     tree: Tree
     options: Options = field(default_factory=Options)
     kind: str = "python"
+    shared: dict[str, object] = field(default_factory=dict)
     _parsed: dict[str, PythonFile | None] = field(default_factory=dict)
 
     @property

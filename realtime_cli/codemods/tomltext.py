@@ -42,10 +42,10 @@ def noted_table(raw: bytes, table: str, lines: Sequence[str]) -> tuple[bytes, in
         head += gap + f"[{table}]".encode() + newline
         return head + text, len(head)
     end = next((at for at in range(header + 1, len(rows)) if rows[at].lstrip().startswith(b"[")), len(rows))
-    while end > header + 1 and not rows[end - 1].strip():
-        end -= 1
     while end > header + 1 and end < len(rows) and rows[end - 1].lstrip().startswith(b"#"):
         end -= 1  # comments above the next table are that table's
+    while end > header + 1 and not rows[end - 1].strip():
+        end -= 1
     head = b"".join(rows[:end])
     if head and not head.endswith(b"\n"):
         head += newline

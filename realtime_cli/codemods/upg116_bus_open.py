@@ -113,7 +113,7 @@ class BusOpen(Codemod):
                 break
             head = statement
         if head is not None:
-            splices = [file.lines_below(head, [line])]
+            splices = [file.replace(head, file.text(head)), file.lines_below(head, [line])]
         else:
             first = body.body[0]
             at = file.comment_lines_above(first)

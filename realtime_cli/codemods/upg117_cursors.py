@@ -107,7 +107,7 @@ class Cursors(Codemod):
                 f"import the cursors of {module}, and await their {what}(ws, topic, platform)",
             )
             return
-        done = self._done(file, function, what, text, file.span(line)[1])
+        done = self._done(file, function, f"{name_here}.{what}", text)
         if done is not None:
             if file.has_todo(file.statement(done), self.id):
                 yield self.assisted(file, done, "S-21", f"check the topic of {what}()", "check the topic")
@@ -120,28 +120,26 @@ class Cursors(Codemod):
             f"cursors are delivered to who is attached, and nothing is beside presence.{name}()",
             "",
             [
+                file.replace(statement, file.text(statement)),  # the block around it ends elsewhere
                 file.lines_below(
                     line,
                     [
                         f"# TODO(realtime-upgrade {self.id}): {_TODO.format(what=what, beside=name)}",
                         f"await {name_here}.{what}({arguments})",
                     ],
-                )
+                ),
             ],
             advice=f"check that the topic of {what}() is the one that clients show cursors for",
             imports=imports,
         )
 
-    def _done(
-        self, file: PythonFile, function: cst.FunctionDef, what: str, topic: str, end: int
-    ) -> cst.Call | None:
+    def _done(self, file: PythonFile, function: cst.FunctionDef, written: str, topic: str) -> cst.Call | None:
         """Return the call of the same function that attaches or detaches the same topic."""
         for call in body_nodes(file, function, cst.Call):
             if (
                 isinstance(call, cst.Call)
                 and isinstance(call.func, cst.Attribute)
-                and call.func.attr.value == what
-                and file.names.may_be(call.func.value, f"{_CURSOR}()")
+                and file.text(call.func) == written
             ):
                 given = argument(call, "topic", 1)
                 if given is not None and file.text(given.value) == topic:

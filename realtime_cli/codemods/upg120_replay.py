@@ -91,9 +91,11 @@ class Replays(Codemod):
             ):
                 continue
             line = f"{target.value.value}.wrapped_for_replay = True"
-            yield self.assisted(
-                file, assign, "D-23", message, todo, [file.lines_below(file.parents[assign], [line])]
-            )
+            splices = [
+                file.replace(assign, file.text(assign)),
+                file.lines_below(file.parents[assign], [line]),
+            ]
+            yield self.assisted(file, assign, "D-23", message, todo, splices)
 
     def _replays(self, file: PythonFile, function: cst.FunctionDef) -> bool:
         return any(
@@ -141,7 +143,7 @@ class Replays(Codemod):
             holder = next(
                 (
                     above
-                    for above in file.around(node)
+                    for above in (node, *file.around(node))
                     if isinstance(above, cst.If | cst.MatchCase | cst.IfExp)
                 ),
                 None,

@@ -108,7 +108,10 @@ def test_sync_functions_and_platforms_by_name_are_told() -> None:
 
 @pytest.mark.spec("UPGC-48")
 def test_start_of_our_server_is_awaited() -> None:
-    source = "from runtime import create_app\n\nserver = create_app()\n\n\n{}def main():\n    server.start('0.0.0.0', 3000)\n"
+    source = (
+        "from runtime import create_app\n\nserver = create_app()\n\n\n"
+        "{}def main():\n    server.start('0.0.0.0', 3000)\n"
+    )
     assert "    await server.start('0.0.0.0', 3000)" in after("UPG113", source.format("async "))
     assert flagged("UPG113", source.format("")) == [("S-27", 7)]
 

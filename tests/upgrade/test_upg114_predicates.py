@@ -7,7 +7,10 @@ import pytest
 from realtime_cli.codemods.finding import Severity
 from tests.upgrade.projects import after, flagged, stays, upgrade
 
-HEAD = "import asyncio\nfrom runtime import live\n\n\nasync def member(ctx):\n    return True\n\n\ndef plain(ctx):\n    return True\n\n\n"
+HEAD = (
+    "import asyncio\nfrom runtime import live\n\n\nasync def member(ctx):\n"
+    "    return True\n\n\ndef plain(ctx):\n    return True\n\n\n"
+)
 FEED = "\nasync def feed(ctx):\n    return []\n"
 
 
@@ -71,22 +74,28 @@ def test_the_users_are_named_and_a_predicate_may_come_from_another_file() -> Non
 
 @pytest.mark.spec("UPGC-49")
 def test_send_to_with_an_async_filter_is_an_error() -> None:
-    source = "async def tell(platform):\n    async def mine(user):\n        return True\n\n    platform.send_to(mine, 'a', 'b')\n"
+    source = (
+        "async def tell(platform):\n    async def mine(user):\n"
+        "        return True\n\n    platform.send_to(mine, 'a', 'b')\n"
+    )
     done = upgrade({"live/a.py": source}, only="UPG114")
     assert [(one.row, one.severity, one.line) for one in done.findings] == [("C-05", Severity.ERROR, 2)]
 
 
 @pytest.mark.spec("UPGC-49")
 def test_async_subscribe_hooks_are_told() -> None:
-    hooks = "async def subscribe(ws, topic, ctx):\n    return False\n\n\ndef subscribe_batch(ws, topics, ctx):\n    return {}\n"
+    hooks = (
+        "async def subscribe(ws, topic, ctx):\n    return False\n\n\n"
+        "def subscribe_batch(ws, topics, ctx):\n    return {}\n"
+    )
     assert flagged("UPG114", hooks, path="hooks.py") == [("C-04", 1)]
 
 
 @pytest.mark.spec("UPGC-49")
 def test_calls_by_hand_of_composed_predicates_are_awaited() -> None:
-    source = (
-        HEAD
-        + "either = live.access.any(plain)\n\n\n{}def f(ctx):\n    return await either(ctx) if ctx.user else either(ctx)\n"
+    source = HEAD + (
+        "either = live.access.any(plain)\n\n\n{}def f(ctx):\n"
+        "    return await either(ctx) if ctx.user else either(ctx)\n"
     )
     assert "return await either(ctx) if ctx.user else await either(ctx)" in after(
         "UPG114", source.format("async ")

@@ -83,7 +83,10 @@ def test_wraps_by_hand_go() -> None:
     )
     done = upgrade({"hooks.py": source, "services.py": SERVICES}, only="UPG116")
     assert done.files["hooks.py"].splitlines()[2:] == [
-        "# TODO(realtime-upgrade UPG116): was: platform=lambda p: bus.wrap(p); set [redis] url, and the framework wraps",
+        (
+            "# TODO(realtime-upgrade UPG116): was: platform=lambda "
+            "p: bus.wrap(p); set [redis] url, and the framework wraps"
+        ),
         "message = create_message(before_execute=limit)",
     ]
     assert [one.row for one in done.findings] == ["P-07"]
