@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import types
 from collections import Counter, OrderedDict, deque
@@ -17,12 +18,15 @@ import pytest
 
 from runtime.core.connection import Connection
 from runtime.core.errors import ConnectionClosed
+from runtime.core.memory import Memory
 from runtime.core.settings import PressureSettings
 from runtime.live.context import Ctx
 from runtime.live.declare import Live
 from runtime.live.registry import LiveModule, build_module
+from runtime.server.assembly import Handshake
+from runtime.server.capacitysizes import sizes_of
 from runtime.testing import FakeClock
-from tests.server.peers import Peer, turns
+from tests.server.peers import MemorySink, Peer, turns
 from tests.unit.server.runtimes import Bare, BareFactory
 
 CYCLES = 2_000
@@ -171,3 +175,48 @@ async def test_peers_that_leave_in_the_middle_of_everything_leave_nothing(
     assert runtime.metrics.get("ws_connections") == 0
     assert runtime.metrics.get("ws_coalesced_pending") == 0
     assert runtime.metrics.get("stream_subscriptions") == 0
+
+
+MIB = 1024 * 1024
+#: What the process may hold more of after as many cycles: less than a kilobyte of each would add up to.
+SPARE = 4 * MIB
+
+
+def resident() -> int:
+    """Return the memory of the process, after everything that can be given back was."""
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
+    return Memory(0).resident()
+
+
+@pytest.mark.spec("PLAT-160", "PLAT-124")
+async def test_ten_thousand_that_come_subscribe_call_and_go_leave_no_memory_behind(
+    bare: BareFactory, tmp_path: Path
+) -> None:
+    one = await bare({"open": lambda: None, "subscribe": lambda: True, "close": lambda: None})
+    runtime = one.runtime
+    runtime.live.register(live_module(tmp_path))
+
+    async def cycle(n: int) -> None:
+        sink = MemorySink()
+        peer = Peer(sink, await runtime.open(sink, Handshake(user_data={"user_id": f"u{n}"})))
+        peer.send(f'{{"type":"subscribe","topic":"t{n % 50}","ref":"r"}}')
+        peer.send(f'{{"rpc":"hand/rows","id":"s","args":["{n % 7}"],"stream":true}}')
+        assert (await peer.request("hand/echo", n))["data"] == n
+        await peer.leave()
+
+    async def cycles(count: int) -> None:
+        for start in range(0, count, AT_ONCE):
+            await asyncio.gather(*(cycle(n) for n in range(start, start + AT_ONCE)))
+            await turns(2)
+
+    await cycles(1_000)  # caches fill, arenas grow
+    counts, before = sizes_of(runtime), resident()
+    await cycles(10_000)
+    assert resident() - before < SPARE
+    await turns(20)
+    assert sizes_of(runtime) == counts
+    assert runtime.metrics.get("ws_connections") == 0
+    assert runtime.subscriptions.total == 0
