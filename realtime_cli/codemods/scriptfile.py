@@ -373,6 +373,14 @@ class ScriptFile:
                 return True
         return False
 
+    def may_open_with_parenthesis(self, node: Node) -> bool:
+        """Say whether a ``(`` in front of a node cannot be read as a call of what the line before it says."""
+        statement = self.statement(node)
+        if statement.start_byte != node.start_byte or self.in_markup(node) is not None:
+            return True
+        before = statement.prev_named_sibling
+        return before is None or self.text(before).endswith(";")
+
     def is_broken(self, node: Node) -> bool:
         """Say whether the parser could not read the statement of a node."""
         return self.statement(node).has_error

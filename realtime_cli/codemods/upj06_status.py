@@ -61,6 +61,9 @@ class ClientStatus(ScriptCodemod):
                 first, second = pair if literal is left else pair[::-1]
                 sides.append(f"{first} {sign.type} {second}")
             message = "status 'closed' is 'disconnected' or 'failed'"
+            if not file.may_open_with_parenthesis(node):
+                yield self.told(file, node, "D-02", message, "compare with both")
+                return
             yield self.rewritten(
                 file, node, "D-02", message, [file.replace(node, f"({between.join(sides)})")]
             )
