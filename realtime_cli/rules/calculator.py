@@ -71,6 +71,11 @@ class Resource:
     remedy: str
 
     @property
+    def label(self) -> str:
+        """Its name in a sentence."""
+        return self.name.partition(" /")[0].removesuffix(" out")
+
+    @property
     def share(self) -> float:
         """How much of the limit the worst case is; 0 where there is no limit."""
         return self.worst / self.limit if self.limit else 0.0
@@ -117,8 +122,9 @@ class Capacity:
         """The sentence that says so."""
         first = self.first
         if first.at is None:
-            return f"First to fall over: {first.name}, whatever the load is: {first.remedy}"
-        return f"First to fall over: {first.name} at about {first.at:,} {first.drives}: {first.remedy}"
+            return f"First to fall over: {first.label}, whatever the load is: {first.remedy}"
+        at = f"{first.at:,}".replace(",", " ")
+        return f"First to fall over: {first.label} at about {at} {first.drives}: {first.remedy}"
 
     @property
     def ports(self) -> str | None:

@@ -17,6 +17,7 @@ from realtime_cli.rules.reach import flows_from_clients, functions_in_loop
 from realtime_cli.rules.scopes import FunctionNode
 from realtime_cli.rules.settingsview import SettingsView
 from realtime_cli.rules.source import Kind, Source
+from realtime_cli.rules.webtext import WebText
 from runtime.server.hooks import HOOKS
 from runtime.server.settings_file import SETTINGS_FILE
 
@@ -168,12 +169,23 @@ class Project:
         return found
 
     @cached_property
+    def pages(self) -> list[WebText]:
+        """The same text files, ready to be searched."""
+        return [WebText(path, text) for path, text in self.web.items()]
+
+    @cached_property
     def texts(self) -> dict[str, str]:
         """The text of every file that is looked at, by path: Python, web files and the settings."""
         found = {source.path: source.text for source in self.sources.values()} | self.web
         if self.settings.text:
             found[SETTINGS_FILE] = self.settings.text
         return found
+
+    @cached_property
+    def dotenv(self) -> dict[str, str]:
+        """The text of the file `.env` by its name, empty when there is none."""
+        path = self.root / ".env"
+        return {path.name: (self._text(path) or "") if path.is_file() else ""}
 
     def _files(self) -> Iterator[Path]:
         count = 0
@@ -200,7 +212,7 @@ class Project:
             if path.stat().st_size > MAX_FILE_BYTES:
                 self.skipped[name] = f"larger than {MAX_FILE_BYTES} bytes"
                 return None
-            return path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
+            return path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as problem:
             self.skipped[name] = (
                 "no UTF-8 text" if isinstance(problem, UnicodeDecodeError) else "cannot be read"

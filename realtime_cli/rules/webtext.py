@@ -74,5 +74,4 @@ class WebText:
 
 def web_texts(project: Project) -> Iterator[WebText]:
     """Yield the pages and scripts of a project."""
-    for path, text in project.web.items():
-        yield WebText(path, text)
+    yield from project.pages
