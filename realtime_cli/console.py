@@ -16,6 +16,7 @@ import select
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from realtime_cli import jsontext
 from realtime_cli.exitcodes import FAILED, OK, CommandFailed
 
 if TYPE_CHECKING:
@@ -225,10 +226,7 @@ class Console:
 
     def emit(self, document: Any) -> None:
         """Print one JSON document on stdout, indented unless `json_lines`, with the keys in the given order."""
-        import json
-
-        indent = None if self.json_lines else 2
-        self._write(self._stdout, json.dumps(document, indent=indent, ensure_ascii=False))
+        self._write(self._stdout, jsontext.document(document, indented=not self.json_lines))
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print aligned columns on stdout, the header dimmed; cells must be single lines.

@@ -37,7 +37,7 @@ def answered_with(console: Console, error: RpcError) -> typer.Exit:
     text = f"{console.paint(plain_text(error.code), 'bold')}"
     if error.message != error.code:
         text += f": {plain_text(error.message)}"
-    lines = [f"  {_place(issue)}{plain_text(str(issue.get('message', '')))}" for issue in error.issues or ()]
+    lines = [f"  {_issue_text(issue)}" for issue in error.issues or ()]
     traceback = error.data.get("traceback") if isinstance(error.data, dict) else None
     if isinstance(traceback, str):
         lines.append(plain_text(traceback))
@@ -58,9 +58,12 @@ def error_as_data(error: RpcError) -> dict[str, Any]:
     return data | ({"retry_after": error.retry_after} if error.retry_after is not None else {})
 
 
-def _place(issue: Any) -> str:
-    path = ".".join(map(str, issue.get("path") or ()))
-    return f"{plain_text(path)}: " if path else ""
+def _issue_text(issue: Any) -> str:
+    """Say where something is wrong and what; an issue that is none, of an odd server, is shown as it is."""
+    if not isinstance(issue, dict) or not isinstance(issue.get("path", []), list | None):
+        return one_line(issue)
+    place = plain_text(".".join(map(str, issue.get("path") or ())))
+    return f"{place}{': ' if place else ''}{plain_text(str(issue.get('message', '')))}"
 
 
 def _hint(error: RpcError, *, has_traceback: bool) -> str:

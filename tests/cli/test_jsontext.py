@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from realtime_cli.commands import call
 from realtime_cli.console import Console
-from realtime_cli.jsontext import one_line, plain_text, pretty
-from runtime.client import UploadProgress
+from realtime_cli.exitcodes import CommandFailed
+from realtime_cli.jsontext import document, one_line, plain_text, pretty
+from realtime_cli.rpcfailure import answered_with
+from runtime.client import RpcError, UploadProgress
 
 values = st.recursive(
     st.one_of(
@@ -35,6 +37,7 @@ def test_what_is_written_is_the_value_and_nothing_that_a_terminal_obeys(value: A
         one_line(value),
         pretty(value, lambda text, _: text),
         pretty(value, lambda text, _: text, indented=False),
+        document(value),
     ]
     for text in plain:
         assert json.loads(text) == value
@@ -75,3 +78,45 @@ def test_a_person_hears_once_a_second_how_far_an_upload_is(
         )
     lines = ["101.0 MiB sent, 50%, 3.0 MiB/s", "102.1 MiB sent, 3.0 MiB/s"]
     assert stream.getvalue().splitlines() == (lines if is_person else [])
+
+
+def test_documents_for_programs_hold_nothing_that_a_terminal_obeys() -> None:
+    out = io.StringIO()
+    Console(json=True, stdout=out).emit({"ok": True, "result": "\x9b31m\x7f\ud800"})
+    assert out.getvalue() == '{\n  "ok": true,\n  "result": "\\u009b31m\\u007f\\ud800"\n}\n'
+
+
+@pytest.mark.parametrize("levels", [30, 300, 900])
+def test_deep_values_are_written_too(levels: int) -> None:
+    value = json.loads("[" * levels + "]" * levels)
+    for indented in (True, False):
+        assert json.loads(pretty(value, lambda text, _: text, indented=indented)) == value
+
+
+def test_what_is_too_deep_to_be_written_says_so() -> None:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    for write in (one_line, document, lambda value: pretty(value, lambda text, _: text)):
+        with pytest.raises(CommandFailed, match="nested too deep"):
+            write(value)
+
+
+def test_issues_that_are_none_do_not_hide_the_error() -> None:
+    err = io.StringIO()
+    odd: list[Any] = [
+        "oops",
+        5,
+        {"path": 7, "message": "x"},
+        {"path": ["a\x1b", 0], "message": 8},
+        {"message": "m"},
+    ]
+    answered_with(Console(stderr=err, no_color=True), RpcError("VALIDATION", "wrong", issues=odd))
+    assert err.getvalue().splitlines()[:6] == [
+        "error: VALIDATION: wrong",
+        '  "oops"',
+        "  5",
+        '  {"path":7,"message":"x"}',
+        "  a\\u001b.0: 8",
+        "  m",
+    ]
