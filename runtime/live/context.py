@@ -221,6 +221,7 @@ class Ctx:
         if topic.__class__ is not str:
             topic = _exact(topic)
         if topic.startswith(names.SYSTEM_PREFIX) and not self._scope.system_topics:
+            self._scope.platform.parts.metrics.add("security_refusals_total", "system_publish")
             raise LiveError(
                 "INVALID_TOPIC", f"{topic!r} is a system topic; use ctx.platform.publish if you mean it"
             )

@@ -159,6 +159,7 @@ class Dispatcher:
         """Answer a frame that is nested too deep to be looked at."""
         inners = [self.error_bytes(id, TOO_DEEP) for id in ids]
         self._count(INVALID_PATH, TOO_DEEP.code)
+        self._metrics.add("security_refusals_total", "depth")
         capacity.record("MAX_ENVELOPE_DEPTH", "reject")
         if is_batch:
             self._write_batch(connection, inners)

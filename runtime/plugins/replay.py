@@ -348,6 +348,7 @@ class Replay(Plugin[_State]):
         frames = ReplayFrames(topic, usable_req_id(req_id))
         core.turn.flush()
         if denied is not None:
+            core.metrics.add("security_refusals_total", "replay")
             ws.write_control(frames.denied(denied))
             outcome = ReplayOutcome("denied", code=denied)
         elif not is_since(since):

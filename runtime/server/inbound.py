@@ -308,6 +308,9 @@ class Inbound:
             if self._is_allowed(topic):
                 wanted.append(topic)
             else:
+                is_system = isinstance(topic, str) and names.is_system_topic(topic)
+                rule = "system_topic" if is_system else "topic"
+                self._runtime.metrics.add("security_refusals_total", rule)
                 self._deny(topic, ref, INVALID_TOPIC)
         for topic in topics[MAX_BATCH_TOPICS:]:
             self._deny(topic, ref, RATE_LIMITED)

@@ -65,6 +65,7 @@ async def test_no_client_subscribes_to_a_system_topic(make_app: AppFactory, fram
     peer = await app.connect({"id": "u1"})
     (denied,) = await answers(peer, frame, 1)
     assert (denied["type"], denied["reason"]) == ("subscribe-denied", "INVALID_TOPIC")
+    assert app.runtime.metrics.total("security_refusals_total") == 1
     assert asked(app) == ["behind"]
     assert peer.connection.granted == {"behind"}
     app.runtime.platform.publish("__signal:victim", "secret", 1)
@@ -250,6 +251,8 @@ async def test_no_door_of_ctx_leads_to_a_system_topic(make_app: AppFactory, door
     answer = await peer.request(f"things/{door}", given)
     assert answer["ok"] is False
     assert answer["code"] == ("INTERNAL_ERROR" if door == "raw" else "INVALID_TOPIC")
+    refused = app.runtime.metrics.get("security_refusals_total", "system_publish")
+    assert refused == (0 if door == "raw" else 1)
     assert '"secret"' not in "".join(peer.frames)
 
 
