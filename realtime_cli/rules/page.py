@@ -57,6 +57,7 @@ realtime.toml:4:1: warning SEC024 upgrade_rate_limit = 0: nobody counts connects
 | `--format text\\|json\\|sarif\\|github`, `--output FILE` | SARIF 2.1.0 is for code scanning, `github` for a workflow |
 | `--write-baseline FILE`, `--baseline FILE` | keeps what is known now, and later tells only what is new |
 | `--explain RULE`, `--list` | tells of a rule, or of all |
+| `--capacity` | says [what a load takes](#capacity), and what falls over first |
 
 | exit code | meaning |
 |---|---|
@@ -78,6 +79,25 @@ LIV003 = "error"
 ```
 
 `realtime serve` does not start on the rules with †. `realtime dev` shows new findings as you save (`[dev] check`).
+
+## Capacity
+
+```text
+$ realtime check --capacity --connections 20000 --topics-per-connection 8 --publish-rate 300 --payload 200 --fanout 50
+resource            typical      worst case    limit        headroom
+memory / worker     224 MiB      41 GiB        24 GiB       -18 GiB
+file descriptors    20 064       20 064        65 536       69 %
+deliveries / s      15 000       15 000        250 000      94 %
+bandwidth out       35 Mbit/s    35 Mbit/s     1.0 Gbit/s   96 %
+First to fall over: memory at about 11 630 slow connections per worker: lower [websocket] max_backpressure
+```
+
+Typical is a worker with its connections, their subscriptions and topics, and what replays keep. At worst every client is
+slow: each has `max_backpressure` waiting and a message of `max_payload_length` on its way, and what is bounded is as full
+as so many clients can make it. Without `--connections` it is `max_connections`. The machine is this one, unless `[check]`
+says `memory_limit`, `fd_limit`, `bandwidth` or `deliveries_per_second` of another. What one connection, subscription or
+topic takes was measured with real servers (`runtime.core.capacity.COSTS`), for an app without data of its own: add what
+your app keeps. `--json` has the same under `capacity`.
 """
 
 
