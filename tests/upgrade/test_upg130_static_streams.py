@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.upgrade.projects import flagged, stays
+from tests.upgrade.projects import upgrade
 
 FEED = "from runtime import live\n\n\n@live.stream({topic})\nasync def mine(ctx, org=None):\n    return []\n"
 CLIENT = (
@@ -13,10 +13,11 @@ CLIENT = (
 )
 
 
-def told(topic: str, arguments: str) -> list[tuple[str, int]]:
-    return flagged(
-        "UPG130", CLIENT.format(arguments), path="client/bot.py", **{"live/feed": FEED.format(topic=topic)}
-    )
+def told(topic: str, arguments: str, client: str = CLIENT) -> list[tuple[str, int]]:
+    source = client.format(arguments)
+    done = upgrade({"client/bot.py": source, "live/feed.py": FEED.format(topic=topic)}, only="UPG130")
+    assert done.files["client/bot.py"] == source
+    return [(one.row, one.line) for one in done.findings]
 
 
 @pytest.mark.spec("UPGC-60")
@@ -43,5 +44,4 @@ def test_look_alikes_stay(topic: str, arguments: str) -> None:
 
 
 def test_another_client_stays() -> None:
-    source = CLIENT.replace("runtime.client", "other.client").format("'feed/mine', org")
-    assert stays("UPG130", source, path="client/bot.py", **{"live/feed": FEED.format(topic="'feed'")})
+    assert told("'feed'", "'feed/mine', org", CLIENT.replace("runtime.client", "other.client")) == []

@@ -103,6 +103,12 @@ def test_possessive_groups_are_found(line: str, count: int) -> None:
     assert len(list(house_rules.pattern_findings("runtime/a.py", line))) == count
 
 
+def test_notes_are_the_product_of_codemods() -> None:
+    text = whole("# TO~DO(realtime-upgrade UPG106): look")
+    assert list(house_rules.text_findings("realtime_cli/codemods/upg106_throttle.py", text)) == []
+    assert [one.rule for one in house_rules.text_findings("realtime_cli/page.py", text)] == ["unfinished"]
+
+
 def test_urls_and_routes_are_no_machine_paths() -> None:
     text = "GET https://example.org/home/ and /roots and app/" + "root/x"
     assert list(house_rules.text_findings("a.md", text)) == []
