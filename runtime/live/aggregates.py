@@ -39,6 +39,8 @@ __all__ = ["AggregateReport", "Aggregates", "AggregatesHandle"]
 logger = logging.getLogger("realtime.live")
 
 QUEUE = "MAX_AGGREGATE_HYDRATION_QUEUE"
+# What a reducer could change of an event.
+_CHANGEABLE = frozenset({dict, list})
 # Seconds that a snapshot has; subscribers wait for it.
 SNAPSHOT_TIMEOUT = 30.0
 
@@ -81,7 +83,7 @@ class _Running:
         #: Restores the windows; `None` when there is nothing to wait for.
         self.hydration: asyncio.Task[None] | None = None
         #: Events that came meanwhile, each with the time of both clocks; `None` outside of that.
-        self._queue: deque[tuple[str, Any, float, float]] | None = None
+        self._queue: deque[tuple[Published, float, float]] | None = None
         self._started = False
         self._end = aggregates.watchers.add(declared.source, self._published)
 
@@ -145,16 +147,20 @@ class _Running:
                 capacity.record(
                     QUEUE, "evict", hint="a snapshot takes long, and the oldest events are not counted"
                 )
-            self._queue.append((published.event, published.data, now, monotonic))
+            self._queue.append((published, now, monotonic))
             return
-        self._fold(published.event, published.data, now, monotonic)
+        self._fold(published, now, monotonic)
         # All windows first: what is published here may come back as an event, which is the next one for all of them.
         for window in self.windows.values():
             window.changed(monotonic, published.depth + 1)
 
-    def _fold(self, event: str, data: Any, now: float, monotonic: float) -> None:
+    def _fold(self, published: Published, now: float, monotonic: float) -> None:
+        data = published.data
+        can_change = data.__class__ in _CHANGEABLE
         for window in self.windows.values():
-            window.fold(event, data, now, monotonic)
+            # A reducer may make the event its value and add to that later, which is no event for anybody else.
+            own = published.copy() if can_change else data
+            window.fold(published.event, own, now, monotonic)
 
     async def _hydrate(self, snapshots: Mapping[str | None, Snapshot]) -> None:
         try:

@@ -31,7 +31,9 @@ MAX_WAIT = 60.0
 
 
 class Fields:
-    """The functions of an aggregate's fields. What they raise is told to `failed`, and harms nothing else."""
+    """The functions of an aggregate's fields. What they raise, `sys.exit()` too, is told to `failed`, and harms nothing
+    else.
+    """
 
     __slots__ = ("_computed", "_failed", "_reducers", "all")
 
@@ -56,7 +58,7 @@ class Fields:
             return None
         try:
             return field.init()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._failed(error)
             return None
 
@@ -70,7 +72,7 @@ class Fields:
                     raise TypeError(
                         f"the reducer of {name!r} is asynchronous; reducers must be plain functions"
                     )
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._failed(error)
             else:
                 state[name] = result
@@ -80,7 +82,7 @@ class Fields:
         for name, compute in self._computed:
             try:
                 state[name] = compute(state)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._failed(error)
                 state[name] = None
         return state
@@ -92,7 +94,7 @@ class Fields:
             if one.combine is not None:
                 try:
                     found[name] = ring.combined(name, one.combine)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     self._failed(error)
                     found[name] = None
             elif one.init is not None:

@@ -112,7 +112,7 @@ class Wiring:
             return
         try:
             told = handler(path, error)
-        except Exception:
+        except (Exception, SystemExit):  # whoever handles a failure must not end the worker by it
             logger.exception("the on_error handler failed for %s", path)
             return
         if is_pending(told):
@@ -129,7 +129,7 @@ class Wiring:
 async def _awaited(told: Awaitable[Any], path: str) -> None:
     try:
         await told
-    except Exception:
+    except (Exception, SystemExit):
         logger.exception("the on_error handler failed for %s", path)
 
 

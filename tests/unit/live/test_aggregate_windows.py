@@ -425,3 +425,38 @@ async def test_what_waits_for_silence_is_published_when_the_worker_stops(countin
     counting.platform.parts.closing.flush()
     await counting.until(10)
     assert counting.taken() == []
+
+
+async def test_a_reducer_that_changes_the_event_changes_it_for_nobody_else(counting: Counting) -> None:
+    """The first event becomes the value, and later ones are added to it: each window and watcher has its own."""
+
+    def total(acc: dict[str, int] | None, event: str, data: dict[str, int]) -> dict[str, int]:
+        if acc is None:
+            return data
+        acc["ms"] += data["ms"]
+        data.clear()
+        return acc
+
+    seen: list[Any] = []
+    windows = {"a": Lifetime(), "b": Tumbling(duration=60), "c": Lifetime()}
+    fields = {"n": Reducer(reduce=total)}
+    counting.declare(a=live.aggregate("requests", fields, topic="stats", windows=windows))
+    counting.watchers.add("requests", lambda published: seen.append(dict(published.data)))
+    counting.publish({"ms": 1})
+    counting.publish({"ms": 2})
+    assert seen == [{"ms": 1}, {"ms": 2}]
+    assert values(counting) == [(0, {"ms": 1})] * 3 + [(0, {"ms": 3})] * 3
+
+
+async def test_a_function_that_exits_ends_neither_the_publish_nor_the_worker(counting: Counting) -> None:
+    def leave(*_: Any) -> Any:
+        raise SystemExit(3)
+
+    fields = {"n": SUM, "bad": Reducer(init=lambda: 1, reduce=leave), "shown": Compute(leave)}
+    counting.declare(a=live.aggregate("requests", fields, topic="stats"))
+    counting.publish(2)
+    assert [value for _, _, value in counting.taken()] == [{"n": 2, "bad": 1, "shown": None}]
+    assert [type(error) for _, error in counting.errors] == [SystemExit, SystemExit]
+    counting.wiring.apply({"on_error": leave})
+    counting.publish(2)
+    assert [value["n"] for _, _, value in counting.taken()] == [4]
