@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from runtime.core.sensitive import MASK, is_query_secret, redact_text, redact_url
 
@@ -163,25 +163,41 @@ async def _redis(settings: RedisSettings) -> AsyncIterator[Redis]:
         "decode_responses": True,
         "client_name": "realtime-check",
     }
-    client: Redis | None = None
+    opened: list[Redis] = []
     try:
         async with asyncio.timeout(settings.connect_timeout + settings.command_timeout):
             parts = urlsplit(url)
             if parts.scheme == "redis+sentinel":
                 watching: Any = Sentinel
                 sentinel = watching(_hosts(parts), sentinel_kwargs={**options})
+                opened += sentinel.sentinels
                 path = parts.path.strip("/").split("/")
-                client = sentinel.master_for(settings.sentinel_master or path[0], **options)
+                numbers = [int(part) for part in path if part.isdigit()]
+                client = sentinel.master_for(
+                    settings.sentinel_master or path[0],
+                    **options,
+                    **_account(parts),
+                    db=numbers[-1] if numbers else 0,
+                )
             else:
                 client = Redis.from_url(_one_host(parts), **options)
+            opened.append(client)
             await client.ping()
         yield client
     except (RedisError, OSError, TimeoutError, ValueError) as problem:
         raise BackendUnreachable(_told("Redis", url, problem, settings.connect_timeout)) from None
     finally:
-        if client is not None:
+        for one in opened:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
-                await client.aclose()
+                await one.aclose(close_connection_pool=True)
+
+
+def _account(parts: SplitResult) -> dict[str, str]:
+    """Return the user and password of an address."""
+    user, _, _ = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    found = {"username": unquote(name), "password": unquote(password)}
+    return {key: value for key, value in found.items() if value}
 
 
 def _hosts(parts: SplitResult) -> list[tuple[str, int]]:
@@ -248,7 +264,10 @@ def _secrets(url: str) -> list[str]:
     """Return the passwords in an address, as they stand there and as they are sent."""
     try:
         parts = urlsplit(url)
-        found = [parts.password or "", *(v for k, v in parse_qsl(parts.query) if is_query_secret(k))]
+        found = [
+            _account(parts).get("password", ""),
+            *(v for k, v in parse_qsl(parts.query) if is_query_secret(k)),
+        ]
     except ValueError:
         return []
-    return [text for secret in found if secret for text in {secret, unquote(secret)}]
+    return [text for secret in found if secret for text in {secret, unquote(secret), quote(secret, safe="")}]

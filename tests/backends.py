@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tools.system_tools import POSTGRES, REDIS, Tool, advice
 
-__all__ = ["PASSWORD", "Backend", "free_port", "postgres_server", "redis_server"]
+__all__ = ["PASSWORD", "Backend", "free_port", "postgres_server", "redis_server", "sentinel"]
 
 PASSWORD = "n0t-to-be-shown"
 START_LIMIT = 60.0
@@ -90,6 +90,24 @@ def redis_server(*options: str) -> Iterator[Backend]:
     settings += ["--save", "", "--appendonly", "no", *options]
     with folder() as where, running([str(program(REDIS)), *settings, "--dir", str(where)], port, where):
         yield Backend(port, f"redis://:{PASSWORD}@127.0.0.1:{port}/0")
+
+
+@contextlib.contextmanager
+def sentinel(master: Backend, name: str) -> Iterator[Backend]:
+    """Run a sentinel that watches `master` under a name."""
+    port = free_port()
+    with folder() as where:
+        config = where / "sentinel.conf"
+        lines = [
+            f"port {port}",
+            "bind 127.0.0.1",
+            f"dir {where}",
+            f"sentinel monitor {name} 127.0.0.1 {master.port} 1",
+            f"sentinel auth-pass {name} {PASSWORD}",
+        ]
+        config.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        with running([str(program(REDIS)), str(config), "--sentinel"], port, where):
+            yield Backend(port, f"redis+sentinel://127.0.0.1:{port}/{name}")
 
 
 @contextlib.contextmanager

@@ -58,6 +58,8 @@ realtime.toml:4:1: warning SEC024 upgrade_rate_limit = 0: nobody counts connects
 | `--write-baseline FILE`, `--baseline FILE` | keeps what is known now, and later tells only what is new |
 | `--explain RULE`, `--list` | tells of a rule, or of all |
 | `--capacity` | says [what a load takes](#capacity), and what falls over first |
+| `--connections`, `--topics-per-connection` | how many clients that load has, and how many topics each |
+| `--publish-rate`, `--payload`, `--fanout` | events a second, bytes of the data of one, and subscribers that get it |
 
 | exit code | meaning |
 |---|---|
@@ -92,12 +94,12 @@ bandwidth out       35 Mbit/s    35 Mbit/s     1.0 Gbit/s   96 %
 First to fall over: memory at about 11 630 slow connections per worker: lower [websocket] max_backpressure
 ```
 
-Typical is a worker with its connections, their subscriptions and topics, and what replays keep. At worst every client is
-slow: each has `max_backpressure` waiting and a message of `max_payload_length` on its way, and what is bounded is as full
-as so many clients can make it. Without `--connections` it is `max_connections`. The machine is this one, unless `[check]`
-says `memory_limit`, `fd_limit`, `bandwidth` or `deliveries_per_second` of another. What one connection, subscription or
-topic takes was measured with real servers (`runtime.core.capacity.COSTS`), for an app without data of its own: add what
-your app keeps. `--json` has the same under `capacity`.
+Typical is a worker with its connections, their subscriptions and topics, and what replays keep. At worst every client
+is slow: each has `max_backpressure` waiting and a message of `max_payload_length` on its way, and what is bounded is
+as full as so many clients can make it. Without `--connections` it is `max_connections`. The machine is this one,
+unless `[check]` says `memory_limit`, `fd_limit`, `bandwidth` or `deliveries_per_second` of another. What one
+connection, subscription or topic takes was measured with real servers (`runtime.core.capacity.COSTS`), for an app
+without data of its own: add what your app keeps. `--json` has the same under `capacity`.
 """
 
 

@@ -17,14 +17,14 @@ import asyncpg
 import pytest
 from redis import Redis
 
-from realtime_cli.backends import ask_redis
+from realtime_cli.backends import BackendUnreachable, ask_redis
 from realtime_cli.rules.calculator import Load
 from realtime_cli.rules.engine import run_rules
 from realtime_cli.rules.examples import BASE
 from realtime_cli.rules.online import Backends, ask_backends
 from realtime_cli.rules.project import Project
 from runtime.core.settings import RedisSettings
-from tests.backends import PASSWORD, Backend, free_port, postgres_server, redis_server
+from tests.backends import PASSWORD, Backend, free_port, postgres_server, redis_server, sentinel
 from tests.cli.commands import realtime
 
 CLEAN = (BASE / "realtime.toml").read_text(encoding="utf-8")
@@ -105,6 +105,25 @@ def test_redis_says_what_it_is(redis: Backend) -> None:
     assert abs(answers["clock_offset"]) < 1
     assert 0 <= answers["latency"] < 5
     assert "refused" not in answers
+
+
+def test_the_master_of_sentinels_is_asked(tmp_path: Path, redis: Backend) -> None:
+    with sentinel(redis, "board") as watching:
+        hosts = f"127.0.0.1:{free_port()},127.0.0.1:{watching.port}"
+        answers = asyncio.run(ask_redis(RedisSettings(url=f"redis+sentinel://:{PASSWORD}@{hosts}/board/0")))
+        assert answers["policy"] == "noeviction"
+        named = RedisSettings(url=f"redis+sentinel://:{PASSWORD}@{hosts}/0", sentinel_master="board")
+        assert asyncio.run(ask_redis(named))["policy"] == "noeviction"
+        wrong = RedisSettings(url=f"redis+sentinel://:s3cret@{hosts}/other")
+        with pytest.raises(BackendUnreachable, match=r"redis\+sentinel://:\*\*\*@127.0.0.1") as raised:
+            asyncio.run(ask_redis(wrong))
+        assert "s3cret" not in str(raised.value)
+
+
+def test_a_node_of_a_cluster_is_asked() -> None:
+    with redis_server("--cluster-enabled", "yes") as node:
+        url = node.url.replace("redis://", "redis+cluster://").replace("/0", f",127.0.0.1:{free_port()}")
+        assert asyncio.run(ask_redis(RedisSettings(url=url)))["policy"] == "noeviction"
 
 
 def test_a_policy_that_evicts_is_told(tmp_path: Path, redis: Backend) -> None:
