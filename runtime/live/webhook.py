@@ -6,6 +6,7 @@ before. Spec: live-api 13.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import math
@@ -39,6 +40,8 @@ Verify = Callable[[bytes, Mapping[str, str]], Any]
 MAX_BODY: Final = 1024 * 1024
 #: Seconds in which a repeated event is known.
 DEDUPE_TTL: Final = 86_400.0
+#: Seconds that a repeated delivery waits for the one before it, which is still worked on.
+REPEAT_WAIT: Final = 30.0
 #: Characters of a key that are stored as they are; of a longer one its digest is.
 MAX_PLAIN_KEY: Final = 128
 #: Refusals that are logged; all of them are counted.
@@ -86,6 +89,8 @@ class Webhook:
         self._transform = transform
         self._dedupe_key = dedupe_key
         self._dedupe = dedupe
+        #: Whether a delivery that is worked on was taken, by its key. Bounded by the requests that run.
+        self._running: dict[str, asyncio.Future[bool]] = {}
         self._minute = -math.inf
         self._lines = 0
 
@@ -140,12 +145,28 @@ class Webhook:
         key = await self._key_of(event)
         if key is None or self._dedupe is None:
             return await self._publish(event, platform)
-        if not await self._dedupe.claim(key):
+        running = self._running.get(key)
+        if running is not None:
+            return await _repeated(running)
+        running = self._running[key] = asyncio.get_running_loop().create_future()
+        was_taken = False
+        try:
+            result = await self._publish_claimed(key, event, platform, self._dedupe)
+            was_taken = True
+        finally:
+            del self._running[key]
+            running.set_result(was_taken)
+        return result
+
+    async def _publish_claimed(
+        self, key: str, event: Any, platform: Platform, dedupe: DedupProtocol
+    ) -> WebhookResult:
+        if not await dedupe.claim(key):
             return _DUPLICATE
         try:
             return await self._publish(event, platform)
         except BaseException:
-            await self._dedupe.delete(key)
+            await dedupe.delete(key)
             raise
 
     async def _publish(self, event: Any, platform: Platform) -> WebhookResult:
@@ -206,7 +227,7 @@ class Webhooks:
             path: answer `POST` requests there, as in `"/hooks/stripe"`; without it call `handle` in a route.
             max_body: bytes; a longer body is answered 413. `[server] body_limit` does not count for `path`.
             dedupe_key: `(event)`, the id of a delivery: one that came before is not published again. `None` for an
-                event that has none.
+                event that has none. While this worker is at the one before, a repeated one waits for how that ends.
             dedupe_ttl: seconds in which a repeated id is known.
             dedupe: keeps the ids, in the place of this worker: a `Dedup` or its twin of several processes, which has a
                 `ttl` of its own.
@@ -250,6 +271,16 @@ webhook = Webhooks()
 
 def _ids(ttl: float) -> Dedup:
     return Dedup(ttl=ttl)
+
+
+async def _repeated(running: asyncio.Future[bool]) -> WebhookResult:
+    """Answer the repetition of a delivery that is worked on: who is told that it is there does not send it again."""
+    try:
+        async with asyncio.timeout(REPEAT_WAIT):
+            was_taken = await asyncio.shield(running)
+    except TimeoutError:
+        was_taken = False
+    return _DUPLICATE if was_taken else _FAILED
 
 
 def _pair(made: Any) -> tuple[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import hmac
+import importlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -21,7 +23,7 @@ from runtime.live.webhook import LINES_PER_MINUTE
 from runtime.plugins.dedup import Dedup
 from runtime.testing import FakeClock, eventually
 from tests.server.conftest import AppFactory
-from tests.server.peers import App, write_file
+from tests.server.peers import App, turns, write_file
 
 HOOKS = """
     # realtime-allow-public
@@ -138,7 +140,7 @@ async def test_a_repeated_key_publishes_once(app: App, clock: FakeClock) -> None
 
 
 @pytest.mark.spec("LIVE-136")
-async def test_a_key_is_free_again_when_publishing_failed(app: App) -> None:
+async def test_a_key_is_free_again_when_publishing_failed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     for event in ({"id": "e1", "as": [1, 2]}, {"id": "e1", "as": ["bad\nname", 2]}):
         assert (await deliver(app, "once", event))[0] == 500
     assert await deliver(app, "once", {"id": "e1"}) == (200, "OK")
@@ -155,11 +157,59 @@ async def test_a_key_is_free_again_when_publishing_failed(app: App) -> None:
     running = asyncio.create_task(slow.handle(body=b"", headers={}, platform=app.runtime.platform))
     await hanging.wait()
     assert await ids.size() == 1
-    assert (await slow.handle(body=b"", headers={}, platform=app.runtime.platform)).body == "Duplicate"
+    repeated = asyncio.create_task(slow.handle(body=b"", headers={}, platform=app.runtime.platform))
+    gone = asyncio.create_task(slow.handle(body=b"", headers={}, platform=app.runtime.platform))
+    await turns()
+    assert not repeated.done()
+    gone.cancel()
+    await turns()
+    assert not running.done(), "who stops waiting takes nothing from the others"
+    with monkeypatch.context() as patched:
+        patched.setattr(importlib.import_module("runtime.live.webhook"), "REPEAT_WAIT", 0.01)
+        assert (await slow.handle(body=b"", headers={}, platform=app.runtime.platform)).status == 500
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert await ids.size() == 0
+    assert (await repeated).status == 500, "the sender of what nobody took must send it again"
+
+
+@pytest.mark.spec("LIVE-136")
+@pytest.mark.parametrize(
+    ("fails", "answer"), [(True, (500, "Internal Server Error")), (False, (200, "Duplicate"))]
+)
+async def test_a_repetition_waits_for_how_the_delivery_before_it_ends(
+    app: App, fails: bool, answer: tuple[int, str]
+) -> None:
+    go = asyncio.Event()
+    begun = 0
+
+    async def slowly(event: Any) -> tuple[str, None]:
+        nonlocal begun
+        begun += 1
+        await go.wait()
+        if fails:
+            raise RuntimeError("no")
+        return "e", None
+
+    slow = live.webhook(
+        "slow",
+        verify=lambda body, headers: body,
+        transform=slowly,
+        dedupe_key=lambda event: "k",
+        dedupe=Dedup(ttl=60),
+    )
+    handle = functools.partial(slow.handle, body=b"", headers={}, platform=app.runtime.platform)
+    tasks = [asyncio.create_task(handle()) for _ in range(4)]
+    await turns()
+    assert not any(task.done() for task in tasks)
+    go.set()
+    first, *others = [(one.status, one.body) for one in await asyncio.gather(*tasks)]
+    assert first[0] == (500 if fails else 200)
+    assert others == [answer] * 3
+    assert begun == 1
+    assert (await handle()).status == (500 if fails else 200)
+    assert begun == (2 if fails else 1), "only what failed is done again"
 
 
 async def test_webhooks_that_share_their_ids_do_not_take_each_others(app: App) -> None:

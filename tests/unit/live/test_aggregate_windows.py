@@ -438,7 +438,7 @@ async def test_a_reducer_that_changes_the_event_changes_it_for_nobody_else(count
         return acc
 
     seen: list[Any] = []
-    windows = {"a": Lifetime(), "b": Tumbling(duration=60), "c": Lifetime()}
+    windows: dict[str, Any] = {"a": Lifetime(), "b": Tumbling(duration=60), "c": Lifetime()}
     fields = {"n": Reducer(reduce=total)}
     counting.declare(a=live.aggregate("requests", fields, topic="stats", windows=windows))
     counting.watchers.add("requests", lambda published: seen.append(dict(published.data)))
