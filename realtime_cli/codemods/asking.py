@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from realtime_cli.codemods.codemod import Codemod
     from realtime_cli.codemods.finding import Finding
     from realtime_cli.codemods.pythonfile import PythonFile
+    from realtime_cli.codemods.scriptfile import ScriptFile
     from realtime_cli.console import Console
 
 __all__ = ["Questions", "Quit"]
@@ -40,7 +41,9 @@ class Questions:
         self.every: set[str] = set()
         self.none: set[str] = set()
 
-    def __call__(self, codemod: Codemod, file: PythonFile, wanted: Sequence[Finding]) -> list[Finding]:
+    def __call__(
+        self, codemod: Codemod, file: PythonFile | ScriptFile, wanted: Sequence[Finding]
+    ) -> list[Finding]:
         """Return the edits that shall be made.
 
         Raises:
@@ -83,7 +86,12 @@ class Questions:
                 self._details(codemod, row)
 
     def _show(
-        self, codemod: Codemod, file: PythonFile, row: str, message: str, edits: Sequence[Finding]
+        self,
+        codemod: Codemod,
+        file: PythonFile | ScriptFile,
+        row: str,
+        message: str,
+        edits: Sequence[Finding],
     ) -> None:
         say, paint = self.console.say, self.console.paint
         say("")

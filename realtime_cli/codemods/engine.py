@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
+from realtime_cli.codemods.behaviours import behaviours
 from realtime_cli.codemods.catalog import run_order
 from realtime_cli.codemods.chain import ENGINE, FileOutcome, upgrade_file
 from realtime_cli.codemods.finding import Change, Finding, Severity, Status
@@ -104,6 +105,8 @@ def make_plan(
     for codemod in order:
         if not codemod.layout:
             plan.findings += codemod.project(project)
+    if selected is None or selected >= {one.id for one in run_order() if one.layout}:
+        plan.findings += behaviours(project)
     plan.findings = _in_order(plan.findings)
     return plan
 

@@ -52,7 +52,7 @@ class _Side:
                 return True
         return False
 
-    def begins_touched(self, start: int) -> bool:
+    def at_edge_of(self, start: int) -> bool:
         return any(begin <= start <= finish for begin, finish in self.touched)
 
     def moved(self, start: int, end: int) -> tuple[int, int]:
@@ -107,9 +107,11 @@ def _nodes(tree: ast.AST, side: _Side) -> Iterator[_Key]:
             end = side.at(node.end_lineno or node.lineno, node.end_col_offset or 0)
             kind = type(node).__name__
             moved = side.moved(start, end)
-            if not side.is_touched(start, end) and not side.begins_touched(start):
+            # What begins or ends exactly where something is inserted may be longer or shorter by it.
+            at_edge = side.at_edge_of(start) or side.at_edge_of(end)
+            if not side.is_touched(start, end) and not at_edge:
                 yield (kind, *moved, above, *_values(node))
-            here = (kind, moved[0]) if not side.begins_touched(start) else ("edited",)
+            here = (kind, moved[0]) if not side.at_edge_of(start) else ("edited",)
         stack.extend((child, here) for child in ast.iter_child_nodes(node))
 
 

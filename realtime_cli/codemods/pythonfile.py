@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from functools import cached_property
+from dataclasses import fields
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import libcst as cst
 from libcst.metadata import (
     ByteSpanPositionProvider,
     MetadataWrapper,
-    ParentNodeProvider,
     ScopeProvider,
 )
 
 from realtime_cli.codemods.splices import Splice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from libcst.metadata import Scope
 
@@ -46,6 +46,11 @@ _STATEMENTS = (
 _SKIP = re.compile(r"#\s*realtime-upgrade:\s*skip(?:=([\w,\s]+))?")
 
 
+@cache
+def _fields_of(kind: type[cst.CSTNode]) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind))
+
+
 class BrokenSource(Exception):
     """The file does not parse, or not to the end of what can be analysed."""
 
@@ -67,35 +72,58 @@ class PythonFile:
         self.path = path
         self.source = source
         self.data = source.data
+        self._sorted: dict[type[cst.CSTNode], list[cst.CSTNode]] = {}
         try:
             self.tree = cst.parse_module(source.data.decode())
         except (cst.ParserSyntaxError, RecursionError, ValueError) as problem:
             raise BrokenSource("too deep" if isinstance(problem, RecursionError) else str(problem)) from None
 
+    # Each of these is computed when it is first asked for: scopes are the dearest, and most files need none.
+
     @cached_property
-    def _metadata(self) -> dict[Any, Any]:
+    def _wrapper(self) -> MetadataWrapper:
+        return MetadataWrapper(self.tree, unsafe_skip_copy=True)
+
+    @cached_property
+    def _spans(self) -> Mapping[cst.CSTNode, Any]:
         try:
-            wrapper = MetadataWrapper(self.tree, unsafe_skip_copy=True)
-            return dict(wrapper.resolve_many([ByteSpanPositionProvider, ParentNodeProvider, ScopeProvider]))
+            return self._wrapper.resolve(ByteSpanPositionProvider)
         except RecursionError:
             raise BrokenSource("too deep") from None
 
     @cached_property
-    def parents(self) -> dict[cst.CSTNode, cst.CSTNode]:
-        """The node around each node."""
-        found: dict[cst.CSTNode, cst.CSTNode] = self._metadata[ParentNodeProvider]
-        return found
+    def _scopes(self) -> Mapping[cst.CSTNode, Scope | None]:
+        try:
+            return self._wrapper.resolve(ScopeProvider)
+        except RecursionError:
+            raise BrokenSource("too deep") from None
 
     @cached_property
-    def _by_type(self) -> dict[type[cst.CSTNode], list[cst.CSTNode]]:
-        found: dict[type[cst.CSTNode], list[cst.CSTNode]] = {}
-        spans = self._metadata[ByteSpanPositionProvider]
-        for node in self.parents:
-            if node in spans:
-                found.setdefault(type(node), []).append(node)
-        for nodes in found.values():
-            nodes.sort(key=lambda node: spans[node].start)
-        return found
+    def _walked(self) -> tuple[dict[cst.CSTNode, cst.CSTNode], dict[type[cst.CSTNode], list[cst.CSTNode]]]:
+        """The node around each node, and the nodes of each type."""
+        parents: dict[cst.CSTNode, cst.CSTNode] = {}
+        by_type: dict[type[cst.CSTNode], list[cst.CSTNode]] = {}
+        stack: list[cst.CSTNode] = [self.tree]
+        while stack:
+            node = stack.pop()
+            kind = type(node)
+            by_type.setdefault(kind, []).append(node)
+            for name in _fields_of(kind):
+                value = getattr(node, name)
+                if isinstance(value, cst.CSTNode):
+                    parents[value] = node
+                    stack.append(value)
+                elif isinstance(value, list | tuple):
+                    for one in value:
+                        if isinstance(one, cst.CSTNode):
+                            parents[one] = node
+                            stack.append(one)
+        return parents, by_type
+
+    @property
+    def parents(self) -> dict[cst.CSTNode, cst.CSTNode]:
+        """The node around each node."""
+        return self._walked[0]
 
     @cached_property
     def names(self) -> Names:
@@ -113,7 +141,12 @@ class PythonFile:
 
     def nodes(self, kind: type[Node]) -> list[Node]:
         """Return the nodes of a type in source order."""
-        return self._by_type.get(kind, [])  # type: ignore[return-value]  # sorted in by type
+        found = self._sorted.get(kind)
+        if found is None:
+            spans = self._spans
+            nodes = [node for node in self._walked[1].get(kind, ()) if node in spans]
+            self._sorted[kind] = found = sorted(nodes, key=lambda node: spans[node].start)
+        return found  # type: ignore[return-value]  # sorted in by type
 
     def around(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         """Yield what stands around a node, the nearest first, the module last."""
@@ -172,8 +205,7 @@ class PythonFile:
 
     def scope(self, node: cst.CSTNode) -> Scope | None:
         """Return the scope that a node is read in."""
-        found: Scope | None = self._metadata[ScopeProvider].get(node)
-        return found
+        return self._scopes.get(node)
 
     # Places.
 
@@ -181,7 +213,7 @@ class PythonFile:
         """Return where a node starts and ends in `data`, without the blanks and comments around it."""
         if node is self.tree:
             return 0, len(self.data)
-        place = self._metadata[ByteSpanPositionProvider][node]
+        place = self._spans[node]
         return place.start, place.start + place.length
 
     @cached_property
