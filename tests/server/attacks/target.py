@@ -215,5 +215,5 @@ def _address(child: subprocess.Popen[bytes], log: Path) -> str:
             return urlsplit(said.partition("Listening on ")[2].split()[0]).netloc
         if child.poll() is not None:
             break
-        time.sleep(0.02)
+        time.sleep(0.02)  # real time: another process writes the log
     raise AssertionError(f"the server did not start ({sys.executable}):\n{log.read_text()}")
