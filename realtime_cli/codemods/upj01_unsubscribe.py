@@ -30,7 +30,7 @@ class Unsubscribe(ScriptCodemod):
     title: ClassVar[str] = "hooks.ws: unsubscribe of the live layer"
     change: ClassVar[Change] = Change.AUTO
     rows: ClassVar[tuple[str, ...]] = ("S-07",)
-    tokens: ClassVar[tuple[bytes, ...]] = (b"close",)
+    tokens: ClassVar[tuple[bytes, ...]] = (b"close", b"unsubscribe")
 
     def script(self, file: ScriptFile) -> Iterator[Finding]:
         """Yield the list that hands the hooks on, and own hooks that never call those of the live layer."""

@@ -35,11 +35,12 @@ class ScriptOnError(ScriptCodemod):
 
     def script(self, file: ScriptFile) -> Iterator[Finding]:
         """Yield imports with their uses, reads through a namespace, and both registrations where there are two."""
-        old = file.names.calls(f"server#{_OLD}")
-        if old and file.names.calls(f"server#{_NEW}"):
+        calls = file.names.calls(f"server#{_OLD}", f"server#{_NEW}")
+        written = {file.text(call.child_by_field_name("function") or call) for call, _ in calls}
+        if len(written) > 1:
             yield self.told(
                 file,
-                old[0][0],
+                calls[-1][0],
                 "R-04",
                 "onError and onCronError are both registered",
                 "there is one handler for everything in 0.5, and the last registration wins: make it one function",

@@ -1,0 +1,105 @@
+"""UPJ03 and UPJ04: `ctx.throttle` and `ctx.debounce` in scripts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.upgrade.scriptprojects import after, becomes, stays_everywhere, told
+
+_LIVE = "import { live } from 'svelte-realtime/server'\n"
+
+
+@pytest.mark.spec("UPGC-81")
+@pytest.mark.parametrize("codemod", ["UPJ03", "UPJ04"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import { throttle } from 'lodash'\nthrottle(f, 50)\n",
+        "export const f = (ctx) => { ctx.throttle('a', 50) }\n",
+        f"{_LIVE}export const f = live((ctx) => {{ other.throttle('a', 'b', 1, 50) }})\n",
+        f"{_LIVE}export const f = live((ctx) => list.map((ctx) => ctx.throttle('a')))\n",
+        f"{_LIVE}export const f = other(live, (ctx) => {{ ctx.throttle('a', 50) }})\n",
+        f"{_LIVE}export const f = live((ctx) => {{ ctx = g(); ctx.throttle('a', 50) }})\n",
+        f"{_LIVE}export const f = live.stream('a', load, {{ transform: (ctx) => ctx.throttle('a', 50) }})\n",
+        "import { live } from 'another'\nexport const f = live((ctx) => { ctx.throttle('a', 50) })\n",
+    ],
+)
+def test_look_alikes_stay(codemod: str, source: str) -> None:
+    assert stays_everywhere(codemod, source)
+
+
+@pytest.mark.spec("UPGC-81", "UPGC-40")
+@pytest.mark.parametrize(
+    "made",
+    [
+        "live(async (ctx) => {{ {0} }})",
+        "live(async function (ctx) {{ {0} }})",
+        "live.stream('a', async (ctx, id) => {{ {0} }})",
+        "live.room({{ topic: (ctx) => 'a', actions: {{ move: (ctx) => {{ {0} }} }} }})",
+        "live.room({{ topic: 'a', actions: {{ async move(ctx) {{ {0} }} }} }})",
+        "live.binary((ctx, buffer) => {{ {0} }}, {{ maxSize: 5 }})",
+        "live(async (ctx) => {{ after(() => {{ {0} }}) }})",
+    ],
+)
+def test_what_publishes_is_renamed(made: str) -> None:
+    old = "ctx.throttle('a', 'b', x, 50); ctx.debounce('a', 'b', x, 50)"
+    new = "ctx.publishThrottled('a', 'b', x, 50); ctx.publishDebounced('a', 'b', x, 50)"
+    start = f"{_LIVE}export const f = "
+    assert becomes("UPJ03", f"{start}{made.format(old)}\n", f"{start}{made.format(new)}\n")
+
+
+@pytest.mark.spec("UPGC-81", "UPGC-22")
+def test_functions_that_only_the_live_layer_calls_count() -> None:
+    source = (
+        f"{_LIVE}async function move(ctx) {{ ctx.throttle('a', 'b', 1, 50) }}\nexport const f = live(move)\n"
+    )
+    assert becomes("UPJ03", source, source.replace("throttle", "publishThrottled"))
+    assert told("UPJ03", f"{source}move(other)\n") == [("R-01", 2)]
+
+
+@pytest.mark.spec("UPGC-81", "UPGC-22")
+def test_an_annotation_is_enough_in_typescript() -> None:
+    source = (
+        "import type { LiveContext } from 'svelte-realtime/server'\n"
+        "export function f(ctx: LiveContext<User>, x?: number): void { ctx.debounce('a', 'b', x!, 50) }\n"
+    )
+    assert after("UPJ03", source, path="src/lib/a.ts") == source.replace("debounce", "publishDebounced")
+
+
+@pytest.mark.spec("UPGC-81", "UPGC-23")
+@pytest.mark.parametrize(
+    ("source", "row"),
+    [
+        ("export const f = (ctx) => { ctx.throttle('a', 'b', 1, 50) }\n", "R-01"),
+        (f"{_LIVE}export const f = live((ctx) => {{ ctx.debounce('a', 50) }})\n", "R-02"),
+        (f"{_LIVE}export const f = live((ctx) => {{ ctx.throttle(...all) }})\n", "R-01"),
+        (f"{_LIVE}export const f = live((ctx) => {{ const t = ctx.throttle }})\n", "R-01"),
+        (f"{_LIVE}export const f = live(({{ throttle }}) => {{ throttle('a', 'b', 1, 50) }})\n", "R-01"),
+    ],
+)
+def test_what_is_told(source: str, row: str) -> None:
+    assert told("UPJ03", source) == [(row, source.count("\n"))]
+
+
+@pytest.mark.spec("UPGC-81", "UPGC-25", "UPGC-40")
+@pytest.mark.parametrize("end", ["", ";"])
+@pytest.mark.parametrize("margin", ["\t", "    "])
+def test_a_gate_becomes_one_with_a_mark(end: str, margin: str) -> None:
+    start = f"{_LIVE}export const f = live(async (ctx, id) => {{\n{margin}// who moves\n"
+    todo = f"{margin}// TODO(realtime-upgrade UPJ04): this call gated nothing in 0.4; skip() now does\n"
+    rest = f"\n{margin}ctx.publish('a', 'b', id){end}\n}}){end}\n"
+    assert becomes(
+        "UPJ04",
+        f"{start}{margin}ctx.throttle(`move:${{id}}`, 50){end}{rest}",
+        f"{start}{todo}{margin}if (ctx.skip(`move:${{id}}`, 50)) return{end}{rest}",
+    )
+
+
+@pytest.mark.spec("UPGC-81")
+@pytest.mark.parametrize(
+    "body",
+    ["if (x) ctx.throttle('a', 50)", "const y = ctx.throttle('a', 50)", "return ctx.throttle('a', 50)"],
+)
+def test_other_gates_are_told(body: str) -> None:
+    source = f"{_LIVE}export const f = live((ctx, x) => {{\n\t{body}\n}})\n"
+    assert told("UPJ04", source) == [("R-03", 3)]
