@@ -49,7 +49,14 @@ class Awaits(Codemod):
     title: ClassVar[str] = "await platform.subscribe and start()"
     change: ClassVar[Change] = Change.AUTO
     rows: ClassVar[tuple[str, ...]] = ("S-24", "S-25", "S-27")
-    tokens: ClassVar[tuple[bytes, ...]] = (b"check_subscribe", b".subscribe", b".start(")
+    tokens: ClassVar[tuple[bytes, ...]] = (
+        b"check_subscribe",
+        b".subscribe",
+        b"create_app",
+        b"RealtimeApp",
+        b"server.start(",
+        b"app.start(",
+    )
 
     def python(self, file: PythonFile) -> Iterator[Finding]:
         """Yield each call that is not awaited, and each subscription around the gate."""

@@ -43,6 +43,7 @@ class Predicates(Codemod):
         b".gate",
         b"send_to",
         b"def subscribe",
+        b"@live",
     )
 
     def python(self, file: PythonFile) -> Iterator[Finding]:

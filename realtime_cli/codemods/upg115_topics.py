@@ -34,12 +34,15 @@ class Topics(Codemod):
     change: ClassVar[Change] = Change.FLAG
     rows: ClassVar[tuple[str, ...]] = ("C-08", "C-10", "C-14", "C-20", "S-18")
     tokens: ClassVar[tuple[bytes, ...]] = (
-        b"runtime",
+        b"PubSubBus",
+        b"ShardedBus",
         b"publish",
-        b"@live.",
-        b".stream(",
-        b".channel(",
-        b".cron(",
+        b"live.stream",
+        b"live.channel",
+        b"live.cron",
+        b".subscribe(",
+        b'.on("__',
+        b".on('__",
     )
 
     def python(self, file: PythonFile) -> Iterator[Finding]:

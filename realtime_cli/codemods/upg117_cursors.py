@@ -34,7 +34,7 @@ class Cursors(Codemod):
     title: ClassVar[str] = "cursors are attached"
     change: ClassVar[Change] = Change.ASSISTED
     rows: ClassVar[tuple[str, ...]] = ("S-21",)
-    tokens: ClassVar[tuple[bytes, ...]] = (b".hooks.subscribe", b".join(", b".leave(")
+    tokens: ClassVar[tuple[bytes, ...]] = (b".hooks.subscribe", b"presence", b"Presence", b"@live")
 
     def python(self, file: PythonFile) -> Iterator[Finding]:
         """Yield each use of the old hook, and each join or leave that has no cursor call beside it."""

@@ -43,7 +43,8 @@ class Replays(Codemod):
         b"Replay",
         b'"end"',
         b"'end'",
-        b"truncated",
+        b'"truncated"',
+        b"'truncated'",
         b"def resume",
     )
 

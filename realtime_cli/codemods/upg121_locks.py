@@ -27,7 +27,7 @@ class Locks(Codemod):
     title: ClassVar[str] = "locks: clear and max_wait"
     change: ClassVar[Change] = Change.ASSISTED
     rows: ClassVar[tuple[str, ...]] = ("D-19", "D-20")
-    tokens: ClassVar[tuple[bytes, ...]] = (b".clear()", b"with_lock")
+    tokens: ClassVar[tuple[bytes, ...]] = (b"with_lock", b"Lock", b"lock.clear", b"locks.clear")
 
     def python(self, file: PythonFile) -> Iterator[Finding]:
         """Yield each clear of a lock, and each wait without a limit in code that clients call."""

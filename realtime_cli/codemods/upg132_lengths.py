@@ -44,15 +44,13 @@ class KeyLengths(Codemod):
     tokens: ClassVar[tuple[bytes, ...]] = (
         b"idempotency_key",
         b"Idempotency",
-        b"acquire",
+        b"idem",
         b"TaskRunner",
-        b"claim",
         b"with_lock",
         b"Dedup",
-        b"plugins",
         b"dedup",
-        b"lock",
-        b"queue",
+        b".claim(",
+        b"runtime.plugins",
     )
 
     def python(self, file: PythonFile) -> Iterator[Finding]:

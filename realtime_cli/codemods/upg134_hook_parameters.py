@@ -27,7 +27,11 @@ class HookParameters(Codemod):
     title: ClassVar[str] = "hook parameters by name"
     change: ClassVar[Change] = Change.AUTO
     rows: ClassVar[tuple[str, ...]] = ("P-01", "P-02")
-    tokens: ClassVar[tuple[bytes, ...]] = tuple(name.encode() for name in HOOKS)
+    tokens: ClassVar[tuple[bytes, ...]] = (
+        *(f"def {name}".encode() for name in HOOKS),
+        *(f"\n{name} =".encode() for name in HOOKS),
+        b"hooks_ws",
+    )
 
     def python(self, file: PythonFile) -> Iterator[Finding]:
         """Yield each hook with other names, each that is no plain function, and each name that nearly is a hook."""
