@@ -182,12 +182,14 @@ def _baseline(path: Path | None) -> Baseline:
 
 
 def _fix(invocation: Invocation, project: Project, report: Report) -> bool:
-    from realtime_cli.rules.fixing import diff_of, fixed_texts, write_texts
+    from realtime_cli.rules.fixing import diff_of, fixed_texts, hidden_in, write_texts
 
-    texts = project.texts
+    texts = {**project.texts, **project.dotenv}
     changed = fixed_texts(report.findings, texts)
+    hidden = hidden_in(report.findings, texts)
     for name, text in sorted(changed.items()):
-        invocation.console.say(diff_of(name, texts[name], text).rstrip("\n"))
+        if name not in project.dotenv:  # holds nothing but secrets
+            invocation.console.say(diff_of(name, texts[name], text, hidden).rstrip("\n"))
     try:
         write_texts(project.root, changed)
     except OSError as problem:

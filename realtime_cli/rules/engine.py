@@ -173,14 +173,19 @@ def _unused(
     if UNUSED not in ran or UNUSED in ignored:
         return
     rule = rules[UNUSED]
-    for one in list(comments.unused):
-        known = rules.get(one.rule)
-        if known is not None and (one.rule not in ran or (known.when != "static" and not complete)):
-            continue
-        if one.rule == UNUSED:
-            continue
-        what = "takes nothing back" if known else "is no rule"
-        edits = (Edit(one.path, one.whole, ""),)
+    idle = [one for one in comments.unused if one.rule != UNUSED and _counts(one.rule, ran, complete)]
+    for one in idle:
+        what = "takes nothing back" if one.rule in rules else "is no rule"
+        others = [other for other in comments.by_path[one.path] if other.listed == one.listed]
+        kept = ", ".join(other.rule for other in others if other not in idle)
+        edit = Edit(one.path, one.listed, kept) if kept else Edit(one.path, one.whole, "")
+        edits = (edit,) if one.path.endswith((".py", ".toml")) else ()
         found = rule.on(one.path, one.span, f"the suppression of {one.rule} {what}", edits=edits)
         if not comments.takes_back(found):
             yield _weighed(found, project.settings.settings.check.severity)
+
+
+def _counts(rule_id: str, ran: set[str], complete: bool) -> bool:
+    """Return whether a suppression would have been used, had there been something: its rule ran, or does not exist."""
+    known = all_rules().get(rule_id)
+    return known is None or (rule_id in ran and (known.when == "static" or (known.when == "import" and complete)))

@@ -39,11 +39,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Edit:
-    """A replacement in a file of the project: what stands in `span` becomes `text`."""
+    """A replacement in a file of the project: what stands in `span` becomes `text`; `secret`: it moves a secret."""
 
     path: str
     span: Span
     text: str
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)

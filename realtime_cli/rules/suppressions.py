@@ -14,6 +14,7 @@ from realtime_cli.rules.finding import Finding, Span
 __all__ = ["FILE_LINES", "Suppression", "Suppressions", "suppressions_in"]
 
 FILE_LINES = 10  # a comment for the whole file stands in one of the first lines
+_TEXTS = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'")
 _COMMENT = re.compile(r"#\s*realtime:\s*ignore(?P<file>-file)?\s*\[(?P<rules>[^\]]*)\]", re.IGNORECASE)
 
 
@@ -21,13 +22,15 @@ _COMMENT = re.compile(r"#\s*realtime:\s*ignore(?P<file>-file)?\s*\[(?P<rules>[^\
 class Suppression:
     """One rule in one comment; `used` once a finding was taken back by it.
 
-    `whole` is the comment with the space in front of it: what is to be removed with it.
+    `whole` is the comment with the space in front of it, `listed` what stands between its brackets: what is to be
+    removed, or written anew, when it takes nothing back.
     """
 
     path: str
     rule: str
     span: Span
     whole: Span
+    listed: Span
     whole_file: bool
     used: bool = False
 
@@ -57,30 +60,34 @@ def suppressions_in(path: str, text: str) -> list[Suppression]:
     """Return the suppressions of a file: those in comments, not what stands in strings."""
     if "realtime:" not in text:
         return []
-    if path.endswith(".py"):
-        comments = _python_comments(text)
-    else:
-        comments = [
-            (number, line.index("#"), line[line.index("#") :])
-            for number, line in enumerate(text.split("\n"), 1)
-            if "#" in line
-        ]
-    found = []
     lines = text.split("\n")
+    comments = _python_comments(text) if path.endswith(".py") else list(_other_comments(path, lines))
+    found = []
     for number, column, comment in comments:
         match = _COMMENT.search(comment)
         if match is None or (match["file"] and number > FILE_LINES):
             continue
-        for rule in match["rules"].split(","):
-            if rule.strip():
-                start = column + match.start() + 1
-                span = Span(number, start, number, column + len(comment.rstrip()) + 1)
-                before = lines[number - 1][:column].rstrip()
-                end = Span(number, len(before) + 1, span.end_line, span.end_col)
-                if not before and number < len(lines):  # a line of its own
-                    end = Span(number, 1, number + 1, 1)
-                found.append(Suppression(path, rule.strip().upper(), span, end, bool(match["file"])))
+        start = column + match.start()
+        after = comment.find("#", match.end())  # another comment behind it stays
+        stop = column + (after if after >= 0 else len(comment.rstrip()))
+        before = lines[number - 1][:start].rstrip()
+        whole = Span(number, (len(before) if after < 0 else start) + 1, number, stop + 1)
+        if not before and after < 0 and number < len(lines):  # a line of its own
+            whole = Span(number, 1, number + 1, 1)
+        listed = Span(number, column + match.start("rules") + 1, number, column + match.end("rules") + 1)
+        for rule in dict.fromkeys(one.strip().upper() for one in match["rules"].split(",")):
+            if rule:
+                span = Span(number, start + 1, number, stop + 1)
+                found.append(Suppression(path, rule, span, whole, listed, bool(match["file"])))
     return found
+
+
+def _other_comments(path: str, lines: list[str]) -> Iterator[tuple[int, int, str]]:
+    """Yield what follows the first `#` of a line: in TOML one that stands in no text."""
+    for number, line in enumerate(lines, 1):
+        plain = _TEXTS.sub(lambda found: "x" * len(found[0]), line) if path.endswith(".toml") else line
+        if "#" in plain:
+            yield number, plain.index("#"), line[plain.index("#") :]
 
 
 def _python_comments(text: str) -> list[tuple[int, int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -132,10 +133,16 @@ class DevInProduction(Rule):
     def removal(self, project: Project, line: int, name: str) -> tuple[Edit, ...]:
         """Return the edit that removes a line which holds nothing but this key."""
         lines = project.settings.text.split("\n")
-        text = lines[line - 1].strip()
-        if not text.startswith(name) or line >= len(lines):
+        text = lines[line - 1]
+        if not re.match(rf"\s*([\w\"-]+\s*\.\s*)*[\"']?{name}[\"']?\s*=\s*[^{{\[]*$", text):
             return ()
-        return (Edit(SETTINGS_FILE, Span(line, 1, line + 1, 1), ""),)
+        if line < len(lines):
+            return (Edit(SETTINGS_FILE, Span(line, 1, line + 1, 1), ""),)
+        above = lines[line - 2] if line > 1 else ""
+        start = (
+            Span(line - 1, len(above) + 1, line, len(text) + 1) if line > 1 else Span(1, 1, 1, len(text) + 1)
+        )
+        return (Edit(SETTINGS_FILE, start, ""),)
 
 
 class WrongClusterMode(Rule):

@@ -84,12 +84,25 @@ class OpenCookie(Rule):
             return ()
         if source.in_text(call) or not call.args:
             return ()
-        span = source.span(call)
         text = ", ".join(f"{one}={SAFE_ATTRIBUTES[one]}" for one in missing)
         last = max(source.span(one) for one in (*call.args, *(keyword.value for keyword in call.keywords)))
-        behind = Span(last.end_line, last.end_col, last.end_line, last.end_col)
-        del span
-        return (Edit(source.path, behind, f", {text}"),)
+        line, column = _behind_brackets(source, last, source.span(call))
+        return (Edit(source.path, Span(line, column, line, column), f", {text}"),)
+
+
+def _behind_brackets(source: Source, last: Span, call: Span) -> tuple[int, int]:
+    """Return where the last argument of a call ends, with the brackets around it."""
+    place = last.end_line, last.end_col
+    for line in range(last.end_line, call.end_line + 1):
+        text = source.lines[line - 1]
+        start = last.end_col - 1 if line == last.end_line else 0
+        stop = call.end_col - 2 if line == call.end_line else len(text)
+        for column in range(start, stop):
+            if text[column] == "#":
+                break
+            if text[column] == ")":
+                place = line, column + 2
+    return place
 
 
 def _is_off(value: ast.expr) -> bool:

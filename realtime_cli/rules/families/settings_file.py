@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from realtime_cli.rules.finding import Edit, Finding, Severity, Span
@@ -31,6 +32,28 @@ __all__ = [
 ]
 
 
+#: Where a key that begins to count may open what its default keeps shut: a person has to decide.
+GUARDED_SECTIONS = frozenset({"security", "dev", "env", "check"})
+GUARDED_KEYS = frozenset(
+    {
+        "allow",
+        "listen",
+        "env",
+        "host",
+        "trusted_proxies",
+        "allowed_hosts",
+        "allowed_origins",
+        "address_header",
+        "protocol_header",
+        "host_header",
+        "port_header",
+        "body_limit",
+        "compression",
+        "upgrade_rate_limit",
+        "auth_rate_limit",
+        "ws_debug",
+    }
+)
 PATHS = frozenset({"websocket.path", "websocket.auth_path"})
 
 
@@ -93,12 +116,21 @@ class UnknownKey(_Problems):
         wrong = (problem.key or "").rpartition(".")[2]
         if path != SETTINGS_FILE or problem.nearest is None or not _is_near(wrong, problem.nearest):
             return ()
+        right = problem.nearest.rpartition(".")[2]
+        section = (problem.key or "").partition(".")[0]
+        if section in GUARDED_SECTIONS or right in GUARDED_KEYS or right in GUARDED_SECTIONS:
+            return ()  # what it says would begin to count, and may be weaker than the default
         text = project.settings.text.split("\n")[line - 1]
-        column = text.find(wrong)
-        if column < 0:
+        found = list(re.finditer(rf"(?<![\w.\"'-]){re.escape(wrong)}(?=\s*[=.\]])", _without_texts(text)))
+        if len(found) != 1:
             return ()
-        span = Span(line, column + 1, line, column + 1 + len(wrong))
-        return (Edit(path, span, problem.nearest.rpartition(".")[2]),)
+        span = Span(line, found[0].start() + 1, line, found[0].end() + 1)
+        return (Edit(path, span, right),)
+
+
+def _without_texts(line: str) -> str:
+    """Return a line with spaces for what stands in quotes or in its comment."""
+    return re.sub(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|#.*", lambda found: " " * len(found[0]), line)
 
 
 def _is_near(one: str, other: str) -> bool:
@@ -163,9 +195,10 @@ class WrongPath(_Problems):
         written = project.settings.written(problem.key or "").get(problem.origin or "")
         if path != SETTINGS_FILE or not isinstance(written, str) or written.startswith("/") or not written:
             return ()
+        name = (problem.key or "").rpartition(".")[2]
         text = project.settings.text.split("\n")[line - 1]
-        column = max(text.find(f'"{written}"'), text.find(f"'{written}'"))
-        return (Edit(path, Span(line, column + 2, line, column + 2), "/"),) if column >= 0 else ()
+        found = re.search(rf"(?<![\w-]){name}[\"']?\s*=\s*([\"'])(?={re.escape(written)}\1)", text)
+        return (Edit(path, Span(line, found.end() + 1), "/"),) if found is not None else ()
 
 
 class WrongOrigin(_Problems):

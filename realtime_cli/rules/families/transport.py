@@ -58,15 +58,17 @@ class SecretInFile(Rule):
         text = project.settings.text.split("\n")[line - 1]
         column = text.find(value) + 1
         variable = key.replace(".", "_").upper()
-        before = project.texts.get(".env", "")
+        before = project.dotenv[".env"]
         if not column or f"{variable}=" in before or not value.isprintable() or "'" in value:
             return ()
         last = before.count("\n") + 1
         at = Span(last, len(before.rpartition("\n")[2]) + 1)
         start = "" if before.endswith("\n") or not before else "\n"
         return (
-            Edit(SETTINGS_FILE, Span(line, column, line, column + len(value)), f"env:{variable}"),
-            Edit(".env", at, f"{start}{variable}='{value}'\n"),
+            Edit(
+                SETTINGS_FILE, Span(line, column, line, column + len(value)), f"env:{variable}", secret=True
+            ),
+            Edit(".env", at, f"{start}{variable}='{value}'\n", secret=True),
         )
 
 

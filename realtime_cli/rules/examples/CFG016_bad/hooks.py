@@ -14,5 +14,5 @@ async def subscribe(ws, topic: str):
     return None
 
 
-async def unsubscrib(ws, topic: str):
+async def subscribeBatch(ws, topics: list[str]):
     return None
