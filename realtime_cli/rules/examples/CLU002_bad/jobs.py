@@ -1,5 +1,11 @@
 from __future__ import annotations
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
+import asyncio
 
-scheduler = AsyncIOScheduler()
+
+class Scheduler:
+    def start(self) -> None:
+        self.task = asyncio.ensure_future(asyncio.sleep(3600))
+
+
+scheduler = Scheduler()

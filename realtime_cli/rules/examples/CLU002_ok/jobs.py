@@ -1,7 +1,14 @@
 from __future__ import annotations
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from runtime.cluster import Leader, RedisClient
+import asyncio
 
-scheduler = AsyncIOScheduler()
-leader = Leader(RedisClient())
+from runtime.plugins import Leader
+
+
+class Scheduler:
+    def start(self) -> None:
+        self.task = asyncio.ensure_future(asyncio.sleep(3600))
+
+
+scheduler = Scheduler()
+leader = Leader()

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
-from runtime.cluster import PubSubBus, RedisClient
 
-bus = PubSubBus(RedisClient())
+
+class Bus:
+    def wrap(self, platform):
+        return platform
+
+
+bus = Bus()

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from runtime import guard, live
-from runtime.cluster import DistributedLock, RedisClient
+from runtime import Lock, guard, live
 
 _guard = guard(authenticated=True)
 
-BOOKING = DistributedLock(RedisClient())
+BOOKING = Lock()
 
 
 @live

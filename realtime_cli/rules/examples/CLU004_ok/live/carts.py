@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from runtime import guard, live
-from runtime.cluster import DistributedSession, RedisClient
+from runtime import Session, guard, live
 
 _guard = guard(authenticated=True)
 
-CARTS = DistributedSession(RedisClient(), ttl=3600)
+CARTS = Session(ttl=3600)
 
 
 @live
