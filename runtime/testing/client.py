@@ -261,7 +261,10 @@ class TestClient:
         if self._client is not None:
             return
         self._transport = MemoryTransport(
-            lambda sink: self._env.open(sink, self.user_data), self._log.sent, self._received
+            lambda sink: self._env.open(sink, self.user_data),
+            self.platform.max_payload_length,
+            self._log.sent,
+            self._received,
         )
         options = ClientOptions.of({"timeout": self.timeout, "open_timeout": self.timeout})
         options.max_attempts = 0  # a test says itself when to reconnect

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from runtime.client.transport import Socket, SocketClosed, is_binary
-from runtime.wire.closing import ABNORMAL
+from runtime.wire.closing import ABNORMAL, TOO_BIG
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -133,6 +133,8 @@ class MemoryTransport:
 
     Args:
         open_inbound: makes the server's side of a connection.
+        max_frame: bytes of a frame of the client; for a larger one the server closes, as `[websocket]
+            max_payload_length` says.
         sent: told of each frame of the client.
         received: told of each frame of the server, when the client takes it.
     """
@@ -140,10 +142,12 @@ class MemoryTransport:
     def __init__(
         self,
         open_inbound: Callable[[Sink], Awaitable[Inbound]],
+        max_frame: int,
         sent: Callable[[bytes], object] = lambda frame: None,
         received: Callable[[bytes], object] = lambda frame: None,
     ) -> None:
         self._open_inbound = open_inbound
+        self._max_frame = max_frame
         self._sent = sent
         self._received = received
         self.sink: MemorySink | None = None
@@ -153,7 +157,7 @@ class MemoryTransport:
         """Return a new connection."""
         self.sink = MemorySink()
         self.inbound = await self._open_inbound(self.sink)
-        return _MemorySocket(self.sink, self.inbound, self._sent, self._received)
+        return _MemorySocket(self.sink, self.inbound, self._max_frame, self._sent, self._received)
 
 
 class _MemorySocket:
@@ -161,11 +165,13 @@ class _MemorySocket:
         self,
         sink: MemorySink,
         inbound: Inbound,
+        max_frame: int,
         sent: Callable[[bytes], object],
         received: Callable[[bytes], object],
     ) -> None:
         self._sink = sink
         self._inbound = inbound
+        self._max_frame = max_frame
         self._sent = sent
         self._received = received
 
@@ -178,6 +184,9 @@ class _MemorySocket:
         if self._sink.is_cut:
             raise SocketClosed(ABNORMAL, "")
         self._sent(frame)
+        if len(frame) > self._max_frame:
+            self._inbound.connection.close_soon(TOO_BIG, "Message too big")
+            return
         self._inbound.feed(frame if is_binary(frame) else frame.decode())
 
     async def recv(self) -> bytes:

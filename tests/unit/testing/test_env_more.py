@@ -471,3 +471,13 @@ async def test_a_stream_shows_what_it_is(env: TestEnv) -> None:
     assert repr(client) == "<TestClient {'id': 'a'} connecting>"
     await client.disconnect()
     assert repr(client) == "<TestClient {'id': 'a'} disconnected>"
+
+
+async def test_a_frame_that_the_server_would_not_take_breaks_the_connection_here_too(env: TestEnv) -> None:
+    ada = env.connect({"id": "ada"})
+    limit = env.platform.max_payload_length
+    with pytest.raises(LiveError, match="larger than the server takes") as raised:
+        await ada.call("m/tell", "ada", "x" * limit)
+    assert raised.value.code == "DISCONNECTED"
+    bob = env.connect({"id": "bob"})
+    await bob.call("m/tell", "nobody", "x" * (limit - 100))
