@@ -63,7 +63,8 @@ class Tables(ScriptCodemod):
         pair = f"table: {file.literal(table)}"
         message = f"0.5 names the table {table.replace('ws_', 'svti_')}; the old name is kept"
         whole = call.child_by_field_name("arguments")
-        if len(given) == 1 and given[0].type not in ("object", "spread_element"):
+        takes_client = table in ("ws_replay", "ws_idempotency")
+        if takes_client and len(given) == 1 and given[0].type not in ("object", "spread_element"):
             return self.rewritten(
                 file,
                 call,

@@ -46,7 +46,7 @@ class ScriptOptions(ScriptCodemod):
             "S-18",
             "S-31",
         ),
-        *("D-06", "D-18", "D-19", "D-26", "R-05", "R-07", "R-12"),
+        *("D-06", "D-18", "D-19", "D-26", "R-05", "R-07", "R-12", "P-07"),
     )
     tokens: ClassVar[tuple[bytes, ...]] = (
         *(
@@ -70,7 +70,7 @@ class ScriptOptions(ScriptCodemod):
             b"onUnhandled",
             b"configurePush",
         ),
-        *(b"idempotencyKey", b"__subscriptions", b"__coalesced", b"live."),
+        *(b"idempotencyKey", b"__subscriptions", b"on(", b"createMessage", b"__coalesced", b"live."),
     )
 
     def script(self, file: ScriptFile) -> Iterator[Finding]:
