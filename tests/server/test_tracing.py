@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -169,6 +169,55 @@ async def test_a_call_that_is_cancelled_says_so(app: App, exporter: InMemorySpan
     (span,) = await spans(exporter)
     assert span.attributes["realtime.code"] == "CANCELLED"
     assert "realtime.request_id" not in span.attributes
+
+
+class Breaking(SpanProcessor):
+    """Fails at one end of every span."""
+
+    def __init__(self, at: str) -> None:
+        self.at = at
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        if self.at == "start":
+            raise RuntimeError("no room for the span")
+
+    def on_end(self, span: Any) -> None:
+        if self.at == "end":
+            raise RuntimeError("no room for the span")
+
+
+@pytest.mark.parametrize("at", ["start", "end"])
+async def test_a_tracer_that_fails_costs_no_call(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, at: str
+) -> None:
+    provider = TracerProvider()
+    provider.add_span_processor(Breaking(at))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    monkeypatch.setattr(trace, "get_tracer", lambda name, *args, **keys: provider.get_tracer(name))
+    app = await make_app({"live/m.py": LIVE})
+    peer = await app.connect()
+    with caplog.at_level(logging.ERROR, "realtime.tracing"):
+        assert (await peer.request("m/slow"))["ok"] is True
+        assert (await peer.request("m/denied"))["code"] == "FORBIDDEN"
+        assert (await peer.stream("m/rows"))["ok"] is True
+    assert await live.load("m/rows", app.runtime.platform.view("page")) == []
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "OpenTelemetry's tracer failed"
+    ]
+    assert trace.get_current_span() is trace.INVALID_SPAN
+    provider.shutdown()
+
+
+async def test_a_provider_that_cannot_be_asked_costs_no_call(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> Any:
+        raise RuntimeError("no such provider")
+
+    monkeypatch.setattr(trace, "get_tracer_provider", broken)
+    app = await make_app({"live/m.py": LIVE})
+    peer = await app.connect()
+    assert (await peer.request("m/slow"))["ok"] is True
 
 
 async def test_loads_are_traced_as_well(app: App, exporter: InMemorySpanExporter) -> None:
