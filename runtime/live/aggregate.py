@@ -44,6 +44,8 @@ SINGLE = "lifetime"
 #: The key of a dumped tumbling window that says when it began.
 WINDOW_START = "window_start"
 
+# Seconds before and after 1970 in which a window may be anchored, some thousand years: more are milliseconds.
+_FARTHEST = 1e11
 # Timers go no closer together than this, in seconds.
 _SHORTEST = 0.001
 _WINDOW_NAME = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
@@ -401,7 +403,8 @@ def _check_tumbling(what: str, window: Tumbling) -> None:
         return
     _check_step(f"{what}: duration", window.duration)
     _check(
-        _is_number(window.anchor), f"{what}: anchor must be seconds since the epoch, not {window.anchor!r}"
+        _is_number(window.anchor) and abs(window.anchor) <= _FARTHEST,
+        f"{what}: anchor must be seconds since the epoch, not {window.anchor!r}",
     )
     _check(window.tz is None, f"{what}: tz belongs to period=; a duration is the same everywhere")
 

@@ -56,6 +56,8 @@ def window(one: Any, **options: Any) -> AggregateDeclaration:
         (Tumbling(duration=-1), "window 'w': duration must be"),
         (Tumbling(duration=float("inf")), "window 'w': duration must be"),
         (Tumbling(duration=60, anchor=float("nan")), "window 'w': anchor must be"),
+        (Tumbling(duration=60, anchor=1_700_000_000_000), "window 'w': anchor must be"),
+        (Tumbling(duration=60, anchor=-1e308), "window 'w': anchor must be"),
         (Sliding(duration=0, slide=1), "window 'w': duration must be"),
         (Sliding(duration=10, slide=0), "window 'w': slide must be"),
         (Sliding(duration=10, slide=-1), "window 'w': slide must be"),
