@@ -15,6 +15,7 @@ from realtime_cli.flags import Invocation, command_app
 
 if TYPE_CHECKING:
     from realtime_cli.diagnosis import Diagnosis
+    from realtime_cli.rules.online import Backends
     from realtime_cli.serverprobe import ServerAnswers
 
 __all__ = ["app", "doctor"]
@@ -28,11 +29,13 @@ def doctor(
 ) -> None:
     """Show versions, the event loop, how frames are written and why, and what plain ASGI does in another way.
 
-    Also the settings that somebody wrote, with where they come from, and files that hide a package of ours. Ends with
-    1 if something is found that costs the server an ability, or that is wrong with the one that is asked.
+    Also the settings that somebody wrote, with where they come from, what the Redis and Postgres of the settings
+    answer, and files that hide a package of ours. Ends with 1 if something is found that costs the server an ability,
+    or that is wrong with the one that is asked.
     """
     from realtime_cli.diagnosis import Problem, diagnose
     from realtime_cli.loadapp import read_settings
+    from realtime_cli.rules.online import ask_backends
     from realtime_cli.serverprobe import ask_server
     from realtime_cli.settingstable import rows_of
     from runtime.server.abilities import ASGI_DIFFERENCES
@@ -45,10 +48,18 @@ def doctor(
     found = diagnose(settings, project)
     if answers is not None:
         found = replace(found, problems=(*found.problems, *(Problem(*one) for one in answers.problems)))
+    backends = ask_backends(settings)
+    problems = [
+        Problem(answers["error"], f"start it, or correct [{name}]")
+        for name, answers in backends.named.items()
+        if "error" in answers
+    ]
+    found = replace(found, problems=(*found.problems, *problems))
     rows = list(rows_of(examine_settings(project, env_default="production")))
     if console.json:
         data = found.as_data()
         data["settings"] = {row.name: {"value": row.value, "origin": row.origin} for row in rows}
+        data["backends"] = backends.named
         data["server"] = None if answers is None else answers.as_data()
         console.emit(data)
     else:
@@ -63,6 +74,9 @@ def doctor(
         if written:
             console.data("")
             console.table(("SETTING", "VALUE", "FROM"), written)
+        if backends.named:
+            console.data("")
+            console.table(("BACKEND", "ANSWERS"), _backends(backends))
         if answers is not None:
             console.data("")
             console.table(("SERVER", "ANSWERS"), _answers(answers))
@@ -70,6 +84,19 @@ def doctor(
         for problem in found.problems:
             console.error(problem.message, hint=problem.hint)
         raise typer.Exit(FAILED)
+
+
+def _backends(backends: Backends) -> list[tuple[str, str]]:
+    rows = []
+    for name, answers in backends.named.items():
+        known = [".".join(map(str, answers["version"]))] if "version" in answers else []
+        known += [f"{answers['latency'] * 1000:.1f} ms"] if "latency" in answers else []
+        known += (
+            [f"evicts by {answers['policy']}"] if answers.get("policy", "noeviction") != "noeviction" else []
+        )
+        known += [f"may not be asked {' and '.join(answers['refused'])}"] if "refused" in answers else []
+        rows.append((name, answers["error"] if "error" in answers else ", ".join(known)))
+    return rows
 
 
 def _answers(answers: ServerAnswers) -> list[tuple[str, str]]:

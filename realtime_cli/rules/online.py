@@ -27,6 +27,12 @@ class Backends:
     redis: Mapping[str, Any] = field(default_factory=dict)
     postgres: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def named(self) -> dict[str, Mapping[str, Any]]:
+        """The answers of those that settings name."""
+        both = {"redis": self.redis, "postgres": self.postgres}
+        return {name: answers for name, answers in both.items() if answers}
+
 
 def ask_backends(settings: Settings) -> Backends:
     """Connect to the backends that the settings name, read what they say of themselves, and close.

@@ -434,3 +434,20 @@ def serves(root: Path, env: dict[str, str]) -> bool:
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+@pytest.mark.spec("PLAT-174")
+def test_doctor_tells_what_backends_answer(tmp_path: Path, redis: Backend, postgres: Backend) -> None:
+    project(tmp_path, '[redis]\nurl = "env:BACKEND"\n[postgres]\ndsn = "env:DSN"\n')
+    env = {"BACKEND": redis.url, "DSN": postgres.url}
+    ended = realtime("doctor", cwd=tmp_path, env=env)
+    assert ended.code == 0, ended.err
+    assert "postgres" in ended.out
+    assert PASSWORD not in ended.out + ended.err
+    data = realtime("doctor", "--json", cwd=tmp_path, env=env).data["backends"]
+    assert data["redis"]["policy"] == "noeviction"
+    assert data["postgres"]["missing"] == {}
+    away = realtime("doctor", cwd=tmp_path, env={**env, "BACKEND": redis.url.replace(PASSWORD, "s3cret")})
+    assert away.code == 1
+    assert "Redis at redis://:***@127.0.0.1" in away.err
+    assert "s3cret" not in away.out + away.err
