@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
@@ -92,6 +93,8 @@ class Holder:
         lambda secret: logger.error("no", stack_info=True, extra={"holder": [Holder(secret)]}),
         lambda secret: logger.error("%s", ConnectionError(f"to {secret} failed")),
         lambda secret: logger.error("%s", secret.encode().decode()),
+        lambda secret: logger.error("GET /x?key=%s", quote(secret, safe="")),
+        lambda secret: logger.error("%s", {"url": secret, "in": json.dumps({"deep": secret})}),
     ],
 )
 def test_no_part_of_a_record_holds_a_secret(line: Line, secret: str, write: Any) -> None:
@@ -101,6 +104,7 @@ def test_no_part_of_a_record_holds_a_secret(line: Line, secret: str, write: Any)
     shown = line.stream.getvalue() + json.dumps(fields, default=str, ensure_ascii=False) + repr(fields)
     for one in SECRETS:
         assert one not in shown
+        assert quote(one, safe="") not in shown
     assert "***" in shown
 
 

@@ -14,6 +14,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from realtime_cli.rules.engine import Report
+from realtime_cli.rules.finding import Finding, Severity, Span
+from realtime_cli.rules.report_text import render_text
 from runtime.core.settings import SECTIONS, SettingsError, keys_of
 from runtime.server.settings_source import examine_settings, load_settings
 from tests.cli.apps import PINNED, write_project
@@ -153,6 +156,50 @@ def test_no_command_prints_a_secret(tmp_path: Path, broken: str) -> None:
         assert PASSWORD not in ended.out + ended.err, (command, ended)
         assert ended.out or ended.err
         assert "Traceback" not in ended.err
+
+
+@pytest.mark.spec("PLAT-168")
+def test_a_terminal_gets_no_secret_beside_a_finding() -> None:
+    lines = [
+        *TOML.splitlines(),
+        "port = 5",
+        f'tokn = "{PASSWORD}"',
+        f'  "{PASSWORD}",',
+        "[server]",
+        "# a note",
+    ]
+    found = tuple(
+        Finding("X1", Severity.ERROR, "realtime.toml", Span(number), "wrong", "mend it")
+        for number in range(1, len(lines) + 1)
+    )
+    shown = list(
+        render_text(
+            Report(found), {"realtime.toml": "\n".join(lines)}, paint=lambda text, _: text, excerpts=True
+        )
+    )
+    assert PASSWORD not in "\n".join(shown)
+    excerpts = [line.partition(" | ")[2] for line in shown if " | " in line]
+    assert excerpts[-5:] == ["port = 5", "***", "***", "[server]", "# a note"]
+    assert {"url = ***", "dsn = ***", "token = ***", "[redis]"} <= set(excerpts)
+
+
+@pytest.mark.spec("PLAT-168")
+def test_what_is_mended_is_shown_without_the_secret(tmp_path: Path) -> None:
+    project = write_project(
+        tmp_path / "app",
+        {
+            "realtime.toml": f"{PINNED.replace('    ', '')}{TOML}",
+            "live/things.py": LIVE,
+            ".gitignore": ".env",
+        },
+    )
+    for command in (("init", "-q"), ("add", ".")):
+        subprocess.run(["git", *command], cwd=project, check=True, env=environment())
+    ended = realtime("check", "--fix", "--yes", "--select", "SEC020", "--project", project, cwd=tmp_path)
+    assert '-url = "***"' in ended.err
+    assert PASSWORD not in ended.out + ended.err
+    assert PASSWORD not in (project / "realtime.toml").read_text()
+    assert PASSWORD in (project / ".env").read_text()
 
 
 @pytest.mark.spec("PLAT-168")
