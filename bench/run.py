@@ -20,6 +20,7 @@ from typing import Any
 from bench.case import FULL, QUICK, SMOKE, Case, CaseResult, Run, ratios, run_case
 from bench.cases import (
     aggregates,
+    check,
     fanout,
     idle,
     latency,
@@ -41,6 +42,7 @@ from bench.surroundings import described, surroundings
 # The short ones first: what they leave of their share of a quick run's time is for the long ones.
 CASES: tuple[Case, ...] = (
     *startup.CASES,
+    *check.CASES,
     *aggregates.CASES,
     *upload.CASES,
     *uploadstream.CASES,

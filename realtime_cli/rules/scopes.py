@@ -102,19 +102,24 @@ class _Binder:
         self.by_type: dict[type[ast.AST], list[ast.AST]] = {}
         self.scopes: dict[ast.AST, Scope] = {}
         self.seen_from: dict[ast.AST, Scope] = {}
+        self.order: list[ast.AST] = []
+        self.places: dict[ast.AST, int] = {}
 
     def walk(self, tree: ast.Module) -> None:
         scope = Scope(tree, None)
         self.scopes[tree] = scope
         stack: list[tuple[ast.AST, Scope]] = [(tree, scope)]
-        parents, by_type = self.parents, self.by_type
+        parents, by_type, order = self.parents, self.by_type, self.order
         while stack:
             node, scope = stack.pop()
             kind = type(node)
+            order.append(node)
             by_type.setdefault(kind, []).append(node)
             if kind is ast.Name:
                 self.seen_from[node] = scope
                 continue
+            if isinstance(node, ast.stmt):
+                self.places[node] = len(order) - 1
             handler = _BIND.get(kind)
             inner = scope if handler is None else handler(self, node, scope)
             around = scope
@@ -319,17 +324,20 @@ _BIND = {
 class Bound:
     """A module's nodes by type in source order, the parent of each, its scopes by the node that opens them.
 
-    `seen_from` is the scope that each name is read or bound in.
+    `seen_from` is the scope that each name is read or bound in, `order` has every node with what it holds right behind
+    it, `places` where the statements stand in it.
     """
 
     by_type: dict[type[ast.AST], list[ast.AST]]
     parents: dict[ast.AST, ast.AST]
     scopes: dict[ast.AST, Scope]
     seen_from: dict[ast.AST, Scope]
+    order: list[ast.AST]
+    places: dict[ast.AST, int]
 
 
 def bind_scopes(tree: ast.Module, module: str, *, is_package: bool, has_global: bool = True) -> Bound:
     """Walk a module. `module` is its dotted name, from which its relative imports start."""
     binder = _Binder(module, is_package, has_global)
     binder.walk(tree)
-    return Bound(binder.by_type, binder.parents, binder.scopes, binder.seen_from)
+    return Bound(binder.by_type, binder.parents, binder.scopes, binder.seen_from, binder.order, binder.places)

@@ -7,7 +7,7 @@ import builtins
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from realtime_cli.rules.finding import Span
 from realtime_cli.rules.scopes import Binding, Bound, FunctionNode, Scope, bind_scopes
@@ -67,6 +67,7 @@ class Source:
         tree: None when it is not valid Python; then `error` says why.
         elsewhere: finds what a dotted name of another file of the project means.
         roots: the first parts of the names of the project's modules.
+        scans: what expressions read, kept by `taint`.
     """
 
     path: str
@@ -77,8 +78,10 @@ class Source:
     error: SyntaxError | None = None
     elsewhere: Callable[[str], str | None] = field(default=lambda dotted: None, repr=False)
     roots: frozenset[str] = frozenset()
+    scans: dict[ast.AST, Any] = field(default_factory=dict, repr=False)
     _depth: int = field(default=0, repr=False)
     _names: dict[ast.expr, str | None] = field(default_factory=dict, repr=False)
+    _holders: dict[FunctionNode, tuple[ast.ClassDef | None, str]] = field(default_factory=dict, repr=False)
     _attributes: dict[ast.ClassDef, dict[str, ast.expr]] = field(default_factory=dict, repr=False)
     _own_nodes: dict[FunctionNode, list[ast.AST]] = field(default_factory=dict, repr=False)
 
@@ -118,7 +121,14 @@ class Source:
     def own(self, function: FunctionNode) -> list[ast.AST]:
         """Return every node of the body of a function, with the functions that are nested in it."""
         if function not in self._own_nodes:
-            self._own_nodes[function] = [node for one in function.body for node in ast.walk(one)]
+            order, parents = self.bound.order, self.bound.parents
+            last = function.body[-1]
+            end = self.bound.places[last] + 1
+            inside: set[ast.AST] = {last}
+            while end < len(order) and parents[order[end]] in inside:
+                inside.add(order[end])
+                end += 1
+            self._own_nodes[function] = order[self.bound.places[function.body[0]] : end]
         return self._own_nodes[function]
 
     def parent(self, node: ast.AST) -> ast.AST | None:
@@ -392,13 +402,21 @@ class Source:
 
     def holder(self, node: ast.AST, own: str) -> ast.ClassDef | None:
         """Return the class whose instance the name `own` (`self`) is at a node, None when it is none."""
+        if ast.ClassDef not in self.bound.by_type:
+            return None
         function = self.function(node)
-        while function is not None:
-            above = self.parent(function)
-            if isinstance(above, ast.ClassDef):
-                return above if function.args.args and function.args.args[0].arg == own else None
-            function = self.function(function)
-        return None
+        if function is None:
+            return None
+        if function not in self._holders:
+            method: FunctionNode | None = function
+            while method is not None and not isinstance(self.parent(method), ast.ClassDef):
+                method = self.function(method)
+            arguments = method.args.args if method is not None else []
+            holder = self.parent(method) if method is not None and arguments else None
+            found = (holder, arguments[0].arg) if isinstance(holder, ast.ClassDef) else (None, "")
+            self._holders[function] = found
+        holder, name = self._holders[function]
+        return holder if name == own else None
 
     def _attributes_of(self, holder: ast.ClassDef) -> dict[str, ast.expr]:
         """Return what the attributes of a class and its instances are set to first."""

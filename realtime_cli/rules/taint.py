@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from realtime_cli.rules.handlers import Handler
@@ -84,51 +85,83 @@ class Flow:
         origins = sum(len(names) for names in self.origins.values())
         return len(self.sent) + len(self.caller) + len(self.harmful) + origins
 
-    @property
-    def calls_made(self) -> Iterator[ast.Call]:
+    @cached_property
+    def calls_made(self) -> list[ast.Call]:
         """The calls in the function and those nested in it."""
-        return (node for node in self.source.own(self.node) if isinstance(node, ast.Call))
+        return [node for node in self.source.own(self.node) if isinstance(node, ast.Call)]
 
     def is_sent(self, expression: ast.AST, *, harmful: bool = False) -> bool:
         """Return whether an expression holds something that a client sent; `harmful`: no numbers and digests of it."""
-        names = self.harmful if harmful else self.sent
-        return any(name in names for name in self._read(expression, harmful))
+        told = scan(self.source, expression)
+        return not self.harmful.isdisjoint(told.harmful) if harmful else not self.sent.isdisjoint(told.read)
 
     def origins_of(self, expression: ast.AST) -> set[str]:
         """Return the parameters that an expression is made of, also those that it only compares."""
-        names = {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
+        names = scan(self.source, expression).names
         return {origin for name in names for origin in self.origins.get(name, ())}
 
     def is_caller(self, expression: ast.AST) -> bool:
         """Return whether an expression holds who the caller is."""
-        if any(name in self.caller for name in self._read(expression)):
-            return True
-        for node in ast.walk(expression):
-            if isinstance(node, ast.Attribute) and (self.source.name(node) or "").startswith(CALLER):
-                return True
-            if isinstance(node, ast.Call) and any(self.source.name(one) == "@ctx" for one in node.args):
-                return True  # a function that is given the ctx can look at who calls
-        return False
+        told = scan(self.source, expression)
+        return told.asks_caller or not self.caller.isdisjoint(told.read)
 
-    def _read(self, expression: ast.AST, harmful: bool = False) -> Iterator[str]:
-        """Yield the names whose values reach an expression."""
-        stack: list[ast.AST] = [expression]
-        while stack:
-            node = stack.pop()
-            if isinstance(node, ast.Call):
-                made = self.source.name(node) or ""
-                if made in MAKES_OWN or (harmful and made in MAKES_HARMLESS):
-                    continue
-            if isinstance(node, ast.Compare):
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What an expression reads, whoever calls: names whose values reach it, in full and as they come; all its names.
+
+    `asks_caller`: it reads the user from the ctx, or hands the ctx to a function.
+    """
+
+    read: frozenset[str]
+    harmful: frozenset[str]
+    names: frozenset[str]
+    asks_caller: bool
+
+
+def scan(source: Source, expression: ast.AST) -> Scan:
+    """Return what an expression reads; remembered with its file."""
+    known: Scan | None = source.scans.get(expression)
+    if known is None:
+        known = source.scans[expression] = _scan(source, expression)
+    return known
+
+
+def _scan(source: Source, expression: ast.AST) -> Scan:
+    names: set[str] = set()
+    asks_caller = False
+    for node in ast.walk(expression):
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            asks_caller = asks_caller or (source.name(node) or "").startswith(CALLER)
+        elif isinstance(node, ast.Call):  # a function that is given the ctx can look at who calls
+            asks_caller = asks_caller or any(source.name(one) == "@ctx" for one in node.args)
+    if not names:
+        return Scan(frozenset(), frozenset(), frozenset(), asks_caller)
+    read, harmful = frozenset(_read(source, expression, False)), frozenset(_read(source, expression, True))
+    return Scan(read, harmful, frozenset(names), asks_caller)
+
+
+def _read(source: Source, expression: ast.AST, harmful: bool) -> Iterator[str]:
+    """Yield the names whose values reach an expression."""
+    stack: list[ast.AST] = [expression]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Call):
+            made = source.name(node) or ""
+            if made in MAKES_OWN or (harmful and made in MAKES_HARMLESS):
                 continue
-            if harmful and isinstance(node, ast.Attribute) and node.attr == "suffix":
-                continue
-            if isinstance(node, ast.Name):
-                yield node.id
-            elif isinstance(node, ast.Subscript):
-                stack.append(node.value)  # the key decides which, not what
-            else:
-                stack.extend(ast.iter_child_nodes(node))
+        if isinstance(node, ast.Compare):
+            continue
+        if harmful and isinstance(node, ast.Attribute) and node.attr == "suffix":
+            continue
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Subscript):
+            stack.append(node.value)  # the key decides which, not what
+        else:
+            stack.extend(ast.iter_child_nodes(node))
 
 
 def flow_of(
@@ -144,11 +177,15 @@ def flow_of(
     flow.harmful.update(flow.sent)
     flow.origins.update({name: {name} for name in flow.sent})
     flow = replace(flow, calls=[] if calls is None else calls, handler=handler)
-    pairs = [pair for statement in source.own(node) for pair in _bindings(statement)]
+    pairs = [
+        (set(names_in(target)), value)
+        for statement in source.own(node)
+        if isinstance(statement, _BINDING)
+        for target, value in _bindings(statement)
+    ]
     for _ in range(MAX_ROUNDS):  # a name may be read above the line that sets it, in a loop
         before = flow.size
-        for target, value in pairs:
-            names = set(names_in(target))
+        for names, value in pairs:
             if flow.is_sent(value):
                 flow.sent.update(names)
                 origins = flow.origins_of(value)
@@ -193,6 +230,20 @@ def names_in(target: ast.AST) -> Iterator[str]:
 
 _FILLS = frozenset(
     {"append", "appendleft", "add", "extend", "insert", "update", "setdefault", "write", "put"}
+)
+
+
+_BINDING = (
+    ast.Assign,
+    ast.AnnAssign,
+    ast.AugAssign,
+    ast.NamedExpr,
+    ast.For,
+    ast.AsyncFor,
+    ast.comprehension,
+    ast.Match,
+    ast.Call,
+    ast.withitem,
 )
 
 

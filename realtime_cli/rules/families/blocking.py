@@ -61,9 +61,13 @@ BLOCKING = (
 FILE_METHODS = frozenset({"read_text", "read_bytes", "write_text", "write_bytes"})
 
 
+_WHOLE = frozenset(name for name in BLOCKING if not name.endswith("."))
+_BEGINNINGS = tuple(name for name in BLOCKING if name.endswith("."))
+
+
 def is_blocking(name: str) -> bool:
     """Return whether a call of that name blocks."""
-    return any(name == one or (one.endswith(".") and name.startswith(one)) for one in BLOCKING)
+    return name in _WHOLE or name.startswith(_BEGINNINGS)
 
 
 class BlockingCall(Rule):

@@ -28,13 +28,12 @@ MAX_STEPS = 5  # names and functions that are followed from what is returned
 
 def cookie_calls(source: Source) -> Iterator[ast.Call]:
     """Yield the calls that set a cookie: of the cookies of a hook, or `set_cookie` of an answer."""
-    for call in source.nodes(ast.Call):
-        name = source.name(call.func)
-        if name == "@cookies.set":
-            yield call
-        elif isinstance(call.func, ast.Attribute) and call.func.attr in {"set", "set_cookie"}:
+    yield from source.calls_of("@cookies.set")
+    for method in ("set", "set_cookie"):
+        for call in source.methods.get(method, ()):
+            assert isinstance(call.func, ast.Attribute)  # noqa: S101 - `methods` has no others
             text = source.segment(call.func.value).rpartition(".")[2]
-            if call.func.attr == "set_cookie" or (name is None and text in {"cookies", "jar"}):
+            if method == "set_cookie" or (source.name(call.func) is None and text in {"cookies", "jar"}):
                 yield call
 
 
