@@ -132,7 +132,7 @@ def read_contract(text: str) -> Contract:
         if document["version"] != VERSION:
             raise BadContract(f"it has version {document['version']}, and this is {VERSION}")
         return Contract({name: _module_from(data) for name, data in document["modules"].items()})
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as problem:
         if isinstance(problem, BadContract):
             raise
         raise BadContract(f"{type(problem).__name__}: {problem}") from problem

@@ -231,7 +231,7 @@ TYPE = (
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "[]", "{", "null", '{"version": 2, "modules": {}}', '{"version": 1}'),
+        *("", "[]", "{", "null", "[" * 100_000, '{"version": 2, "modules": {}}', '{"version": 1}'),
         '{"version": 1, "modules": {"m": {}}}',
         *(TYPE.replace("NODE", node) for node in ('"text"', "3", "{}", '{"set_of": "string"}')),
         TYPE.replace("NODE", '{"list_of": "string", "tuple": []}'),
