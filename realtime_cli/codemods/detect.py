@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from realtime_cli.codemods.requirements import admits, declared
+from realtime_cli.codemods.scriptproject import PACKAGES, TABLES, is_04
+from realtime_cli.codemods.scripts import SUFFIXES
 
 if TYPE_CHECKING:
     from realtime_cli.codemods.project import Tree
 
-__all__ = ["JAVASCRIPT_PACKAGES", "PROJECT_FILES", "Detected", "detect"]
+__all__ = ["PROJECT_FILES", "Detected", "detect"]
 
 PROJECT_FILES = ("pyproject.toml", "package.json", "hooks_ws.py", "realtime.toml")
 """One of these is in the root of every project."""
-JAVASCRIPT_PACKAGES = ("svelte-realtime", "svelte-adapter-uws", "svelte-adapter-uws-extensions")
-_TABLES = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
 _OLD_NAMES = rb"on_cron_error|message|close|unsubscribe"
 _OLD_IMPORT = re.compile(
     rb"^[ \t]*from[ \t]+runtime[ \t]+import[ \t]+(?:\(([^)]*)\)|([^\n(]*))", re.MULTILINE
@@ -33,27 +33,32 @@ class Detected:
         python: marks of a Python project of 0.4.
         javascript: marks of JavaScript projects of 0.4, one for each ``package.json``.
         open_todos: an earlier run left TODOs.
+        script_todos: an earlier run left TODOs in scripts.
         is_new: there is a ``realtime.toml``.
+        is_new_script: a ``package.json`` asks for 0.5 of our packages.
         versions: what is declared of the toolkit, as ``pyproject.toml: ~=0.4.20``.
     """
 
     python: list[str] = field(default_factory=list)
     javascript: list[str] = field(default_factory=list)
     open_todos: bool = False
+    script_todos: bool = False
     is_new: bool = False
+    is_new_script: bool = False
     versions: list[str] = field(default_factory=list)
 
     @property
     def kind(self) -> str:
         """``python``, ``javascript``, ``both``, ``done`` (0.5 already) or ``none``."""
         python = bool(self.python) or self.open_todos
-        if python and self.javascript:
+        javascript = bool(self.javascript) or self.script_todos
+        if python and javascript:
             return "both"
-        if self.javascript:
+        if javascript:
             return "both" if self.is_new else "javascript"
         if python:
             return "python"
-        return "done" if self.is_new else "none"
+        return "done" if self.is_new or self.is_new_script else "none"
 
 
 def detect(tree: Tree) -> Detected:
@@ -81,6 +86,9 @@ def detect(tree: Tree) -> Detected:
     for path in tree.files("package.json"):
         if path.rpartition("/")[2] == "package.json":
             _package(tree, path, found)
+    found.script_todos = any(
+        b"TODO(realtime-upgrade UPJ" in tree.read(path) for path in tree.files(*SUFFIXES)
+    )
     return found
 
 
@@ -114,30 +122,15 @@ def _package(tree: Tree, path: str, found: Detected) -> None:
         return
     if not isinstance(document, dict):
         return
-    for table in _TABLES:
+    for table in TABLES:
         entries = document.get(table)
         if not isinstance(entries, dict):
             continue
-        for name in JAVASCRIPT_PACKAGES:
+        for name in PACKAGES:
             version = entries.get(name)
             if isinstance(version, str):
                 found.versions.append(f"{path}: {name} {version}")
-                if _is_04(version):
+                if is_04(version):
                     found.javascript.append(f"{path} asks for {name} {version}")
                     return
-
-
-def _is_04(version: str) -> bool:
-    """Say whether an npm range admits 0.4 or a pre-release of 0.5, and not 0.5.0."""
-    text = version.strip()
-    if "-" in text and re.search(r"0\.5\.\d+-", text):
-        return True
-    ranges = [part.strip() for part in text.split("||")]
-    numbers = [re.match(r"[\^~=v\s]*(>=)?\s*0\.(\d+)", part) for part in ranges]
-    if not all(numbers):
-        return False
-    minors = [int(one.group(2)) for one in numbers if one]
-    open_end = any(
-        one and one.group(1) and "<" not in part for one, part in zip(numbers, ranges, strict=True)
-    )
-    return not open_end and max(minors) <= 4
+                found.is_new_script = True

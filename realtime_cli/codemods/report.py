@@ -10,7 +10,8 @@ from typing import Any
 
 from realtime_cli.codemods.catalog import all_codemods
 from realtime_cli.codemods.finding import Change, Finding, Severity, Status
-from realtime_cli.codemods.project import Tree, digest
+from realtime_cli.codemods.portreport import port_report
+from realtime_cli.codemods.project import Project, Tree, digest
 from realtime_cli.codemods.rows import all_rows, tier_of
 from realtime_cli.codemods.verify import Verified
 from runtime.core.sensitive import redact_text
@@ -226,6 +227,8 @@ def as_markdown(report: Report) -> str:
     if report.behaviour:
         lines += ["", "## Behaviour changes that concern you", ""]
         lines += [f"* {one.row}: {_masked(one.message)}{_and(one.advice)}" for one in report.behaviour]
+    if report.kind in ("javascript", "both"):
+        lines += port_report(Project(report.tree, kind=report.kind))
     lines += ["", "## Deploy notes", "", *(f"* {note}" for note in DEPLOY_NOTES)]
     if report.verification:
         lines += ["", "## Verification", ""]

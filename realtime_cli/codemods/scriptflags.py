@@ -55,6 +55,8 @@ def flags(file: ScriptFile) -> Iterator[Flag]:
         yield from _predicates(file, call, meaning)
         yield from _topics(file, call, meaning)
         yield from _others(file, call, meaning)
+        if is_cursor(f"{meaning}()"):
+            yield from _pace(call)
         if is_presence(f"{meaning}()") or is_cursor(f"{meaning}()"):
             yield from _select(call, meaning)
     yield from _hooks(file)
@@ -178,6 +180,21 @@ def _select(call: Node, meaning: str) -> Iterator[Flag]:
             f"{name} without select drops keys that look like secrets in 0.5",
             "give a select that names what others may see",
         )
+
+
+def _pace(call: Node) -> Iterator[Flag]:
+    given = arguments(call)
+    if any(has_spread(one) for one in given if one.type == "object"):
+        return
+    for name, old in (("throttle", 50), ("topicThrottle", 0)):
+        if not any(entry(one, name) is not None for one in given):
+            yield Flag(
+                call,
+                "D-34",
+                f"{name} of cursors was {old} ms and is 16 ms",
+                f"write {name}: {old} to keep the old pace",
+                Severity.INFO,
+            )
 
 
 def _hooks(file: ScriptFile) -> Iterator[Flag]:

@@ -59,7 +59,7 @@ class TopicArgs(ScriptCodemod):
                 continue
             splices = added_entry(file, room, f"topicArgs: {count}")
             yield self.rewritten(
-                file, call, "S-14", f"the topic of the room takes {count} arguments", splices
+                file, call, "S-14", f"the arguments of the room's topic are told: {count}", splices
             )
 
     def _count(self, file: ScriptFile, room: Node) -> int | None:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from realtime_cli.codemods.finding import Change, Finding
+from realtime_cli.codemods.finding import Change, Finding, Severity
 from realtime_cli.codemods.scriptcodemod import ScriptCodemod
 from realtime_cli.codemods.scriptflags import flags
+from realtime_cli.codemods.scripthooks import hook_named
 from realtime_cli.codemods.scriptnames import arguments
 from realtime_cli.codemods.scriptobjects import entry, without_entry
+from realtime_cli.codemods.scriptparser import has_parser
 from realtime_cli.codemods.scriptscopes import text_of
+from realtime_cli.codemods.scriptsettings import map_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tree_sitter import Node
 
+    from realtime_cli.codemods.project import Project
     from realtime_cli.codemods.scriptfile import ScriptFile
+    from realtime_cli.codemods.scriptproject import Member
 
 __all__ = ["ScriptOptions"]
 
@@ -46,7 +52,7 @@ class ScriptOptions(ScriptCodemod):
             "S-18",
             "S-31",
         ),
-        *("D-06", "D-18", "D-19", "D-26", "R-05", "R-07", "R-12", "P-07"),
+        *("D-06", "D-18", "D-19", "D-26", "D-34", "S-26", "R-05", "R-07", "R-12", "P-07"),
     )
     tokens: ClassVar[tuple[bytes, ...]] = (
         *(
@@ -83,6 +89,44 @@ class ScriptOptions(ScriptCodemod):
                 yield from self._dead(file, call)
         for one in flags(file):
             yield self.told(file, one.node, one.row, one.message, one.advice, severity=one.severity)
+
+    def project(self, project: Project) -> Iterator[Finding]:
+        """Yield the packages whose server would not start for want of a host that it can trust."""
+        if not has_parser():
+            return
+        for member in project.scripts.members:
+            config = next((path for path in member.markers if path.startswith("svelte.config")), None)
+            if config is not None:
+                yield from self._origin(project, member, f"{member.folder}{config}")
+
+    def _origin(self, project: Project, member: Member, path: str) -> Iterator[Finding]:
+        found = map_settings(project, member)
+        given = found.sections.get("websocket", {}).get("allowed_origins", "same-origin")
+        pinned = {"HOST_HEADER", "ORIGIN", "TLS_CERT"} & {
+            name.rpartition("__")[2] for name in found.environment.values()
+        }
+        unsafe = found.sections.get("security", {}).get("unsafe_same_origin_without_host_pin")
+        hidden = any("allowedOrigins" in note for note in found.notes)
+        if given != "same-origin" or pinned or unsafe or hidden:
+            return
+        message = "allowedOrigins is 'same-origin', and nothing says which host that is"
+        advice = "0.5 does not start so: set ORIGIN or HOST_HEADER, or list the origins"
+        severity = Severity.WARNING
+        if self._has_upgrade(project, member):
+            advice, severity = (
+                "the upgrade hook is taken for the check; see that it looks at the origin",
+                Severity.INFO,
+            )
+        found_at = self.in_text(path, "S-26", Change.FLAG, message, advice, severity=severity)
+        yield replace(found_at, line=1, col=1, end_line=1, end_col=1)
+
+    def _has_upgrade(self, project: Project, member: Member) -> bool:
+        for name in member.markers:
+            path = f"{member.folder}{name}"
+            file = project.scripts.file(path) if project.scripts.is_hooks(path) else None
+            if file is not None and hook_named(file, "upgrade") is not None:
+                return True
+        return False
 
     def _key(self, file: ScriptFile, call: Node) -> Iterator[Finding]:
         for options in arguments(call):
