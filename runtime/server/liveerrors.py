@@ -11,7 +11,7 @@ import math
 import traceback
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, Response
 
 from runtime.core.errors import LiveError, LockError, to_wire
 from runtime.core.rpcerror import RpcError
@@ -20,12 +20,12 @@ from runtime.live.problems import user_traceback
 from runtime.server.importmap import inject
 from runtime.server.livedata import live_error
 from runtime.server.pages import TemplatePage, mount_prefix
+from runtime.wire import jsoncodec
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from runtime.server.http import HttpRuntime
 
@@ -93,10 +93,11 @@ def live_error_handlers(
             raise raised  # a mistake in the app: 500, and its traceback in the log
         error = raised if isinstance(raised, LiveError | RpcError) else _of_lock(raised)
         status, headers = status_of(error), dict(_HEADERS)
-        if error.retry_after is not None:
+        if error.retry_after is not None and math.isfinite(error.retry_after):
             headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
         if "text/html" not in request.headers.get("accept", ""):
-            return JSONResponse(transport.encode(error), status, headers)
+            content = jsoncodec.encode(transport.encode(error))  # what a LiveError quotes may be any JSON
+            return Response(content, status, headers, "application/json")
         own = await _own_page(request, error, status, headers)
         if own is not None:
             return own
@@ -108,8 +109,8 @@ def live_error_handlers(
             more=_traceback(raised) if runtime.settings.is_dev else "",
             payload=live_error(error),
         )
-        content = inject(text.encode("utf-8", "replace"), mount_prefix(request), runtime.page_snippets)
-        return HTMLResponse(content, status, headers)
+        page = inject(text.encode("utf-8", "replace"), mount_prefix(request), runtime.page_snippets)
+        return HTMLResponse(page, status, headers)
 
     async def _own_page(
         request: Request, error: LiveError | RpcError, status: int, headers: dict[str, str]

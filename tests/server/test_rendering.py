@@ -44,7 +44,9 @@ LIVE = """
             raise ValueError("secret")
         if room not in ("a", "b"):
             error = LiveError(room, f"There is no room <{room}>", {"secret": True})
-            error.retry_after = 2.2 if room == "RATE_LIMITED" else None
+            error.retry_after = {"RATE_LIMITED": 2.2, "NEVER": float("inf")}.get(room)
+            if room == "NEVER":
+                error.issues = [{"path": ["\\ud800"], "message": float("nan")}]
             raise error
         return [{"id": 1, "text": f"in {room}"}]
 """
@@ -228,6 +230,18 @@ def test_codes_have_statuses() -> None:
     assert {code: status_of(LiveError(code)) for code in STATUS} == STATUS
     assert status_of(RpcError("NOT_FOUND")) == 404
     assert status_of(LiveError("ANYTHING")) == 400
+
+
+@pytest.mark.spec("LIVE-168")
+async def test_an_error_may_hold_whatever_json_can(make_site: Any) -> None:
+    site = await make_site()
+    for headers in ({}, HTML):
+        answer = await site.get("/rooms/NEVER", headers=headers)
+        assert answer.status_code == 400
+        assert "retry-after" not in answer.headers
+        found = re.search(r"data-live-error>(.*)</script>", answer.text)
+        payload = json.loads(found[1] if found else answer.text)
+        assert payload["value"][2] == [{"path": ["\ud800"], "message": None}]
 
 
 async def test_errors_are_not_shared(make_site: Any) -> None:
