@@ -113,9 +113,10 @@ class Webhook:
         target = get_platform() if platform is None else platform
         if target is None:
             raise PlatformNotReady("a webhook was handled before the app was started; do it in a request")
-        raw = body.encode("utf-8") if isinstance(body, str) else bytes(body)
         lowered = {name.lower(): value for name, value in headers.items()}
         try:
+            # Text that was decoded so becomes the bytes again that it was.
+            raw = body.encode("utf-8", "surrogateescape") if isinstance(body, str) else bytes(body)
             event = await self._verified(raw, lowered, target)
         except Exception as error:
             target.metrics.add("security_refusals_total", "webhook")

@@ -97,6 +97,12 @@ async def test_text_is_handled_as_its_bytes_by_the_app_that_runs(app: App) -> No
     made = await module(app).payments.handle(body='{"a": "\u00e9"}', headers=RIGHT)
     assert (made.status, made.body) == (200, "OK")
     assert module(app).seen[-1][0] == '{"a": "\u00e9"}'.encode()
+    raw = b'{"a": "\xff"}'
+    made = await module(app).payments.handle(body=raw.decode("utf-8", "surrogateescape"), headers=RIGHT)
+    assert made.status == 400
+    assert module(app).seen[-1][0] == raw
+    made = await module(app).payments.handle(body="\ud800", headers=RIGHT)
+    assert (made.status, made.body) == (400, "Verification failed")
 
 
 async def test_without_an_app_there_is_nowhere_to_publish() -> None:
