@@ -11,6 +11,7 @@ from realtime_cli.codemods.behaviours import behaviours
 from realtime_cli.codemods.catalog import run_order
 from realtime_cli.codemods.chain import ENGINE, FileOutcome, upgrade_file
 from realtime_cli.codemods.finding import Change, Finding, Severity, Status
+from realtime_cli.codemods.prefilter import candidates
 from realtime_cli.codemods.project import Project, Tree
 from realtime_cli.codemods.scriptparser import has_parser
 from realtime_cli.codemods.scripts import SUFFIXES, missing_parser, script_paths, upgrade_script
@@ -133,19 +134,10 @@ def _base() -> type[Codemod]:
 
 
 def _candidates(project: Project, codemods: Sequence[Codemod], *, prefilter: bool) -> list[str]:
-    paths = project.tree.files(".py", ".pyi")
-    if not prefilter or any(not one.tokens for one in codemods):
-        return paths
-    tokens = sorted({token for one in codemods for token in one.tokens})
-    return [path for path in paths if _holds(project.tree, path, tokens)]
-
-
-def _holds(tree: Tree, path: str, tokens: Iterable[bytes]) -> bool:
-    try:
-        raw = tree.read(path)
-    except OSError:
-        return False
-    return any(token in raw for token in tokens)
+    if not prefilter:
+        return project.tree.files(".py", ".pyi")
+    tokens = [token for one in codemods for token in one.tokens]
+    return candidates(project, tokens, [token for one in codemods for token in one.alone])
 
 
 def _in_order(findings: Iterable[Finding]) -> list[Finding]:
