@@ -153,7 +153,7 @@ ROOMS = """
 """
 
 
-@pytest.mark.spec("PLAT-103")
+@pytest.mark.spec("PLAT-103", "PLAT-121")
 @pytest.mark.parametrize("settings", [{}, LEGACY], ids=["await", "legacy_allow"])
 @pytest.mark.parametrize("name", [one for one in NAMES if one not in ("of_class", "custom")])
 async def test_guards_are_awaited_whatever_the_switch_says(
