@@ -13,7 +13,7 @@ from runtime.core.publisher import Publisher
 from runtime.core.settings import DevSettings, DevtoolsSettings, WebSocketSettings
 from runtime.plugins import Presence
 from runtime.server.devtools import Devtools
-from runtime.server.devtools.recorder import LEASE, MAX_PER_SECOND
+from runtime.server.devtools.recorder import LEASE, MAX_DECODED_PER_SECOND, MAX_PER_SECOND
 from runtime.server.inbound import Inbound
 from runtime.testing import FakeClock
 from tests.server.conftest import AppFactory
@@ -217,6 +217,24 @@ async def test_too_many_frames_at_once_are_counted_only(make_app: AppFactory) ->
     await clock.advance(1)
     app.runtime.platform.publish("busy", "set", "again")
     assert frames_of(app)[-1]["data"] == "again"
+
+
+async def test_of_too_many_bytes_at_once_only_the_sizes_are_kept(make_app: AppFactory) -> None:
+    clock = FakeClock()
+    app = await make_app(FILES, env="dev", clock=clock)
+    devtools_of(app).recorder.look()
+    text, short = "x" * 60_000, {"a": 1}
+    fit = MAX_DECODED_PER_SECOND // len(f'"{text}"')
+    for data in (*[text] * (fit + 1), short):
+        app.runtime.platform.publish("busy", "set", data)
+    *whole, cut, last = [frame["data"] for frame in frames_of(app) if frame["kind"] == "publish"]
+    assert len(whole) == fit
+    assert all(data.startswith("xxx") for data in whole)
+    assert cut == f"[{len(text) + 2} bytes]"
+    assert last == short, "what has room is shown"
+    await clock.advance(1)
+    app.runtime.platform.publish("busy", "set", text)
+    assert frames_of(app)[-1]["data"].startswith("xxx")
 
 
 async def test_counts_of_calls_and_topics_are_bounded(make_app: AppFactory) -> None:

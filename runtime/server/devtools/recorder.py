@@ -31,6 +31,7 @@ __all__ = ["LEASE", "Recorder"]
 #: Seconds after the page's last question in which frames are still recorded.
 LEASE = 15.0
 MAX_DECODED = 64 * 1024  # bytes of a frame whose content is shown
+MAX_DECODED_PER_SECOND = 1024 * 1024  # bytes of all of them; of further ones only the size is shown
 MAX_BEGINNING = 500  # characters of one that is no JSON
 MAX_PER_SECOND = (
     1000  # frames that are recorded; further ones are counted, so that looking does not stop a worker
@@ -43,6 +44,7 @@ class Recorder:
 
     __slots__ = (
         "_answers",
+        "_bytes_left",
         "_clock",
         "_find",
         "_keys",
@@ -70,6 +72,7 @@ class Recorder:
         self.is_on = False
         self._second = -1
         self._left = 0
+        self._bytes_left = 0
         #: Frames that were not recorded, because there were too many in one second.
         self.skipped = 0
         #: Since when it is on, in seconds since the epoch.
@@ -107,7 +110,7 @@ class Recorder:
             return False
         second = int(self._clock.monotonic())
         if second != self._second:
-            self._second, self._left = second, MAX_PER_SECOND
+            self._second, self._left, self._bytes_left = second, MAX_PER_SECOND, MAX_DECODED_PER_SECOND
         if self._left == 0:
             self.skipped += 1
             return False
@@ -262,10 +265,13 @@ class Recorder:
     def _shown(self, value: Any) -> Any:
         return redacted(value, self._keys)
 
-    @staticmethod
-    def _decoded(payload: bytes) -> Any:
-        """Return the value of a frame; in words how long it is where it is too long, its beginning if it is no JSON."""
-        if len(payload) > MAX_DECODED:
+    def _decoded(self, payload: bytes) -> Any:
+        """Return the value of a frame; in words how long it is where it is too long, or too much came in this second,
+        and its beginning if it is no JSON.
+        """
+        self._bytes_left -= len(payload)
+        if len(payload) > MAX_DECODED or self._bytes_left < 0:
+            self._bytes_left += len(payload)
             return f"[{len(payload)} bytes]"
         try:
             return jsoncodec.decode(payload)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runtime.core.redaction import MAX_TEXT, REDACTED_KEYS, redacted
+from runtime.core.redaction import CUT, MAX_PARTS, MAX_TEXT, REDACTED_KEYS, redacted
 
 
 @pytest.mark.parametrize("key", sorted(REDACTED_KEYS))
@@ -55,3 +55,12 @@ def test_everything_it_gives_has_a_json_form() -> None:
     assert shown["big"] == str(2**70)
     assert shown["other"] == "[object]"
     assert msgspec.json.decode(msgspec.json.encode(shown)) == {**shown, "1": [1, 2]}
+
+
+def test_a_value_of_very_many_parts_is_cut() -> None:
+    assert redacted([list(range(50))] * 50) == [list(range(50))] * 50
+    shown = redacted([[[1] * 50] * 50, {"a": {"b": 1}}] * 50)
+    parts = [len(one) for row in shown if isinstance(row, list) for one in row if isinstance(one, list)]
+    assert sum(parts) <= MAX_PARTS
+    assert shown[0][0] == [1] * 50
+    assert shown[-1] == CUT
