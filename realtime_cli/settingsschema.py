@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from runtime.core import capacity
-from runtime.core.settings import SECTIONS, Key, keys_of
+from runtime.core.capacityprofiles import PROFILES, REFERENCE
+from runtime.core.settings import PROFILE, SECTIONS, Key, keys_of
 
 __all__ = ["DIALECT", "settings_schema"]
 
@@ -42,16 +43,7 @@ def settings_schema() -> dict[str, Any]:
             "additionalProperties": False,
             "properties": {key: _described(one) for key, one in keys_of(struct).items()},
         }
-    sections["capacity"] = {
-        "type": "object",
-        "description": "Bounds of the runtime, by name in either case.",
-        "additionalProperties": False,
-        "properties": {
-            name: {"type": "integer", "minimum": 1, "default": default}
-            for name, default in capacity.DEFAULTS.items()
-        },
-        "patternProperties": {"^[a-z_]+$": {"type": "integer", "minimum": 1}},
-    }
+    sections["capacity"] = _capacity()
     return {
         "$schema": DIALECT,
         "title": "realtime.toml",
@@ -72,6 +64,28 @@ def settings_schema() -> dict[str, Any]:
                     },
                 },
             },
+        },
+    }
+
+
+def _capacity() -> dict[str, Any]:
+    """Return the schema of `[capacity]`: a profile, and bounds by their names in capitals or in small letters."""
+    bounds = {
+        name: {"type": "integer", "minimum": 1, "default": default}
+        for name, default in capacity.DEFAULTS.items()
+    }
+    return {
+        "type": "object",
+        "description": "Bounds of the runtime, by name in either case.",
+        "additionalProperties": False,
+        "properties": {
+            PROFILE: {
+                "enum": list(PROFILES),
+                "default": REFERENCE,
+                "description": "Bounds for a size of machine, in the place of the defaults.",
+            },
+            **bounds,
+            **{name.lower(): one for name, one in bounds.items()},
         },
     }
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runtime.core import capacity
-from runtime.core.settings import SECTIONS, keys_of
+from runtime.core.capacityprofiles import REFERENCE
+from runtime.core.settings import PROFILE, SECTIONS, keys_of
+from runtime.server.settings_source import DEFAULT
 
 if TYPE_CHECKING:
     from runtime.server.settings_source import ExaminedSettings
@@ -55,6 +57,9 @@ def rows_of(found: ExaminedSettings) -> Iterator[SettingRow]:
                 yield SettingRow(section, name, MASK, f'"{MASK}"', origin)
             else:
                 yield SettingRow(section, name, _plain(value), _text(key.kind.to_toml, value), origin)
+    profile, origin = found.settings.profile, found.origins[f"capacity.{PROFILE}"]
+    if profile != REFERENCE or origin != DEFAULT:
+        yield SettingRow("capacity", PROFILE, profile, f'"{profile}"', origin)
     for name in capacity.DEFAULTS:
         origin = found.origins[f"capacity.{name}"]
         if name in found.settings.capacity:

@@ -58,6 +58,16 @@ def test_each_setting_is_shown_with_where_it_comes_from(project: Path) -> None:
     assert shown(project, "--env", "dev")["websocket.max_connections"]["origin"] == "default"
 
 
+@pytest.mark.spec("PLAT-126", "PLAT-174")
+def test_what_a_profile_sets_is_said_to_come_from_it(project: Path) -> None:
+    (project / "realtime.toml").write_text('[capacity]\nprofile = "small"\nmax_topics = 9\n')
+    found = shown(project)
+    assert found["capacity.profile"] == {"value": "small", "origin": "realtime.toml:2"}
+    assert found["capacity.MAX_TOPICS"] == {"value": 9, "origin": "realtime.toml:3"}
+    assert found["capacity.MAX_PUSH_REGISTRY"] == {"value": 50_000, "origin": "profile small"}
+    assert found["websocket.max_connections"] == {"value": 5_000, "origin": "profile small"}
+
+
 @pytest.mark.spec("PLAT-168")
 @pytest.mark.parametrize("form", [("--json",), ("--origin",), ()])
 def test_secrets_are_masked(form: tuple[str, ...], project: Path) -> None:
@@ -106,6 +116,7 @@ def test_the_schema_takes_what_the_settings_take() -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     assert not list(validator.iter_errors(tomllib.loads(SETTINGS)))
+    assert not list(validator.iter_errors({"capacity": {"profile": "small", "max_topics": 9}}))
     for name in ("board", "minimal"):
         template = Path(__file__).parents[2] / "scaffolds" / name / "template"
         for file in template.rglob("realtime.toml*"):
@@ -123,6 +134,8 @@ def test_the_schema_takes_what_the_settings_take() -> None:
         '[redis]\nbus = "carrier pigeon"',
         "[env.dev.server]\nhots = 1",
         "[capacity]\nMAX_PRESENCE_REF = 0",
+        "[capacity]\nmax_presence_reff = 7",
+        '[capacity]\nprofile = "tiny"',
         "[websocket.pressure]\nmemory_ration = 0.5",
     ],
 )
