@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from realtime_cli.codemods.scriptfile import SUFFIXES, property_of
 from realtime_cli.codemods.scriptnames import HOOKS, arguments, canonical_module, parameter_patterns
-from realtime_cli.codemods.scriptobjects import entries
+from realtime_cli.codemods.scriptobjects import entries, entry, value_of
 from realtime_cli.codemods.scriptparser import has_parser
 from realtime_cli.codemods.scriptscopes import FUNCTIONS, string_of, text_of
 from realtime_cli.codemods.scriptsettings import map_settings
@@ -144,6 +144,8 @@ def _exports(file: ScriptFile, module: str) -> Iterator[LiveExport]:
 
 
 def _parameters(file: ScriptFile, call: Node, kind: str) -> list[str]:
+    if kind == "room":
+        return _topic_parameters(file, call)
     functions = [one for one in arguments(call) if one.type in FUNCTIONS]
     named = [file.names.function_of(one) for one in arguments(call) if one.type == "identifier"]
     functions += [one[1] for one in named if one is not None]
@@ -151,6 +153,16 @@ def _parameters(file: ScriptFile, call: Node, kind: str) -> list[str]:
         return []
     patterns = parameter_patterns(functions[-1])[1:]
     return [_name_of(one, number) for number, one in enumerate(patterns, 1)]
+
+
+def _topic_parameters(file: ScriptFile, call: Node) -> list[str]:
+    """Return what a client gives to join a room: the arguments of its topic."""
+    for options in arguments(call):
+        found = file.names.function_of(value_of(entry(options, "topic")))
+        if found is not None:
+            patterns = parameter_patterns(found[1])[1:]
+            return [_name_of(one, number) for number, one in enumerate(patterns, 1)]
+    return []
 
 
 def _name_of(pattern: Node, number: int) -> str:

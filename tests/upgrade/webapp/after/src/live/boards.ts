@@ -1,0 +1,34 @@
+import { live, LiveError, type LiveContext } from 'svelte-realtime/server';
+import { cursor, presence } from '$lib/server/redis';
+
+const boardTopic = (ctx: LiveContext, id: string) => `board:${id}`;
+
+export const _guard = live.gate(async (ctx) => !!ctx.user, async () => {});
+
+export const boards = live.stream('boards', async () => [], { merge: 'crud', access: async (ctx) => !!ctx.user });
+
+export const addBoard = live(async (ctx, title: string, color = 'red') => {
+	if (!title) throw new LiveError('VALIDATION', 'A title is missing');
+	ctx.publishThrottled('boards', 'created', { title, color }, 200);
+});
+
+export const room = live.room({
+	topic: boardTopic,
+	init: async (ctx, id) => [],
+	actions: {
+		async move(ctx, id: string, x: number) {
+			// TODO(realtime-upgrade UPJ04): this call gated nothing in 0.4; skip() now does
+			if (ctx.skip(`move:${id}`, 50)) return;
+			ctx.publish('moved', { x });
+		}
+	},
+	onLeave: (ctx, topic) => console.log(ctx.user.id),
+	topicArgs: 1
+});
+
+export const joinBoard = live(async (ctx, id: string) => {
+	await presence.join(ctx.ws, `board:${id}`, ctx.platform);
+	await ctx.platform.subscribe(ctx.ws, `chat:${id}`);
+});
+
+export const tick = live.cron('* * * * *', 'boards:tick', () => cursor.size);
