@@ -29,6 +29,7 @@ class Codemod:
         rows: the rows of the table of changes that it finds.
         tokens: bytes of which a file has at least one if this codemod can find anything in it. Distinctive ones: a file
             that has none of any codemod is never parsed.
+        alone: those tokens that are enough by themselves, in files that have nothing else to do with the toolkit.
         layout: whether it runs before all others, on the project as a whole (moves, settings, requirements).
     """
 
@@ -37,6 +38,7 @@ class Codemod:
     change: ClassVar[Change]
     rows: ClassVar[tuple[str, ...]]
     tokens: ClassVar[tuple[bytes, ...]] = ()
+    alone: ClassVar[tuple[bytes, ...]] = ()
     layout: ClassVar[bool] = False
 
     def python(self, file: PythonFile) -> Iterator[Finding]:
@@ -122,9 +124,31 @@ class Codemod:
         start: int = 0,
         end: int = 0,
         severity: Severity = Severity.WARNING,
+        raw: bytes = b"",
     ) -> Finding:
-        """Return a finding about a file of another kind, which `project` has changed itself."""
-        return Finding(self.id, row, change, path, start, end, message, advice, severity)
+        """Return a finding about a file of another kind, which `project` has changed itself.
+
+        Give `raw`, its new content, for line and column of the place.
+        """
+        status = {Change.AUTO: Status.EDITED, Change.ASSISTED: Status.TODO}.get(change, Status.FLAGGED)
+        line, col = _place(raw, start) if raw else (0, 0)
+        end_line, end_col = _place(raw, end) if raw else (0, 0)
+        return Finding(
+            self.id,
+            row,
+            change,
+            path,
+            start,
+            end,
+            message,
+            advice,
+            severity,
+            status=status,
+            line=line,
+            col=col,
+            end_line=end_line,
+            end_col=end_col,
+        )
 
     def _at(
         self,
@@ -164,3 +188,9 @@ class Codemod:
             margin=file.indent(statement),
             status=status,
         )
+
+
+def _place(raw: bytes, offset: int) -> tuple[int, int]:
+    """Return line and column of a byte, from 1, the column in characters."""
+    before = raw[:offset]
+    return before.count(b"\n") + 1, len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1

@@ -77,7 +77,7 @@ class Tables(Codemod):
 
     def project(self, project: Project) -> Iterator[Finding]:
         """Write the script that renames the tables, if that was asked for."""
-        if project.options.postgres != "rename" or RENAMES_PATH in project.tree:
+        if project.options.postgres != "rename" or project.tree.on_disk(RENAMES_PATH) is not None:
             return
         paths = project.mentions(*self.tokens)
         used = any(

@@ -47,6 +47,13 @@ class Replays(Codemod):
         b"'truncated'",
         b"def resume",
     )
+    alone: ClassVar[tuple[bytes, ...]] = (
+        b'"truncated"',
+        b"'truncated'",
+        b'event == "end"',
+        b"event == 'end'",
+        b"__replay:",
+    )
 
     def python(self, file: PythonFile) -> Iterator[Finding]:
         """Yield wrappers, clauses, frames and detached work."""

@@ -34,6 +34,7 @@ class SecurityChecks(Codemod):
     change: ClassVar[Change] = Change.ASSISTED
     rows: ClassVar[tuple[str, ...]] = ("C-18", "C-21", "S-26")
     tokens: ClassVar[tuple[bytes, ...]] = (b"/auth", b"cookies.set")
+    alone: ClassVar[tuple[bytes, ...]] = (b"/__ws/auth",)
 
     def python(self, file: PythonFile) -> Iterator[Finding]:
         """Yield requests to the auth path that would be refused, and cookies made of what is not known."""
@@ -107,7 +108,9 @@ class SecurityChecks(Codemod):
             yield self.in_text(SETTINGS, "S-26", Change.FLAG, message, advice, severity=Severity.ERROR)
             return
         project.tree.write(SETTINGS, after)
-        yield self.in_text(SETTINGS, "S-26", Change.ASSISTED, message, advice, start=place, end=place)
+        yield self.in_text(
+            SETTINGS, "S-26", Change.ASSISTED, message, advice, start=place, end=place, raw=after
+        )
 
 
 def _needs_pin(server: dict[str, Any], websocket: dict[str, Any], security: dict[str, Any]) -> bool:

@@ -92,7 +92,7 @@ class Defaults(Codemod):
             wanted = {**settings, "websocket": {**websocket, "max_payload_length": _OLD_PAYLOAD}}
             if tomllib.loads(after.decode()) == wanted:
                 project.tree.write(SETTINGS, after)
-                yield self.in_text(SETTINGS, "D-10", Change.AUTO, message, start=place, end=place)
+                yield self.in_text(SETTINGS, "D-10", Change.AUTO, message, start=place, end=place, raw=after)
                 return
         yield self.behaviour("D-10", message, "--pin-defaults writes max_payload_length = 16384")
 

@@ -39,6 +39,7 @@ class TestExpectations(Codemod):
         b"reconnect",
         b"config must include a leader",
     )
+    alone: ClassVar[tuple[bytes, ...]] = (b"x-no-dedup", b"X-No-Dedup")
 
     def python(self, file: PythonFile) -> Iterator[Finding]:
         """Yield the header wherever it stands, the rest in tests."""

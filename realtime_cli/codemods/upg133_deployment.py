@@ -73,7 +73,7 @@ class Deployment(Codemod):
         if raw is None:
             return
         out: list[bytes] = []
-        at = 0
+        told: list[tuple[str, int, int]] = []
         for piece in lines(raw):
             if piece.message:
                 margin = piece.new[: len(piece.new) - len(piece.new.lstrip())]
@@ -81,19 +81,14 @@ class Deployment(Codemod):
                 todo = f"# TODO(realtime-upgrade {self.id}): {piece.message}".encode()
                 out += [margin, todo, newline]
                 at = sum(map(len, out))
-                yield self.in_text(
-                    path,
-                    row,
-                    Change.ASSISTED,
-                    piece.message,
-                    "look at the line below the TODO",
-                    start=at,
-                    end=at + len(piece.new.rstrip()),
-                )
+                told.append((piece.message, at, at + len(piece.new.rstrip())))
             out.append(piece.new)
         after = b"".join(out)
         if after != raw:
             project.tree.write(path, after)
+        advice = "look at the line below the TODO"
+        for message, start, end in told:
+            yield self.in_text(path, row, Change.ASSISTED, message, advice, start=start, end=end, raw=after)
 
     def _redis(self, project: Project, path: str, *, presence: bool, sharded: bool) -> Iterator[Finding]:
         raw = _read(project, path)
@@ -108,6 +103,7 @@ class Deployment(Codemod):
                     "use redis:7.4 or newer, and upgrade it before the app",
                     start=start,
                     end=end,
+                    raw=raw or b"",
                     severity=Severity.ERROR,
                 )
             if sharded and version < _SHARDED_REDIS:
@@ -119,6 +115,7 @@ class Deployment(Codemod):
                     "use redis:7.4 or newer, and upgrade it before the app",
                     start=start,
                     end=end,
+                    raw=raw or b"",
                     severity=Severity.ERROR,
                 )
 
@@ -134,6 +131,7 @@ class Deployment(Codemod):
                 "take it out: entries expire by themselves in Redis 7.4",
                 start=start,
                 end=start + len(_COUNTER),
+                raw=raw or b"",
             )
 
 

@@ -39,7 +39,8 @@ def write(root: Path, files: dict[str, str | bytes]) -> None:
 def plan_of(root: Path, only: set[str] | None, options: Options) -> Upgraded:
     scanned = scan(root)
     project = Project(Tree(root, scanned.paths), options)
-    plan = make_plan(project, selected=frozenset(only) if only is not None else None)
+    # One codemod sees every file: what it leaves alone, it has looked at.
+    plan = make_plan(project, selected=frozenset(only) if only is not None else None, prefilter=only is None)
     files = {path: project.tree.read(path).decode(errors="surrogateescape") for path in project.tree.files()}
     return Upgraded(files, plan.findings, plan.unproved)
 

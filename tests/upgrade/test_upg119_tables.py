@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from realtime_cli.codemods.finding import Severity
 from realtime_cli.codemods.project import Options
 from realtime_cli.codemods.renamesql import RENAMES_PATH, rename_sql
-from tests.upgrade.projects import after, flagged, stays, upgrade
+from tests.upgrade.projects import after, flagged, plan_of, stays, upgrade, write
 
 HEAD = "from runtime.cluster import JobQueue, PgClient, PgIdempotencyStore, PgReplay, TaskRunner\n\n"
 
@@ -54,12 +56,14 @@ def test_what_cannot_be_pinned_is_told() -> None:
 
 
 @pytest.mark.spec("UPGC-54")
-def test_a_script_is_written_instead() -> None:
+def test_a_script_is_written_instead(tmp_path: Path) -> None:
     source = HEAD + "x = JobQueue(pg)\n"
-    done = upgrade({"a.py": source}, only="UPG119", options=Options(postgres="rename"))
-    assert done.files["a.py"] == source
-    assert done.files[RENAMES_PATH] == rename_sql()
-    assert [one.row for one in done.findings] == ["S-23"]
+    write(tmp_path, {"a.py": source})
+    done = plan_of(tmp_path, {"UPG119"}, Options(postgres="rename"))
+    assert done.files == {"a.py": source, RENAMES_PATH: rename_sql()}
+    assert [(one.row, one.status) for one in done.findings] == [("S-23", "edited")]
+    write(tmp_path, {RENAMES_PATH: "-- mine\n"})
+    assert plan_of(tmp_path, {"UPG119"}, Options(postgres="rename")).findings == []
     unused = upgrade({"a.py": HEAD}, only="UPG119", options=Options(postgres="rename"))
     assert RENAMES_PATH not in unused.files
 
