@@ -82,7 +82,7 @@ def make_plan(
     per_file = [one for one in order if not one.layout and type(one).python is not _base().python]
     scripts = script_paths(project, order, prefilter=prefilter)
     if scripts and not has_parser():
-        plan.findings.append(missing_parser())
+        plan.findings += [missing_parser()] if script_paths(project, order) else []
         scripts = []
     paths = [*_candidates(project, per_file, prefilter=prefilter), *scripts]
     plan.parsed = len(paths)
