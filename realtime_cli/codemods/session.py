@@ -290,7 +290,7 @@ class Session:
 
     def _introduce(self, detected: Detected, files: int) -> None:
         marks = [*detected.python, *detected.javascript]
-        if detected.open_todos:
+        if detected.open_todos or detected.script_todos:
             marks.append("TODOs of an earlier run")
         maybe = "maybe " if len(detected.python) == 1 and not detected.javascript else ""
         self.console.say(f"{maybe}0.4 ({detected.kind}): {'; '.join(marks)}")

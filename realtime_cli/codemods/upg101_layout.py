@@ -66,8 +66,8 @@ class Layout(Codemod):
     def _live(self, project: Project) -> Iterator[Finding]:
         tree = project.tree
         folder = tree.root / "src" / "live"
-        if not folder.is_dir():
-            return
+        if not folder.is_dir() or not any(folder.rglob("*.py")):
+            return  # there is none, or it is that of a SvelteKit app
         if folder.is_symlink():
             yield self._refuse("src/live", "S-02", "is a symbolic link", "move it by hand")
             return
@@ -84,6 +84,11 @@ class Layout(Codemod):
             for path in sorted(folder.rglob("*"))
             if path.is_file() and "__pycache__" not in path.parts
         ]
+        if any(path.endswith((".js", ".ts")) for path in files) and project.scripts.members:
+            yield self._refuse(
+                "src/live", "S-02", "holds modules in Python and in JavaScript", "part them by hand"
+            )
+            return
         for path in files:
             if (
                 path.endswith(".py")

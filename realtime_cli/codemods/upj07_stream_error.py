@@ -56,8 +56,7 @@ class StreamError(ScriptCodemod):
             node,
             "D-05",
             _MESSAGE,
-            f"{store}.error is a store of its own: name it once (const {name[1:] if plain else 'stream'}Error = "
-            f"{store}.error) and read its value",
+            f"name its store once (const {name[1:] if plain else 'stream'}Error = {store}.error), and read its value",
         )
 
     def _rewritten(self, file: ScriptFile, node: Node, binding: Binding) -> Finding | None:

@@ -1,16 +1,15 @@
-"""UPJ12 and UPJ13: rooms."""
+"""UPJ12: `topicArgs` of rooms."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.upgrade.scriptprojects import after, becomes, stays_everywhere, told
+from tests.upgrade.scriptprojects import becomes, stays_everywhere, told
 
 _LIVE = "import { live } from 'svelte-realtime/server'\n"
 
 
 @pytest.mark.spec("UPGC-81")
-@pytest.mark.parametrize("codemod", ["UPJ12", "UPJ13"])
 @pytest.mark.parametrize(
     "source",
     [
@@ -23,8 +22,8 @@ _LIVE = "import { live } from 'svelte-realtime/server'\n"
         f"{_LIVE}const room = (live) => live.room({{ topic: (c, a) => a, actions: {{}}, onLeave: (ctx) => 1 }})\n",
     ],
 )
-def test_look_alikes_stay(codemod: str, source: str) -> None:
-    assert stays_everywhere(codemod, source)
+def test_look_alikes_stay(source: str) -> None:
+    assert stays_everywhere("UPJ12", source)
 
 
 @pytest.mark.spec("UPGC-81", "UPGC-42")
@@ -65,40 +64,3 @@ def test_what_cannot_be_counted_is_told(topic: str) -> None:
 
 def test_on_join_is_told() -> None:
     assert told("UPJ12", f"{_LIVE}live.room({{ topic: 'a', onJoin: (ctx) => 1 }})\n") == [("S-16", 2)]
-
-
-@pytest.mark.spec("UPGC-81", "UPGC-43")
-@pytest.mark.parametrize(
-    ("before", "expected"),
-    [
-        ("onLeave: (ctx) => left(ctx)", "onLeave: (ctx, topic) => left(ctx)"),
-        ("onLeave: async ctx => { await left(ctx) }", "onLeave: async (ctx, topic) => { await left(ctx) }"),
-        ("onLeave({ user }) { left(user) }", "onLeave({ user }, topic) { left(user) }"),
-        ("onLeave: function (ctx) { f(topic) }", "onLeave: function (ctx, _topic) { f(topic) }"),
-        ("onLeave: () => 1", "onLeave: () => 1"),
-    ],
-)
-def test_on_leave_takes_the_topic(before: str, expected: str) -> None:
-    start = f"{_LIVE}export const r = live.room({{ topic: 'a', "
-    assert becomes("UPJ13", f"{start}{before} }})\n", f"{start}{expected} }})\n")
-
-
-@pytest.mark.spec("UPGC-81", "UPGC-43")
-def test_a_function_by_name_follows_if_nothing_else_calls_it() -> None:
-    source = f"{_LIVE}const left = (ctx) => 1\nexport const r = live.room({{ topic: 'a', onLeave: left }})\n"
-    assert becomes("UPJ13", source, source.replace("(ctx) =>", "(ctx, topic) =>"))
-    assert stays_everywhere("UPJ13", f"{source}left(1)\n")
-
-
-@pytest.mark.spec("UPGC-81")
-def test_a_typed_parameter_has_a_typed_neighbour() -> None:
-    source = f"{_LIVE}live.room({{ topic: 'a', onLeave: (ctx: Ctx): void => left(ctx) }})\n"
-    assert after("UPJ13", source, path="src/live/a.ts") == source.replace(
-        "ctx: Ctx", "ctx: Ctx, topic: string"
-    )
-
-
-@pytest.mark.spec("UPGC-81", "UPGC-43")
-@pytest.mark.parametrize("value", ["(...all) => 1", "(ctx = 1) => 1", "unknown", "left.bind(x)"])
-def test_other_functions_are_told(value: str) -> None:
-    assert told("UPJ13", f"{_LIVE}live.room({{ topic: 'a', onLeave: {value} }})\n") == [("S-15", 2)]

@@ -143,3 +143,36 @@ def test_in_several_processes_the_result_is_the_same(tmp_path: Path) -> None:
     alone, other = _planned(tmp_path)
     assert project.tree.changed == alone.tree.changed
     assert plan.findings == other.findings
+
+
+def _write_mixed(root: Path) -> None:
+    """A Python 0.4 project beside a SvelteKit app, each in its own way. Spec: upgrade 7, 15."""
+    write(root, {f"site/{path}": raw for path, raw in _files(HERE / "before").items()})
+    write(
+        root,
+        {
+            "hooks_ws.py": "from runtime import on_cron_error\n\non_cron_error(print)\n",
+            "src/live/a.py": "",
+            "web/app.js": "import { status } from '/live/client.js';\nstatus.subscribe((s) => show(s === 'closed'));\n",
+        },
+    )
+
+
+@pytest.mark.spec("UPGC-8", "UPGC-81")
+def test_python_and_javascript_side_by_side(tmp_path: Path) -> None:
+    _write_mixed(tmp_path)
+    project = Project(Tree(tmp_path, scan(tmp_path).paths), Options(), "both")
+    plan = make_plan(project)
+    assert not plan.unproved
+    for path, raw in _files(HERE / "after").items():
+        assert project.tree.read(f"site/{path}") == raw, path
+    assert b"on_error(print)" in project.tree.read("hooks.py")
+    assert "live/a.py" in project.tree
+    assert b"(s === 'disconnected' || s === 'failed')" in project.tree.read("web/app.js")
+
+
+@pytest.mark.spec("UPGC-81")
+def test_with_the_codemods_of_python_nothing_else_changes(app: Path) -> None:
+    project = Project(Tree(app, scan(app).paths), Options(), "javascript")
+    make_plan(project)
+    assert {path: project.tree.read(path) for path in project.tree.files()} == _files(HERE / "after")
