@@ -46,6 +46,10 @@ __all__ = [
 
 logger = logging.getLogger("realtime.live")
 
+#: Runs of an async error handler that have not ended. With as many, failures are logged and not handled: what fails may
+#: fail for each event of a client, and the handler may be slower than that.
+MAX_HANDLING = 1000
+
 ErrorHandler = Callable[[str, BaseException], Any]
 H = TypeVar("H", bound=ErrorHandler)
 
@@ -56,6 +60,7 @@ class Wiring:
     __slots__ = (
         "_declared",
         "_error_handler",
+        "_handling",
         "_platform",
         "aggregates",
         "leader",
@@ -68,6 +73,8 @@ class Wiring:
         self._platform = platform
         self._declared: Mapping[str, Any] = {}
         self._error_handler: ErrorHandler | None = None
+        #: How many runs of an async one have not ended.
+        self._handling = 0
         #: Says whether this worker runs the jobs; without one every worker does.
         self.leader: Callable[[], object] | None = None
         #: Where an async error handler runs; set when the worker's functions are made.
@@ -107,7 +114,7 @@ class Wiring:
     def report(self, path: str, error: BaseException) -> None:
         """Tell the app of a failure that has no caller, or log it; `path` says where it happened."""
         handler = self._error_handler
-        if handler is None:
+        if handler is None or self._handling >= MAX_HANDLING:
             logger.error("%s failed", path, exc_info=error)
             return
         try:
@@ -123,14 +130,18 @@ class Wiring:
                 with contextlib.suppress(AttributeError):
                     told.close()
                 return
-            self.tasks.start(_awaited(told, path), name="on_error")
+            self._handling += 1
+            self.tasks.start(self._awaited(told, path), name="on_error").add_done_callback(self._handled)
 
+    def _handled(self, _: object) -> None:
+        self._handling -= 1
 
-async def _awaited(told: Awaitable[Any], path: str) -> None:
-    try:
-        await told
-    except (Exception, SystemExit):
-        logger.exception("the on_error handler failed for %s", path)
+    @staticmethod
+    async def _awaited(told: Awaitable[Any], path: str) -> None:
+        try:
+            await told
+        except (Exception, SystemExit):
+            logger.exception("the on_error handler failed for %s", path)
 
 
 def wiring_of(platform: Platform) -> Wiring:
@@ -186,8 +197,9 @@ def on_error(handler: H) -> H:
     """Let `handler(path, exception)` hear of failures that have no caller; also a decorator. The last one wins.
 
     `path` is that of a cron job, or `derived`, `effect`, `aggregate`, or `timer` for publishes that were to come later.
-    The handler may be async; what it raises is logged. Without one the failures are logged. Calls that fail go to
-    `live.message_options(on_error=...)`, loaders to the `on_error` of their stream.
+    The handler may be async; what it raises is logged. Without one, and while 1,000 runs of an async one have not
+    ended, the failures are logged. Calls that fail go to `live.message_options(on_error=...)`, loaders to the
+    `on_error` of their stream.
 
     Raises:
         TypeError: not a function.

@@ -22,6 +22,7 @@ from runtime import (
     set_cron_platform,
 )
 from runtime.live import collector
+from runtime.live.wiring import MAX_HANDLING
 from tests.server.conftest import AppFactory
 from tests.server.peers import App, turns
 
@@ -371,6 +372,32 @@ async def test_failures_without_a_caller_are_logged_or_go_to_the_handler(
 
     wiring.report("timer", ValueError("x"))
     assert "the on_error handler failed for timer" in caplog.text
+
+
+async def test_a_slow_handler_is_not_run_without_end(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = await make_app({"live/m.py": LIVE})
+    wiring = app.runtime.live.wiring
+    go, seen = asyncio.Event(), 0
+
+    @on_error
+    async def slow(path: str, error: BaseException) -> None:
+        nonlocal seen
+        seen += 1
+        await go.wait()
+        raise SystemExit(3)
+
+    for _ in range(MAX_HANDLING + 2):
+        wiring.report("aggregate", ValueError("x"))
+    await turns()
+    assert seen == MAX_HANDLING
+    assert [record.getMessage() for record in caplog.records] == ["aggregate failed"] * 2
+    go.set()
+    await turns()
+    wiring.report("aggregate", ValueError("x"))
+    await turns()
+    assert seen == MAX_HANDLING + 1, "those that have ended make room"
 
 
 @pytest.mark.spec("LIVE-195")
