@@ -30,6 +30,9 @@ def test_a_class_may_decide_by_itself() -> None:
     admission = Admission({"x": lambda snapshot: snapshot.publish_rate > 400})
     assert admission.sheds("x", under("NONE")) is True
     assert admission.sheds("x", PressureSnapshot()) is False
+    answers = {"one": 1, "text": "yes", "zero": 0, "nothing": None}
+    by_answer = Admission({name: lambda snapshot, answer=answer: answer for name, answer in answers.items()})
+    assert [by_answer.sheds(name, PressureSnapshot()) for name in answers] == [True, True, False, False]
 
 
 @pytest.mark.spec("LIVE-21")
