@@ -15,6 +15,14 @@ from hypothesis import settings
 
 from tools.spec_coverage import read_items
 
+# What fills bounds asserts as a test does; documents and other tests import it, too.
+pytest.register_assert_rewrite(
+    "tests.unit.capacity.fills_core",
+    "tests.unit.capacity.fills_live",
+    "tests.unit.capacity.fills_plugins",
+    "tests.unit.capacity.world",
+)
+
 ITEMS = Path(__file__).parent / "spec" / "items.txt"
 LEAK_GRACE = 2.0
 # anyio's runner drives each fixture and test from a task of its own.
