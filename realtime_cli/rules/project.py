@@ -45,6 +45,7 @@ class Project:
         cpus: how many processors that has; the variable `REALTIME_CHECK_CPUS` says another number.
         skipped: files that were not looked at, with the reason.
         load: what clients and the app are said to do; None where nobody said it.
+        upgraded: the files that codemods of `realtime upgrade` would change, by their ids; see `upgraded.py`.
     """
 
     root: Path
@@ -54,6 +55,7 @@ class Project:
     cpus: int = 1
     skipped: dict[str, str] = field(default_factory=dict)
     load: Load | None = None
+    upgraded: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(

@@ -6,8 +6,9 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from realtime_cli.rules.finding import Edit, Finding, Severity, Span
+from realtime_cli.rules.finding import Finding, Severity
 from realtime_cli.rules.rule import Rule
+from realtime_cli.rules.upgraded import upgraded_edits
 from realtime_cli.rules.webtext import WebText, web_texts
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ClosedStatus", "HandChunked", "IgnoredHeader", "OldPresence", "SystemSubscribe"]
 
 _USES_CLIENT = re.compile(r"""(from|import)\s*\(?\s*["'][^"']*(client|realtime|live)[^"']*["']""")
-_COMPARED = r"""\s*(?P<op>===?|!==?)\s*(?P<quote>["'])closed(?P=quote)"""
+_COMPARED = r"""\s*(?:===?|!==?)\s*(?P<quote>["'])closed(?P=quote)"""
+_REVERSED = r"""(?P<quote>["'])closed(?P=quote)\s*(?:===?|!==?)\s*"""
 
 
 class ClosedStatus(Rule):
@@ -36,14 +38,13 @@ class ClosedStatus(Rule):
         """Look at comparisons of the status of a client."""
         for page in web_texts(project):
             if '"closed"' in page.text or "'closed'" in page.text:
-                yield from self._in_page(page)
+                yield from self._in_page(project, page)
         for source in project.sources.values():
             if "closed" in source.text and re.search(r"runtime(\.client|\s+import)", source.text):
-                yield from self._in_python(source)
+                yield from self._in_python(project, source)
 
-    def _in_page(self, page: WebText) -> Iterator[Finding]:
+    def _in_page(self, project: Project, page: WebText) -> Iterator[Finding]:
         names = page.imported("status")
-        certain = bool(names)
         if not names and not page.code_matches(_USES_CLIENT):
             return
         known = "|".join(re.escape(one) for one in (names or ["status"]))
@@ -52,34 +53,34 @@ class ClosedStatus(Rule):
         values = {match[1] for match in page.find(taken)}
         if values:
             forms = rf"(?:{forms}|(?:{'|'.join(sorted(values))}))"
-        pattern = re.compile(rf"(?<![\w.$])(?P<left>{forms}){_COMPARED}")
-        for match in page.find(pattern):
-            left, operator, quote = match["left"], match["op"], match["quote"]
-            joint = "&&" if operator.startswith("!") else "||"
-            text = f"({left} {operator} {quote}disconnected{quote} {joint} {left} {operator} {quote}failed{quote})"
-            edits = (page.edit(match.start(), match.end(), text),) if certain else ()
-            span = page.span(match.start(), match.end())
-            yield self.on(page.path, span, f'{left} is never "closed"', edits=edits)
+        either = (rf"(?<![\w.$])(?P<left>{forms}){_COMPARED}", rf"{_REVERSED}(?P<left>{forms})(?![\w.$(])")
+        for pattern in either:
+            for match in page.find(re.compile(pattern)):
+                span = page.span(match.start(), match.end())
+                edits = upgraded_edits(project, page.path, ("UPJ06",), span)
+                yield self.on(page.path, span, f'{match["left"]} is never "closed"', edits=edits)
 
-    def _in_python(self, source: Source) -> Iterator[Finding]:
+    def _in_python(self, project: Project, source: Source) -> Iterator[Finding]:
         for node in source.nodes(ast.Compare):
-            left, right = node.left, node.comparators[0]
-            is_closed = isinstance(right, ast.Constant) and right.value == "closed"
-            named = isinstance(left, ast.Attribute) and left.attr == "status"
-            if not is_closed or not named or len(node.ops) != 1:
+            sides = [node.left, *node.comparators]
+            if not any(isinstance(one, ast.Constant) and one.value == "closed" for one in sides):
                 continue
-            assert isinstance(left, ast.Attribute)  # noqa: S101 - `named` says so
-            holder = source.name(left.value) or ""
-            certain = holder.startswith("runtime.") and holder.endswith(("()", "client"))
-            if not certain and not re.search(r"client|connection|realtime", source.segment(left.value)):
-                continue
-            span, start = source.span(node), source.span(left)
-            word = "in" if isinstance(node.ops[0], ast.Eq) else "not in"
-            at = Span(start.end_line, start.end_col, span.end_line, span.end_col)
-            edit = Edit(source.path, at, f' {word} ("disconnected", "failed")')
-            is_plain = isinstance(node.ops[0], ast.Eq | ast.NotEq)
-            message = f'{source.segment(left)} is never "closed"'
-            yield self.at(source, node, message, edits=(edit,) if certain and is_plain else ())
+            status = next((one for one in sides if _is_status(source, one)), None)
+            if status is not None:
+                edits = upgraded_edits(project, source.path, ("UPG110",), source.span(node))
+                message = f'{source.segment(status)} is never "closed"'
+                yield self.at(source, node, message, edits=edits)
+
+
+def _is_status(source: Source, node: ast.expr) -> bool:
+    """Return whether an expression is the status of a client, or its value."""
+    if isinstance(node, ast.Attribute) and node.attr == "value":
+        node = node.value
+    if not isinstance(node, ast.Attribute) or node.attr != "status":
+        return False
+    if (source.name(node.value) or "").startswith("runtime."):
+        return True
+    return re.search(r"client|connection|realtime", source.segment(node.value)) is not None
 
 
 _OLD_EVENT = re.compile(

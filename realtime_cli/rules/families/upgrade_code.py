@@ -6,9 +6,10 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from realtime_cli.rules.families.awaiting import awaited, is_left, is_old_answer
-from realtime_cli.rules.finding import Edit, Finding, Severity, Span
+from realtime_cli.rules.families.awaiting import is_left, is_old_answer
+from realtime_cli.rules.finding import Finding, Severity
 from realtime_cli.rules.rule import Rule
+from realtime_cli.rules.upgraded import upgraded_edits
 from realtime_cli.rules.webtext import web_texts
 
 if TYPE_CHECKING:
@@ -91,9 +92,9 @@ class ExportedHooks(Rule):
             ]
             if ours:
                 names = ", ".join(one.name for one in ours)
-                rest = [one for one in node.names if one not in ours]
                 message = f"{names} of the framework: it is in front of hooks.py anyway"
-                yield self.at(source, node, message, edits=_without(source, node, rest))
+                edits = upgraded_edits(project, source.path, ("UPG104",), source.span(node))
+                yield self.at(source, node, message, edits=edits)
         for assign in source.nodes(ast.Assign):
             target = assign.targets[0]
             if source.function(assign) is None and isinstance(target, ast.Name) and target.id in LIVE_HOOKS:
@@ -101,20 +102,7 @@ class ExportedHooks(Rule):
                 hook = name.rpartition(".")[2]
                 if hook == target.id and name.startswith(("runtime.", "@")):
                     message = f"{hook} of the framework: it is in front of hooks.py anyway"
-                    yield self.at(source, assign, message, edits=_without(source, assign, []))
-
-
-def _without(source: Source, node: ast.stmt, rest: list[ast.alias]) -> tuple[Edit, ...]:
-    """Return the edit that takes a statement out, or leaves only `rest` of an import."""
-    span = source.span(node)
-    if rest and isinstance(node, ast.ImportFrom):
-        names = ", ".join(one.name + (f" as {one.asname}" if one.asname else "") for one in rest)
-        return (Edit(source.path, span, f"from {node.module} import {names}"),)
-    lines = source.lines[span.line - 1 : span.end_line]
-    alone = lines[0][: span.col - 1].strip() == "" and lines[-1][span.end_col - 1 :].strip() == ""
-    if not alone or span.end_line >= len(source.lines) or source.parent(node) is not source.tree:
-        return ()
-    return (Edit(source.path, Span(span.line, 1, span.end_line + 1, 1), ""),)
+                    yield self.at(source, assign, message)
 
 
 class SynchronousGate(Rule):
@@ -134,7 +122,8 @@ class SynchronousGate(Rule):
                 if is_left(source, call) and is_old_answer(source, call):
                     name = (source.name(call.func) or "").replace("@", "")
                     message = f"the answer of {name} is a coroutine that nobody awaits"
-                    yield self.at(source, call, message, edits=awaited(source, call))
+                    edits = upgraded_edits(project, source.path, ("UPG113",), source.span(call))
+                    yield self.at(source, call, message, edits=edits)
 
 
 class SilentClear(Rule):
@@ -172,50 +161,42 @@ class OldName(Rule):
         """Look for `on_cron_error`, and for `chunk_size` in the options of uploads."""
         for source in project.sources.values():
             if "on_cron_error" in source.text:
-                yield from self._cron_errors(source)
+                yield from self._cron_errors(project, source)
             if "chunk_size" in source.text:
-                yield from self._chunk_sizes(source)
+                yield from self._chunk_sizes(project, source)
         for page in web_texts(project):
             for match in page.find(_CHUNK_OPTION):
-                edit = page.edit(*match.span("name"), "frameSize")
+                span = page.span(*match.span("name"))
+                edits = upgraded_edits(project, page.path, ("UPJ05",), span)
                 message = "chunkSize of an upload is frameSize now"
-                yield self.on(page.path, page.span(*match.span("name")), message, "write frameSize", (edit,))
+                yield self.on(page.path, span, message, "write frameSize", edits)
 
-    def _cron_errors(self, source: Source) -> Iterator[Finding]:
-        places: list[tuple[ast.AST, Edit]] = []
-        for node in source.nodes(ast.ImportFrom):
-            ours = (node.module or "").partition(".")[0] == "runtime"
-            named = [one for one in node.names if ours and one.name == "on_cron_error"]
-            places += [(node, _renamed(source, one, "on_cron_error", "on_error")) for one in named]
-        uses: list[tuple[ast.expr, str]] = [(one, one.id) for one in source.nodes(ast.Name)]
-        uses += [(one, one.attr) for one in source.nodes(ast.Attribute)]
-        for use, text in uses:
-            if text == "on_cron_error" and (source.name(use) or "").startswith("runtime."):
-                places.append((use, _renamed(source, use, "on_cron_error", "on_error")))
+    def _cron_errors(self, project: Project, source: Source) -> Iterator[Finding]:
+        """Yield one finding for a file: its names are changed together."""
+        places: list[ast.AST] = [
+            node
+            for node in source.nodes(ast.ImportFrom)
+            if (node.module or "").partition(".")[0] == "runtime"
+            and any(one.name == "on_cron_error" for one in node.names)
+        ]
+        places += [
+            use
+            for use in source.nodes(ast.Attribute)
+            if use.attr == "on_cron_error" and (source.name(use) or "").startswith("runtime.")
+        ]
         if places:
-            edits = tuple(edit for _, edit in places)
-            yield self.at(source, places[0][0], "on_cron_error is on_error now", "write on_error", edits)
+            edits = upgraded_edits(project, source.path, ("UPG107",))
+            yield self.at(source, places[0], "on_cron_error is on_error now", "write on_error", edits)
 
-    def _chunk_sizes(self, source: Source) -> Iterator[Finding]:
+    def _chunk_sizes(self, project: Project, source: Source) -> Iterator[Finding]:
         for keyword in source.nodes(ast.keyword):
             if keyword.arg != "upload" or not isinstance(keyword.value, ast.Dict):
                 continue
             for key in keyword.value.keys:
                 if isinstance(key, ast.Constant) and key.value == "chunk_size":
-                    edit = _renamed(source, key, "chunk_size", "frame_size")
+                    edits = upgraded_edits(project, source.path, ("UPG109",), source.span(key))
                     message = "chunk_size of an upload is frame_size now"
-                    yield self.at(source, key, message, "write frame_size", (edit,))
-
-
-def _renamed(source: Source, node: ast.AST, old: str, new: str) -> Edit:
-    """Return the edit that writes `new` where `old` stands in a node, which may be longer on either side."""
-    span = source.span(node)
-    line = source.lines[span.end_line - 1]
-    start = span.col - 1 if isinstance(node, ast.alias | ast.Constant | ast.Name) else 0
-    column = line.find(old, start if span.line == span.end_line else 0)
-    if isinstance(node, ast.Attribute):
-        column = span.end_col - 1 - len(old)
-    return Edit(source.path, Span(span.end_line, column + 1, span.end_line, column + 1 + len(old)), new)
+                    yield self.at(source, key, message, "write frame_size", edits)
 
 
 class WrappedTwice(Rule):

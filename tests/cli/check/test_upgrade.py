@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from realtime_cli.codemods.settingsmap import KEYS
 from realtime_cli.rules.engine import run_rules
 from realtime_cli.rules.examples import BASE
 from realtime_cli.rules.imported import import_project
+from realtime_cli.rules.oldsettings import new_key
 from realtime_cli.rules.project import Project
 from tests.cli.check.projects import findings, fixed, marked, report_of
+from tests.upgrade.projects import upgrade
 
 CLEAN = (BASE / "realtime.toml").read_text(encoding="utf-8")
 HOOKS = (BASE / "hooks.py").read_text(encoding="utf-8")
@@ -98,8 +101,6 @@ def test_what_open_keeps_for_the_connection_is_fine(tmp_path: Path) -> None:
 EXPORTS = [
     "from runtime import close, message\n",
     "from runtime import message\n",
-    "import runtime\n\nmessage = runtime.message\n",
-    "from runtime.live import unsubscribe\n",
     "from runtime import (\n    close,\n    message,\n)\n",
 ]
 
@@ -113,6 +114,15 @@ def test_hooks_of_the_framework_are_taken_out_of_hooks(tmp_path: Path, line: str
     assert "message" not in text
     assert "close" not in text
     compile(text, "hooks.py", "exec")
+
+
+@pytest.mark.parametrize(
+    "line", ["import runtime\n\nmessage = runtime.message\n", "from runtime.live import unsubscribe\n"]
+)
+def test_other_ways_to_export_them_are_told(tmp_path: Path, line: str) -> None:
+    files = {"hooks.py": HOOKS.replace("SESSIONS:", line + "\nSESSIONS:", 1)}
+    (found,) = report_of(tmp_path, files).findings
+    assert found.rule == "UPG003"
 
 
 def test_other_names_of_the_line_stay(tmp_path: Path) -> None:
@@ -338,3 +348,25 @@ def test_what_is_wrapped_elsewhere_is_fine(tmp_path: Path) -> None:
         textwrap.wrap("a text", 70)
     """
     marked(tmp_path, {"hooks.py": hooks})
+
+
+def test_fix_writes_what_the_upgrade_writes(tmp_path: Path) -> None:
+    exported = "from runtime import close, live, message\n\nUSED = live\nSESSIONS:"
+    files = {
+        "hooks.py": HOOKS.replace("SESSIONS:", exported, 1),
+        "errors.py": "from runtime import on_cron_error as told\n\n\n@told\ndef f(path, error): ...\n",
+        "send.py": 'import runtime.client as c\n\nc.configure(upload={"chunk_size": 65536})\n',
+        "web/app.js": 'import { configure, status as s } from "/live/client.js";\n'
+        'configure({ upload: { chunkSize: 1024 } });\nif (s.get() === "closed") go();\n',
+    }
+    by_fix = fixed(tmp_path / "fix", files)
+    codemods = {"UPG104", "UPG107", "UPG109", "UPG110", "UPG113", "UPJ05", "UPJ06"}
+    by_upgrade = upgrade({name: text.encode() for name, text in files.items()}, only=codemods).files
+    assert by_fix == {name: by_upgrade[name] for name in files}
+
+
+def test_settings_of_0_4_are_called_alike_by_both() -> None:
+    dropped = {"handler", "redis", "dsn"}  # names that mean too much where nothing says that it is 0.4
+    for old, (section, key) in KEYS.items():
+        if old not in dropped:
+            assert new_key("", old) == f"{section}.{key}", old

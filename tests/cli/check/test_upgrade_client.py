@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.check.projects import findings, fixed, marked
+from tests.cli.check.projects import findings, fixed, marked, report_of
 
 
 @pytest.mark.parametrize(
@@ -17,10 +17,6 @@ from tests.cli.check.projects import findings, fixed, marked
             "if ((status.get() === 'disconnected' || status.get() === 'failed')) go();",
         ),
         (
-            'if ($status !== "closed") go();',
-            'if (($status !== "disconnected" && $status !== "failed")) go();',
-        ),
-        (
             'status.subscribe((s) => s == "closed" && go());',
             'status.subscribe((s) => (s == "disconnected" || s == "failed") && go());',
         ),
@@ -29,6 +25,18 @@ from tests.cli.check.projects import findings, fixed, marked
 def test_a_status_that_is_closed_in_a_page_is_mended(tmp_path: Path, before: str, after: str) -> None:
     script = f'import {{ status }} from "/live/client.js";\n\n// status === "closed"\n{before}\n'
     assert fixed(tmp_path, {"web/app.js": script})["web/app.js"].endswith(f"{after}\n")
+
+
+def test_a_status_in_a_component_is_mended(tmp_path: Path) -> None:
+    component = '<script>\n  import { status } from "$live/client.js";\n  const off = () => $status !== "closed";\n</script>\n'
+    text = fixed(tmp_path, {"web/App.svelte": component})["web/App.svelte"]
+    assert '($status !== "disconnected" && $status !== "failed")' in text
+
+
+def test_what_the_upgrade_leaves_alone_is_told_and_not_mended(tmp_path: Path) -> None:
+    script = 'import { status } from "/live/client.js";\n\nif ("closed" === $status) go();\n'
+    (found,) = report_of(tmp_path, {"web/app.js": script}).findings
+    assert (found.rule, found.edits) == ("UPG005", ())
 
 
 def test_a_status_under_another_name_is_mended(tmp_path: Path) -> None:
@@ -55,13 +63,13 @@ def test_a_status_of_a_python_client_is_mended(tmp_path: Path) -> None:
         "from runtime.client import connect\n\n\n"
         "async def watch() -> bool:\n"
         '    client = connect("wss://app.example.com/ws")\n'
-        '    if client.status == "closed":\n'
+        '    if client.status.value == "closed":\n'
         "        return False\n"
-        '    return client.status != "closed"\n'
+        '    return client.status.value != "closed"\n'
     )
     text = fixed(tmp_path, {"worker.py": code})["worker.py"]
-    assert 'if client.status in ("disconnected", "failed"):' in text
-    assert 'return client.status not in ("disconnected", "failed")' in text
+    assert 'if client.status.value in ("disconnected", "failed"):' in text
+    assert 'return client.status.value not in ("disconnected", "failed")' in text
 
 
 def test_other_things_of_python_may_be_closed(tmp_path: Path) -> None:
