@@ -71,7 +71,7 @@ def running(command: Sequence[str], port: int, where: Path, user: str | None = N
                 break
             assert process.poll() is None, log.read_text(encoding="utf-8")
             assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
-            time.sleep(0.05)
+            time.sleep(0.05)  # real time: another process starts
         yield
     finally:
         process.terminate()

@@ -28,7 +28,9 @@ def test_a_status_that_is_closed_in_a_page_is_mended(tmp_path: Path, before: str
 
 
 def test_a_status_in_a_component_is_mended(tmp_path: Path) -> None:
-    component = '<script>\n  import { status } from "$live/client.js";\n  const off = () => $status !== "closed";\n</script>\n'
+    component = (
+        '<script>\nimport { status } from "$live/client.js";\nif ($status !== "closed") go();\n</script>\n'
+    )
     text = fixed(tmp_path, {"web/App.svelte": component})["web/App.svelte"]
     assert '($status !== "disconnected" && $status !== "failed")' in text
 
