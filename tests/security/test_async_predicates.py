@@ -149,7 +149,12 @@ ROOMS = """
     from checks import {name} as check
     from runtime import live
 
-    board = live.room(topic=lambda ctx, id: f"board:{{id}}", init=lambda ctx, id: ["secret"], guard=check)
+    async def load(ctx, id: str): return ["secret"]
+    async def poke(ctx, id: str): return "secret"
+
+    board = live.room(
+        topic=lambda ctx, id: f"board:{{id}}", init=load, actions={{"poke": poke}}, guard=check
+    )
 """
 
 
@@ -171,6 +176,8 @@ async def test_guards_are_awaited_whatever_the_switch_says(
     assert "today" not in str(refused)
     room = await peer.stream("rooms/board/__data", "7")
     assert (room["ok"], room["code"]) == (False, "FORBIDDEN")
+    action = await peer.request("rooms/board/__action/poke", "7")
+    assert (action["ok"], action["code"]) == (False, "FORBIDDEN")
     assert "secret" not in "".join(peer.frames)
 
 
