@@ -12,7 +12,9 @@ from realtime_cli.backends import BackendUnreachable, ask_postgres, ask_redis, u
 if TYPE_CHECKING:
     from runtime.core.settings import Settings
 
-__all__ = ["Backends", "ask_backends"]
+__all__ = ["TIME_LIMIT", "Backends", "ask_backends"]
+
+TIME_LIMIT = 20.0  # seconds for all questions to one backend
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Backends:
 def ask_backends(settings: Settings) -> Backends:
     """Connect to the backends that the settings name, read what they say of themselves, and close.
 
-    Nothing is written. Each has the time of its settings.
+    Nothing is written. Each answer has the time of its settings, all together `TIME_LIMIT`.
     """
     return asyncio.run(_asked(settings))
 
@@ -46,17 +48,20 @@ async def _asked(settings: Settings) -> Backends:
     redis = settings.redis.url is not None
     postgres = settings.postgres.dsn is not None
     answers = await asyncio.gather(
-        _answer(ask_redis(settings.redis)) if redis else _nothing(),
-        _answer(ask_postgres(settings.postgres, unsettled(settings))) if postgres else _nothing(),
+        _answer("Redis", ask_redis(settings.redis)) if redis else _nothing(),
+        _answer("Postgres", ask_postgres(settings.postgres, unsettled(settings))) if postgres else _nothing(),
     )
     return Backends(*answers)
 
 
-async def _answer(asking: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+async def _answer(what: str, asking: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
     try:
-        return await asking
+        async with asyncio.timeout(TIME_LIMIT):
+            return await asking
     except BackendUnreachable as problem:
         return {"error": str(problem)}
+    except TimeoutError:
+        return {"error": f"{what} did not answer all questions within {TIME_LIMIT:g} s"}
 
 
 async def _nothing() -> dict[str, Any]:

@@ -206,6 +206,14 @@ def test_one_who_never_answers_has_a_time_limit(tmp_path: Path, scheme: str) -> 
     assert PASSWORD not in message
 
 
+def test_all_questions_together_have_a_time_limit(
+    tmp_path: Path, redis: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_cli.rules.online.TIME_LIMIT", 0.001)
+    ((rule, message),) = told(project(tmp_path, '[redis]\nurl = "env:BACKEND"\n', url=redis.url))
+    assert (rule, message) == ("CLU011", "Redis did not answer all questions within 0.001 s")
+
+
 def test_what_is_no_redis_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
 
