@@ -167,4 +167,4 @@ def test_command_exists(example: Example, line: str, tmp_path: Path) -> None:
             missing = [flag for flag in rest if flag.startswith("--") and flag not in text]
             assert not missing, f"realtime {command} knows no {missing}"
         case [program, *_]:
-            assert program in {"cd", "python", "pip", "git", ".venv/bin/python", "uvicorn"}, line
+            assert program in {"cd", "uvx", "python", "pip", "git", ".venv/bin/python", "uvicorn"}, line
