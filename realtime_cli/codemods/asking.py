@@ -107,7 +107,9 @@ class Questions:
             say(paint(text, style) if style else text)
         for one in edits:
             if one.todo:
-                say(paint(f"+ # TODO(realtime-upgrade {codemod.id}): {one.todo}", "green"))
+                is_whole = "TODO(realtime-upgrade" in one.todo  # that of a script is a whole line
+                mark = one.todo if is_whole else f"# TODO(realtime-upgrade {codemod.id}): {one.todo}"
+                say(paint(f"+ {mark}", "green"))
 
     def _details(self, codemod: Codemod, row: str) -> None:
         known = all_rows().get(row)

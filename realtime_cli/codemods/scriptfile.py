@@ -226,6 +226,19 @@ class ScriptFile:
         ends = [self.text(one).endswith(";") for one in self.nodes(*kinds)]
         return ";" if sum(ends) * 2 >= len(ends) and ends else ""
 
+    def end_before(self, node: Node, offset: int) -> str:
+        """Return how a statement ends that is put in front of a place, in the way of a node's.
+
+        Without a ``;`` a statement goes on in the next line if that begins with ``(`` or the like.
+        """
+        return self.semicolon(node) or (";" if self.goes_on(offset) else "")
+
+    def goes_on(self, offset: int) -> bool:
+        """Say whether what comes behind a place could be read as more of a statement in front of it."""
+        rest = re.compile(rb"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL).match(self.data, offset)
+        at = rest.end() if rest is not None else offset
+        return self.data[at : at + 1] in (b"(", b"[", b"`", b"/", b"+", b"-", b"*", b".", b",", b"?")
+
     def literal(self, value: str) -> str:
         """Return a string in the quotes of the file."""
         return f"{self.quote}{value}{self.quote}"
@@ -299,7 +312,7 @@ class ScriptFile:
             if above is None:
                 return None
             statement = self.statement(above)
-            if statement.start_byte == 0 and statement.type == "program":
+            if statement.type == "program":
                 return None
 
     def _in_script(self, offset: int) -> bool:

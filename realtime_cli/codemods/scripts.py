@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["SUFFIXES", "missing_parser", "script_paths", "upgrade_script"]
 
 
+MAX_LINE = 20_000
+"""A script with a longer line is looked at only if it names a module of ours."""
 _MODULES = (b"svelte-realtime", b"svelte-adapter-uws", b"/live/", b"$live")
 """What a script outside of the npm packages of ours has to mention."""
 
@@ -45,10 +47,16 @@ def script_paths(project: Project, codemods: Sequence[Codemod], *, prefilter: bo
             raw = project.tree.read(path)
         except OSError:
             continue
-        ours = any(path.startswith(folder) for folder in folders) or any(name in raw for name in _MODULES)
+        inside = any(path.startswith(folder) for folder in folders) and not _is_packed(raw)
+        ours = inside or any(name in raw for name in _MODULES)
         if not prefilter or (ours and any(token in raw for token in tokens)):
             found.append(path)
     return found
+
+
+def _is_packed(raw: bytes) -> bool:
+    """Say whether a text was written by a bundler, of which nothing of the app's own can be expected."""
+    return len(raw) > MAX_LINE and max(map(len, raw.split(b"\n"))) > MAX_LINE
 
 
 def missing_parser() -> Finding:
@@ -74,34 +82,63 @@ class _Chain:
     def run(self, codemod: Codemod, file: ScriptFile) -> ScriptFile:
         """Run one codemod until it edits nothing more."""
         refused: set[tuple[str, int]] = set()
+        unproved: set[tuple[str, int]] = set()
         for turn in range(MAX_PASSES):
             found = list(codemod.script(file))
             if turn == 0:
                 self.kept += [one for one in found if one.status in (Status.OPEN, Status.SKIPPED)]
-            edits, splices = self._edits(codemod, file, found, refused)
+            edits, splices = self._edits(codemod, file, found, refused | unproved)
             if not splices:
                 self._keep_rest(found, refused)
                 return file
-            self.kept += edits
-            file = self._step(file, splices)
+            try:
+                after = self._proved(file, splices)
+            except UnprovedEdit:
+                more = self._unprovable(codemod, file, edits)
+                if not more:
+                    raise
+                unproved |= more
+                continue
+            self._move(splices)
+            self.kept += [self._moved(one, splices) for one in edits]
+            file = after
         raise UnprovedEdit(f"{codemod.id} does not come to an end")
 
-    def _step(self, file: ScriptFile, splices: Sequence[Splice]) -> ScriptFile:
+    def _proved(self, file: ScriptFile, splices: Sequence[Splice]) -> ScriptFile:
+        """Make replacements and prove them."""
         data = apply_splices(file.data, splices)
         after = ScriptFile(self.project, self.path, Encoded(data, file.source.encoding, file.source.bom))
         prove_script(file, after, splices)
-        self.kept = [
-            replace(
-                one,
-                start=moved_offset(one.start, splices),
-                end=max(moved_offset(one.start, splices), moved_offset(one.end, splices, end=True)),
-            )
-            for one in self.kept
-        ]
         return after
 
+    def _unprovable(
+        self, codemod: Codemod, file: ScriptFile, edits: Sequence[Finding]
+    ) -> set[tuple[str, int]]:
+        """Return which edits cannot be proved even alone: they are told, not made."""
+        found = set()
+        for one in edits:
+            _, splices = self._edits(codemod, file, [replace(one, status=Status.FLAGGED)], set(), ask=False)
+            try:
+                self._proved(file, splices)
+            except UnprovedEdit:
+                found.add((one.row, one.start))
+        return found
+
+    def _move(self, splices: Sequence[Splice]) -> None:
+        self.kept = [self._moved(one, splices) for one in self.kept]
+
+    def _moved(self, one: Finding, splices: Sequence[Splice]) -> Finding:
+        start = moved_offset(one.start, splices)
+        return replace(one, start=start, end=max(start, moved_offset(one.end, splices, end=True)))
+
     def _edits(
-        self, codemod: Codemod, file: ScriptFile, found: Iterable[Finding], refused: set[tuple[str, int]]
+        self,
+        codemod: Codemod,
+        file: ScriptFile,
+        found: Iterable[Finding],
+        refused: set[tuple[str, int]],
+        *,
+        ask: bool = True,
     ) -> tuple[list[Finding], list[Splice]]:
         wanted = [
             one
@@ -111,7 +148,7 @@ class _Chain:
             and (one.row, one.start) not in refused
             and (one.splices or one.todo)
         ]
-        if self.choose is not None and wanted:
+        if ask and self.choose is not None and wanted:
             chosen = list(self.choose(codemod, file, wanted))
             refused.update((one.row, one.start) for one in wanted if one not in chosen)
             wanted = chosen

@@ -164,6 +164,7 @@ class Scopes:
         self.parents: dict[int, Node] = {}
         self.nodes: list[Node] = []
         self.tops: list[Scope] = []
+        self._within: dict[int, Scope] = {}
         self._writes: list[Node] = []
         self._references: dict[int, list[Node]] | None = None
 
@@ -176,7 +177,7 @@ class Scopes:
         while stack:
             node, scope = stack.pop()
             self.nodes.append(node)
-            inner = self._enter(node, scope)
+            inner = self._within[node.id] = self._enter(node, scope)
             for child in reversed(node.children):
                 self.parents[child.id] = node
                 stack.append((child, inner))
@@ -273,13 +274,7 @@ class Scopes:
 
     def scope_of(self, node: Node) -> Scope | None:
         """Return the innermost scope that a node stands in."""
-        at: Node | None = node
-        while at is not None:
-            found = self.by_node.get(at.id)
-            if found is not None:
-                return found
-            at = self.parents.get(at.id)
-        return None
+        return self._within.get(node.id)
 
     def lookup(self, name: str, node: Node) -> Binding | None:
         """Return the one declaration that a name means at a node; None if there is none, or more than one."""

@@ -74,6 +74,6 @@ class StreamError(ScriptCodemod):
         last = imports[-1] if imports else above
         lines = [
             f"// TODO(realtime-upgrade {self.id}): the error of {binding.name} is this store; its value stays data",
-            f"const {name} = {binding.name}.error{file.semicolon(last)}",
+            f"const {name} = {binding.name}.error{file.end_before(last, file.line_end(last.end_byte))}",
         ]
         return self.marked(file, node, "D-05", _MESSAGE, "", [file.lines_below(last, lines), put])

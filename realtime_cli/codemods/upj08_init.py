@@ -74,6 +74,13 @@ class Init(ScriptCodemod):
             return "guard"
         if not file.is_own_line(statement):
             return "shares its line with other code"
+        before = statement.prev_named_sibling
+        if (
+            before is not None
+            and file.goes_on(statement.end_byte)
+            and not file.text(before).endswith((";", "}"))
+        ):
+            return "keeps apart the lines around it"
         for name in names_used(file, statement):
             if file.names.of(name) in ("@platform", "@hookctx") or top_level(file, name):
                 continue

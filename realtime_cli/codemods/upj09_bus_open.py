@@ -78,6 +78,7 @@ class BusOpen(ScriptCodemod):
         end = file.semicolon(statement)
         inside = [one for one in hook.body.named_children if one.id != statement.id]
         if not inside:
+            end = file.end_before(statement, hook.statement.end_byte)
             text = f"export const {{ open }} = {file.text(owner)}.hooks{end}"
             return self.rewritten(file, call, "S-20", _MESSAGE, [file.replace(hook.statement, text)])
         if given[1].type == "identifier":

@@ -73,7 +73,8 @@ class PresenceHooks(ScriptCodemod):
         if file.scopes.is_bound("unsubscribe", node):
             yield from self._own(file, node, hooks)
             return
-        line = f"export const unsubscribe = {file.text(hooks)}.unsubscribe{file.semicolon(node)}"
+        end = file.end_before(node, file.line_end(statement.end_byte))
+        line = f"export const unsubscribe = {file.text(hooks)}.unsubscribe{end}"
         yield self.rewritten(file, node, "S-22", _MESSAGE, [file.lines_below(statement, [line])])
 
     def _own(self, file: ScriptFile, node: Node, hooks: Node) -> Iterator[Finding]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from realtime_cli.codemods import scriptparser
 from realtime_cli.codemods.catalog import run_order
 from realtime_cli.codemods.detect import detect
+from realtime_cli.codemods.finding import Change, Finding
 from realtime_cli.codemods.project import Project, Tree
 from realtime_cli.codemods.scan import scan
+from realtime_cli.codemods.scriptcodemod import ScriptCodemod
+from realtime_cli.codemods.scriptfile import ScriptFile
 from realtime_cli.codemods.scripts import SUFFIXES, script_paths, upgrade_script
 from tests.upgrade.projects import upgrade, write
 from tests.upgrade.scriptprojects import EXTENSIONS, PACKAGE, after, stays, told
@@ -171,3 +176,79 @@ def test_the_pace_of_cursors_is_told() -> None:
     given = "{ select, throttle: 20, topicThrottle: 20 }"
     assert stays("UPJ18", source.replace("{0}", given))
     assert told("UPJ18", source.replace("{0}", "{ select, throttle: 20 }")) == [("D-34", 2)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x" + ".a()" * 5000,
+        "a" + "+b" * 5000,
+        "(" * 5000,
+        "{" * 3000 + "}" * 3000,
+        "[{a:" * 2000,
+        "f(`${" * 1500,
+    ],
+)
+def test_deep_and_broken_scripts_cost_themselves_only(line: str) -> None:
+    source = f"import {{ onCronError }} from 'svelte-realtime/server'\nonCronError(f)\n{line}\n"
+    done = upgrade({"package.json": PACKAGE, "src/a.js": source}, only="UPJ02")
+    assert done.files["src/a.js"] in (source, source.replace("onCronError", "onError"))
+
+
+def test_what_a_bundler_wrote_is_not_read(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "package.json": PACKAGE,
+            "a.js": "status;" * 4000,
+            "b.js": "// svelte-realtime\n" + "status;" * 4000,
+        },
+    )
+    project = Project(Tree(tmp_path, scan(tmp_path).paths))
+    assert script_paths(project, [one for one in run_order() if one.id == "UPJ06"]) == ["b.js"]
+
+
+@pytest.mark.parametrize("follower", ["[1].map(f)", "(f)()", "`a`", "/a/.test(b)"])
+def test_no_statement_runs_into_the_next_line(follower: str) -> None:
+    source = (
+        "import { bus } from '$lib/redis'\nexport function open(ws, ctx) { bus.activate(ctx.platform) }\n"
+    )
+    text = after("UPJ09", f"{source}{follower}\n", path="src/hooks.ws.js", lib_redis=EXTENSIONS)
+    assert text.endswith(f"export const {{ open }} = bus.hooks;\n{follower}\n")
+    page = f"<script>\n\timport {{ notes }} from '$live/a'\n\t{follower}\n</script>\n{{$notes.error}}\n"
+    assert f"const notesError = notes.error;\n\t{follower}" in after("UPJ07", page, path="src/A.svelte")
+
+
+def test_a_statement_that_keeps_two_others_apart_stays() -> None:
+    source = (
+        "import { setCronPlatform } from 'svelte-realtime/server'\nexport function open(ws, { platform }) {\n"
+        "\tgreet(ws)\n\tsetCronPlatform(platform);\n\t[1].map(f)\n}\n"
+    )
+    assert told("UPJ08", source, path="src/hooks.ws.js") == [("S-09", 4)]
+
+
+class _Careless(ScriptCodemod):
+    """Takes away what it does not name."""
+
+    id: ClassVar[str] = "UPJ99"
+    title: ClassVar[str] = "careless"
+    change: ClassVar[Change] = Change.AUTO
+    rows: ClassVar[tuple[str, ...]] = ()
+
+    def script(self, file: ScriptFile) -> Iterator[Finding]:
+        for node in file.nodes("identifier"):
+            if file.text(node) == "bad":
+                yield self.rewritten(
+                    file, node, "R-04", "opens a call", [file.before(node, "f("), file.after(node, "")]
+                )
+            if file.text(node) == "good":
+                yield self.rewritten(file, node, "R-04", "renamed", [file.replace(node, "better")])
+
+
+@pytest.mark.spec("UPGC-29")
+def test_an_edit_that_cannot_be_proved_is_told_and_not_made(tmp_path: Path) -> None:
+    write(tmp_path, {"a.js": "good()\nbad()\nlast()\n"})
+    project = Project(Tree(tmp_path, ["a.js"]))
+    outcome = upgrade_script(project, "a.js", [_Careless()])
+    assert outcome.new == b"better()\nbad()\nlast()\n"
+    assert [(one.line, one.status) for one in outcome.findings] == [(1, "edited"), (2, "flagged")]
