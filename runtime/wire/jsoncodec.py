@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping
+from itertools import chain
 from typing import Any, NoReturn
 
 import msgspec
@@ -92,15 +93,19 @@ def nesting_exceeds(data: bytes | str, value: Any, limit: int) -> bool:
     )
     if brackets <= limit:
         return False
-    level = [value]
+    # A frame may hold several hundred thousand of them: one loop per level, not one per container.
+    lists = [value] if value.__class__ is list else []
+    dicts = [value] if value.__class__ is dict else []
     for _ in range(limit):
-        inner: list[Any] = []
-        for container in level:
-            values = container.values() if container.__class__ is dict else container
-            inner += [child for child in values if child.__class__ is dict or child.__class__ is list]
+        inner = [
+            child
+            for child in chain(chain.from_iterable(lists), chain.from_iterable(map(dict.values, dicts)))
+            if child.__class__ is dict or child.__class__ is list
+        ]
         if not inner:
             return False
-        level = inner
+        lists = [child for child in inner if child.__class__ is list]
+        dicts = [child for child in inner if child.__class__ is dict]
     return True
 
 
