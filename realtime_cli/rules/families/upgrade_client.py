@@ -143,6 +143,8 @@ class HandChunked(Rule):
                 message = f"{handler.node.name} puts pieces of a file together"
                 yield self.at(handler.source, handler.node, message)
         for source in project.sources.values() if not found else ():
+            if "binary" not in source.text:
+                continue
             for loop in source.nodes(ast.For, ast.AsyncFor, ast.While):
                 call = _cutting_call(source, loop)
                 if call is not None:
