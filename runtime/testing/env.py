@@ -172,7 +172,13 @@ class TestEnv:
         live.register(made)
 
     def connect(self, user_data: Any = None) -> TestClient:
-        """Return a new client, as if the `upgrade` hook had returned `user_data`."""
+        """Return a new client, as if the `upgrade` hook had returned `user_data`.
+
+        Raises:
+            RuntimeError: the env was cleaned up.
+        """
+        if self._clean:
+            raise RuntimeError("this env was cleaned up; make another one for another client")
         client = TestClient(self, user_data)
         self._clients.append(client)
         return client

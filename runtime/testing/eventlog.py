@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from runtime.client.stores import Listeners
+from runtime.testing.waiting import holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,14 +81,14 @@ class EventLog(list[E]):
 
         Raises:
             TimeoutError: it did not come in time; the message has the last entries.
-            Exception: what `where` raised.
+            TypeError: `where` is asynchronous. Exception: what it raised.
         """
 
         def fits(entry: E) -> bool:
             return (
                 (event is None or entry.event == event)
                 and (topic is None or getattr(entry, "topic", None) == topic)
-                and (where is None or bool(where(entry)))
+                and (where is None or holds(where, entry))
             )
 
         for entry in self:

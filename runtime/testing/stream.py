@@ -9,6 +9,7 @@ from runtime.client.errors import RpcError
 from runtime.client.streams import Stream
 from runtime.testing.eventlog import EventLog
 from runtime.testing.outcome import live_error
+from runtime.testing.waiting import holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,7 @@ class TestStream:
 
         Raises:
             TimeoutError: with the last value, the stream's error and the last frames.
-            Exception: what `predicate` raised.
+            TypeError: `predicate` is asynchronous. Exception: what it raised.
         """
         limit = self._limit(timeout)
         found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -87,7 +88,7 @@ class TestStream:
             if not self._stream.is_loaded or found.done():
                 return
             try:
-                if predicate(value):
+                if holds(predicate, value):
                     found.set_result(value)
             except Exception as error:
                 found.set_exception(error)

@@ -11,7 +11,7 @@ from runtime.core.clock import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["eventually"]
+__all__ = ["eventually", "holds"]
 
 INTERVAL = 0.01
 
@@ -48,3 +48,24 @@ async def eventually(predicate: Callable[[], T | Awaitable[T]], timeout: float =
             last = f"it raised: {failure}" if failure is not None else f"the last value was {value!r}"
             raise AssertionError(f"not true within {timeout:g}s: {last}") from failure
         await clock.sleep(INTERVAL)
+
+
+def holds(predicate: Callable[[Any], object], value: Any) -> bool:
+    """Return whether `predicate(value)` is true.
+
+    Raises:
+        TypeError: it is asynchronous, so what it returned is true whatever it would say.
+        RuntimeError: it raised `StopIteration`, which no future can carry.
+        Exception: what else it raised.
+    """
+    try:
+        answer = predicate(value)
+    except StopIteration as error:
+        raise RuntimeError("the predicate raised StopIteration: give next() a default") from error
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise TypeError(
+            "the predicate must be a plain function, not an asynchronous one; eventually() takes those"
+        )
+    return bool(answer)

@@ -481,3 +481,25 @@ async def test_a_frame_that_the_server_would_not_take_breaks_the_connection_here
     assert raised.value.code == "DISCONNECTED"
     bob = env.connect({"id": "bob"})
     await bob.call("m/tell", "nobody", "x" * (limit - 100))
+
+
+async def test_predicates_that_cannot_say_no_are_refused(env: TestEnv) -> None:
+    async def later(value: Any) -> bool:
+        return False
+
+    ada = env.connect({"id": "ada"})
+    stream = ada.subscribe("m/list")
+    await stream.ready()
+    await ada.call("m/add", 1)
+    for wait in (stream.wait_for, lambda given: env.published.wait_for(where=given)):
+        with pytest.raises(TypeError, match="plain function"):
+            await wait(later)
+        with pytest.raises(RuntimeError, match=r"give next\(\) a default"):
+            await wait(lambda value: next(iter(())))
+
+
+async def test_nobody_connects_to_what_was_cleaned_up() -> None:
+    async with TestEnv() as made:
+        pass
+    with pytest.raises(RuntimeError, match="was cleaned up"):
+        made.connect()
