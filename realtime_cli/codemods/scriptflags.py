@@ -158,14 +158,6 @@ def _others(file: ScriptFile, call: Node, meaning: str) -> Iterator[Flag]:
                     "JSON of foreign frames parsed by hand",
                     "use onJsonMessage(ws, msg, platform)",
                 )
-            wrap = entry(options, "platform")
-            if wrap is not None and ".wrap(" in file.text(wrap):
-                yield Flag(
-                    wrap,
-                    "P-07",
-                    "the platform is wrapped by hand",
-                    "0.5 relays once by itself: configureCron({ bus })",
-                )
 
 
 def _select(call: Node, meaning: str) -> Iterator[Flag]:

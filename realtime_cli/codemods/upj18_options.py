@@ -52,7 +52,7 @@ class ScriptOptions(ScriptCodemod):
             "S-18",
             "S-31",
         ),
-        *("D-06", "D-18", "D-19", "D-26", "D-34", "S-26", "R-05", "R-07", "R-12", "P-07"),
+        *("D-06", "D-18", "D-19", "D-26", "D-34", "S-26", "R-05", "R-07", "R-09", "R-12"),
     )
     tokens: ClassVar[tuple[bytes, ...]] = (
         *(
@@ -95,9 +95,19 @@ class ScriptOptions(ScriptCodemod):
         if not has_parser():
             return
         for member in project.scripts.members:
+            yield from self._rendered(project, member)
             config = next((path for path in member.markers if path.startswith("svelte.config")), None)
             if config is not None:
                 yield from self._origin(project, member, f"{member.folder}{config}")
+
+    def _rendered(self, project: Project, member: Member) -> Iterator[Finding]:
+        """Yield the files that call live functions while a page is rendered on the server."""
+        for path in project.mentions(b"$live/", suffixes=(".server.js", ".server.ts")):
+            if path.startswith(f"{member.folder}src/") and project.scripts.folder_of(path) == member.folder:
+                message = "an error of a live function loses its code when a page is rendered on the server"
+                advice = "hand the errors on by a transport hook in src/hooks"
+                found = self.in_text(path, "R-09", Change.FLAG, message, advice, severity=Severity.INFO)
+                yield replace(found, line=1, col=1, end_line=1, end_col=1)
 
     def _origin(self, project: Project, member: Member, path: str) -> Iterator[Finding]:
         found = map_settings(project, member)

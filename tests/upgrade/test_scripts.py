@@ -252,3 +252,13 @@ def test_an_edit_that_cannot_be_proved_is_told_and_not_made(tmp_path: Path) -> N
     outcome = upgrade_script(project, "a.js", [_Careless()])
     assert outcome.new == b"better()\nbad()\nlast()\n"
     assert [(one.line, one.status) for one in outcome.findings] == [(1, "edited"), (2, "flagged")]
+
+
+def test_pages_that_are_rendered_on_the_server_are_told() -> None:
+    files: dict[str, str | bytes] = {
+        "package.json": PACKAGE,
+        "src/routes/+page.server.ts": "import { boards } from '$live/boards'\n",
+        "src/routes/+layout.server.ts": "import { boards } from '$lib/db'\n",
+    }
+    told_of = [(one.row, one.path) for one in upgrade(files, only="UPJ18").findings]
+    assert told_of == [("R-09", "src/routes/+page.server.ts")]

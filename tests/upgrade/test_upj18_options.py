@@ -82,7 +82,6 @@ def test_the_dead_option_goes_with_a_mark(before: str, expected: str) -> None:
         (f"{_LIVE}live.configurePush({{}})\n", "R-12"),
         (f"{_LIVE}live.binary((ctx, chunk, isLast) => 1)\n", "R-05"),
         (f"{_LIVE}createMessage({{ onUnhandled: (ws, d) => JSON.parse(d) }})\n", "R-07"),
-        (f"{_LIVE}createMessage({{ platform: (p) => bus.wrap(p) }})\n", "P-07"),
         (f"{_LIVE}try {{ live.push(1) }} catch (e) {{ e.message.includes('timed out') }}\n", "D-26"),
         ("import { on } from 'svelte-realtime/client'\non('__signal:a')\n", "C-10"),
         (

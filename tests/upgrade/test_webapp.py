@@ -71,7 +71,6 @@ def test_what_is_told_of_the_app(app: Path) -> None:
         ("UPJ16", "S-05", "package.json", 10),
         ("UPJ10", "S-21", "src/hooks.ws.ts", 26),
         ("UPJ01", "S-07", "src/hooks.ws.ts", 29),
-        ("UPJ18", "P-07", "src/hooks.ws.ts", 33),
         ("UPJ18", "D-18", "src/lib/server/redis.ts", 8),
         ("UPJ18", "C-02", "src/live/boards.ts", 6),
         ("UPJ18", "C-01", "src/live/boards.ts", 8),
