@@ -113,7 +113,17 @@ async def test_without_an_app_there_is_nowhere_to_publish() -> None:
 
 @pytest.mark.spec("LIVE-135")
 @pytest.mark.parametrize(
-    "event", ["boom", {"as": "nonsense"}, {"as": [1, 2]}, {"as": {"event": "bad\nname"}}, []]
+    "event",
+    [
+        "boom",
+        {"as": "nonsense"},
+        {"as": [1, 2]},
+        {"as": {"event": "bad\nname"}},
+        [],
+        {"as": {}},
+        {"as": []},
+        {"as": ""},
+    ],
 )
 async def test_a_failure_of_ours_makes_the_sender_try_again(
     app: App, caplog: pytest.LogCaptureFixture, event: Any
