@@ -131,6 +131,6 @@ CASES = (
         contestants=("ours", "ast.parse"),
         measure=measure,
         rounds=3,
-        setting="modules of 55 lines with a stream and two calls; the peer reads and parses them, and does nothing else",
+        setting="modules of 55 lines with a stream and two calls; the peer reads and parses them, nothing more",
     ),
 )

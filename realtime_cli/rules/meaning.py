@@ -148,10 +148,8 @@ class Meaning:
                 return self.value(source, binding.value, steps)
             if binding.dotted is not None:
                 return self._assigned(binding.dotted, steps - 1)
-        for module in source.bound.scopes[source.tree].stars:
-            if (behind := self._assigned(f"{module}.{name}", steps - 1)) is not None:
-                return behind
-        return None
+        behind = source.look_up(name, source.bound.scopes[source.tree])  # of a star import
+        return self._assigned(behind, steps - 1) if behind is not None and behind != dotted else None
 
 
 def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:

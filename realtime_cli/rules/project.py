@@ -54,6 +54,7 @@ class Project:
     system: str = sys.platform
     cpus: int = 1
     skipped: dict[str, str] = field(default_factory=dict)
+    _meanings: dict[str, str | None] = field(default_factory=dict, repr=False)
     load: Load | None = None
     upgraded: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict, repr=False)
 
@@ -243,6 +244,12 @@ class Project:
 
     def _elsewhere(self, dotted: str) -> str | None:
         """Return what a dotted name of a file of the project means, None when it is no name of one."""
+        if dotted not in self._meanings:
+            self._meanings[dotted] = None  # while it is looked for: two files may import a name from each other
+            self._meanings[dotted] = self._look_elsewhere(dotted)
+        return self._meanings[dotted]
+
+    def _look_elsewhere(self, dotted: str) -> str | None:
         parts = dotted.split(".")
         for end in range(len(parts) - 1, 0, -1):
             source = self.by_module.get(".".join(parts[:end]))

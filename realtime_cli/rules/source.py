@@ -81,6 +81,7 @@ class Source:
     scans: dict[ast.AST, Any] = field(default_factory=dict, repr=False)
     _depth: int = field(default=0, repr=False)
     _names: dict[ast.expr, str | None] = field(default_factory=dict, repr=False)
+    _starring: dict[str, str | None] = field(default_factory=dict, repr=False)
     _holders: dict[FunctionNode, tuple[ast.ClassDef | None, str]] = field(default_factory=dict, repr=False)
     _attributes: dict[ast.ClassDef, dict[str, ast.expr]] = field(default_factory=dict, repr=False)
     _own_nodes: dict[FunctionNode, list[ast.AST]] = field(default_factory=dict, repr=False)
@@ -181,7 +182,10 @@ class Source:
     def segment(self, node: ast.AST) -> str:
         """Return the text of a node."""
         if self.in_text(node) and isinstance(node, ast.expr):
-            return ast.unparse(node)
+            try:
+                return ast.unparse(node)
+            except RecursionError:
+                return ""
         span = Source.span(self, node) if not isinstance(node, FunctionNode | ast.ClassDef) else None
         if span is None or not hasattr(node, "lineno") or span.end_line > len(self.lines):
             return ""
@@ -382,9 +386,16 @@ class Source:
         return found
 
     def _starred(self, name: str) -> str | None:
-        if self.tree is None:
-            return None
-        for module in self.bound.scopes[self.tree].stars:
+        if name not in self._starring:
+            self._starring[name] = (
+                None  # while it is looked for: two modules may take all names of each other
+            )
+            stars = self.bound.scopes[self.tree].stars if self.tree is not None else []
+            self._starring[name] = self._from_stars(name, stars)
+        return self._starring[name]
+
+    def _from_stars(self, name: str, stars: list[str]) -> str | None:
+        for module in stars:
             if module.split(".")[0] == "runtime":
                 import runtime
 

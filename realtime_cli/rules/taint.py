@@ -127,41 +127,51 @@ def scan(source: Source, expression: ast.AST) -> Scan:
     return known
 
 
+_READ, _HARMFUL = 1, 2
+
+
 def _scan(source: Source, expression: ast.AST) -> Scan:
+    """Walk an expression once, with what reaches it on the way: the value in full, and the value as it comes."""
     names: set[str] = set()
+    read: set[str] = set()
+    harmful: set[str] = set()
     asks_caller = False
-    for node in ast.walk(expression):
+    stack: list[tuple[ast.AST, int]] = [(expression, _READ | _HARMFUL)]
+    while stack:
+        node, reaches = stack.pop()
         if isinstance(node, ast.Name):
             names.add(node.id)
-        elif isinstance(node, ast.Attribute):
+            if reaches & _READ:
+                read.add(node.id)
+            if reaches & _HARMFUL:
+                harmful.add(node.id)
+            continue
+        if isinstance(node, ast.Constant | ast.expr_context):
+            continue
+        inner = reaches
+        if isinstance(node, ast.Attribute):
             asks_caller = asks_caller or (source.name(node) or "").startswith(CALLER)
+            inner = reaches & _READ if node.attr == "suffix" else reaches
         elif isinstance(node, ast.Call):  # a function that is given the ctx can look at who calls
             asks_caller = asks_caller or any(source.name(one) == "@ctx" for one in node.args)
-    if not names:
-        return Scan(frozenset(), frozenset(), frozenset(), asks_caller)
-    read, harmful = frozenset(_read(source, expression, False)), frozenset(_read(source, expression, True))
-    return Scan(read, harmful, frozenset(names), asks_caller)
-
-
-def _read(source: Source, expression: ast.AST, harmful: bool) -> Iterator[str]:
-    """Yield the names whose values reach an expression."""
-    stack: list[ast.AST] = [expression]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.Call):
-            made = source.name(node) or ""
-            if made in MAKES_OWN or (harmful and made in MAKES_HARMLESS):
-                continue
-        if isinstance(node, ast.Compare):
-            continue
-        if harmful and isinstance(node, ast.Attribute) and node.attr == "suffix":
-            continue
-        if isinstance(node, ast.Name):
-            yield node.id
+            made = source.name(node)
+            if made in MAKES_OWN:
+                inner = 0
+            elif made in MAKES_HARMLESS:
+                inner = reaches & _READ
+        elif isinstance(node, ast.Compare):
+            inner = 0
         elif isinstance(node, ast.Subscript):
-            stack.append(node.value)  # the key decides which, not what
-        else:
-            stack.extend(ast.iter_child_nodes(node))
+            stack.append((node.slice, 0))  # the key decides which, not what
+            stack.append((node.value, reaches))
+            continue
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                stack.extend((item, inner) for item in value if isinstance(item, ast.AST))
+            elif isinstance(value, ast.AST):
+                stack.append((value, inner))
+    return Scan(frozenset(read), frozenset(harmful), frozenset(names), asks_caller)
 
 
 def flow_of(
