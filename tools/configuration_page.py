@@ -54,8 +54,8 @@ max_connections = 20000
 REALTIME_SERVER__ORIGIN=https://app.example.com realtime serve
 ```
 
-`realtime config` prints what is in force and where each value comes from. An unknown key or a value that does not fit is
-an error at start-up that says what would. [Settings](reference/settings.md) has types and ranges,
+`realtime config` prints what is in force and where each value comes from. An unknown key or a value that does not fit
+is an error at start-up that says what would. [Settings](reference/settings.md) has types and ranges,
 [production limits](production-limits.md) the bounds of `[capacity]`, [security](security.md) what each flag is for.
 """
 

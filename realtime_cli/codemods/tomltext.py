@@ -25,11 +25,23 @@ def settings_of(project: Project) -> dict[str, Any]:
         return {}
 
 
-def noted_table(raw: bytes, table: str, lines: Sequence[str]) -> tuple[bytes, int]:
+def noted_table(
+    raw: bytes, table: str, lines: Sequence[str], wanted: dict[str, Any]
+) -> tuple[bytes, int] | None:
     """Return the content with whole lines added at the end of a table, and where they begin.
 
-    A table that is not there is added at the end of the file. The caller compares the parsed values before and after.
+    A table that is not there is added at the end of the file. None if the result does not say what is `wanted`, as where
+    the table is written in one line.
     """
+    after, place = _added(raw, table, lines)
+    try:
+        values = tomllib.loads(after.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return None
+    return (after, place) if values == wanted else None
+
+
+def _added(raw: bytes, table: str, lines: Sequence[str]) -> tuple[bytes, int]:
     newline = b"\r\n" if b"\r\n" in raw else b"\n"
     text = newline.join(line.encode() for line in lines) + newline
     rows = raw.splitlines(keepends=True)

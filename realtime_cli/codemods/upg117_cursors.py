@@ -87,12 +87,19 @@ class Cursors(Codemod):
             )
             return
         line = file.parents.get(statement) if statement is not None else None
-        if not isinstance(statement, cst.Expr) or not file.is_alone(statement) or line is None:
+        is_plain = isinstance(around, cst.Await) or not joins
+        if (
+            not isinstance(statement, cst.Expr)
+            or not file.is_alone(statement)
+            or line is None
+            or not is_plain
+            or not file.is_async(call)
+        ):
             yield self.flag(
                 file,
                 call,
                 "S-21",
-                f"presence.{name}() is no statement of its own",
+                f"presence.{name}() is no statement of its own in an async function, and awaited",
                 f"await cursor.{what}(ws, topic, platform) beside it",
             )
             return

@@ -72,6 +72,7 @@ class Replays(Codemod):
                 publish is None
                 or not isinstance(kind.body, cst.IndentedBlock)
                 or not self._replays(file, publish)
+                or not _is_proxy(file, kind)
                 or b"wrapped_for_replay" in file.data[slice(*file.span(kind))]
             ):
                 continue
@@ -199,6 +200,21 @@ class Replays(Codemod):
                     "resume starts a task, and the client is told that it has caught up before that is done",
                     "await the work: resume is awaited before the client is told",
                 )
+
+
+def _is_proxy(file: PythonFile, kind: cst.ClassDef) -> bool:
+    """Say whether a class stands for a platform: hands on what it has not, or is made with one."""
+    for method in _methods(kind):
+        if method.name.value == "__getattr__":
+            return True
+        if method.name.value == "__init__" and any(_is_platform(file, one) for one in positional(method)):
+            return True
+    around = file.function_around(kind)
+    return isinstance(around, cst.FunctionDef) and any(_is_platform(file, one) for one in positional(around))
+
+
+def _is_platform(file: PythonFile, param: cst.Param) -> bool:
+    return file.names.contexts.parameter(param) <= {"@platform", "@platform?"}
 
 
 def _methods(kind: cst.ClassDef) -> list[cst.FunctionDef]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import libcst as cst
@@ -23,6 +22,7 @@ __all__ = ["SecurityChecks"]
 
 _AUTH_PATH = "/__ws/auth"
 _HEADERS = ("x-requested-with", "sec-fetch-site", "origin")
+_VARIABLES = (b"REALTIME_SERVER__ORIGIN", b"REALTIME_SERVER__HOST_HEADER", b"REALTIME_SERVER__ALLOWED_HOSTS")
 _TODO = "TODO(realtime-upgrade UPG125): 0.5 does not start without knowing its host; set the address that people use"
 
 
@@ -82,8 +82,13 @@ class SecurityChecks(Codemod):
         settings = settings_of(project)
         if project.kind == "javascript" or (project.hooks_path is None and SETTINGS not in project.tree):
             return
-        server, websocket = settings.get("server", {}), settings.get("websocket", {})
-        if not _needs_pin(server, websocket, settings.get("security", {})):
+        server = settings.get("server", {})
+        in_production = settings.get("env", {}).get("production", {})
+        tables = [
+            {**settings.get(name, {}), **in_production.get(name, {})}
+            for name in ("server", "websocket", "security")
+        ]
+        if not _needs_pin(*tables) or _is_pinned_outside(project):
             return
         if _has_upgrade_hook(project):
             yield self.in_text(
@@ -103,10 +108,12 @@ class SecurityChecks(Codemod):
         raw = project.tree.read(SETTINGS)
         if b"TODO(realtime-upgrade UPG125)" in raw:
             return
-        after, place = noted_table(raw, "server", [f"# {_TODO}", '# origin = "https://app.example.com"'])
-        if tomllib.loads(after.decode()) != {**settings, **({} if "server" in settings else {"server": {}})}:
+        lines = [f"# {_TODO}", '# origin = "https://app.example.com"']
+        noted = noted_table(raw, "server", lines, {**settings, "server": server})
+        if noted is None:
             yield self.in_text(SETTINGS, "S-26", Change.FLAG, message, advice, severity=Severity.ERROR)
             return
+        after, place = noted
         project.tree.write(SETTINGS, after)
         yield self.in_text(
             SETTINGS, "S-26", Change.ASSISTED, message, advice, start=place, end=place, raw=after
@@ -123,6 +130,16 @@ def _needs_pin(server: dict[str, Any], websocket: dict[str, Any], security: dict
     if any(table.get("allowed_hosts") for table in (server, websocket, security)):
         return False
     return not (server.get("tls_cert") and server.get("tls_key"))
+
+
+def _is_pinned_outside(project: Project) -> bool:
+    """Say whether a variable that says which host the app has is set in an env file, a compose file or an image."""
+    paths = [
+        path
+        for path in project.tree.files()
+        if not path.endswith((".py", ".pyi", ".js", ".ts", ".svelte", ".html", ".toml"))
+    ]
+    return any(variable in project.tree.read(path) for path in paths for variable in _VARIABLES)
 
 
 def _has_upgrade_hook(project: Project) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, ClassVar
 
 import libcst as cst
@@ -88,9 +87,10 @@ class Defaults(Codemod):
         message = "[websocket] max_payload_length was 16 KiB; it is 1 MiB"
         if project.options.pin_defaults and SETTINGS in project.tree:
             raw = project.tree.read(SETTINGS)
-            after, place = noted_table(raw, "websocket", [f"max_payload_length = {_OLD_PAYLOAD}"])
             wanted = {**settings, "websocket": {**websocket, "max_payload_length": _OLD_PAYLOAD}}
-            if tomllib.loads(after.decode()) == wanted:
+            noted = noted_table(raw, "websocket", [f"max_payload_length = {_OLD_PAYLOAD}"], wanted)
+            if noted is not None:
+                after, place = noted
                 project.tree.write(SETTINGS, after)
                 yield self.in_text(SETTINGS, "D-10", Change.AUTO, message, start=place, end=place, raw=after)
                 return

@@ -8,7 +8,7 @@ import libcst as cst
 
 from realtime_cli.codemods.codemod import Codemod
 from realtime_cli.codemods.contexts import HOOKS, positional
-from realtime_cli.codemods.definitions import body_nodes
+from realtime_cli.codemods.definitions import body_nodes, users
 from realtime_cli.codemods.finding import Change, Finding, Severity
 
 if TYPE_CHECKING:
@@ -154,6 +154,12 @@ def _renamed(file: PythonFile, function: cst.FunctionDef, param: cst.Param, new:
         is_attribute = isinstance(parent, cst.Attribute) and parent.attr is node
         is_keyword = isinstance(parent, cst.Arg) and parent.keyword is node
         if not is_attribute and not is_keyword:
+            return None
+    for use in users(file, function):
+        call = file.parents.get(use)
+        if isinstance(call, cst.Call) and any(
+            one.keyword is not None and one.keyword.value == old for one in call.args
+        ):
             return None
     nodes: set[cst.CSTNode] = {param.name}
     for binding in inner[old]:

@@ -83,6 +83,7 @@ def test_an_update_of_the_same_topic_is_reason_enough() -> None:
     [
         "await presence.join(ctx.ws, name(board), ctx.platform)",
         "await presence.join(ctx.ws, f'{await name(board)}', ctx.platform)",
+        "presence.join(ctx.ws, board, ctx.platform)",
         "joined = await presence.join(ctx.ws, board, ctx.platform)",
         "cursor = 1; await presence.join(ctx.ws, board, ctx.platform)",
     ],

@@ -32,6 +32,8 @@ TRY = "async def f():\n    try:\n        await {call}\n    except {kinds}:\n    
         + WRAPPER.replace(
             "        def __getattr__", ("        wrapped_for_replay = True\n\n        def __getattr__")
         ),
+        HEAD
+        + "class Service:\n    async def publish(self, event):\n        await replay.publish(None, 'a', event)\n",
         HEAD + TRY.format(call="replay.publish(1)", kinds="Exception"),
         HEAD + TRY.format(call="replay.publish(1)", kinds="(ValueError, KeyError)"),
         HEAD + TRY.format(call="replay.publish(1)", kinds="(OSError, ReplayStorageError)"),

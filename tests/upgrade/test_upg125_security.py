@@ -59,6 +59,7 @@ def test_requests_and_cookies_that_are_refused(source: str, expected: list[tuple
         '[server]\ntls_cert = "a"\ntls_key = "b"\n',
         '[websocket]\nallowed_origins = ["https://a"]\n',
         '[websocket]\nallowed_origins = "*"\n',
+        '[env.production.server]\norigin = "https://a"\n',
         "[security]\nunsafe_same_origin_without_host_pin = true\n",
     ],
 )
@@ -95,6 +96,19 @@ def test_without_one_the_address_is_asked_for(settings: str, expected: str) -> N
     )
     assert done.files["realtime.toml"] == expected.replace("{todo}", todo)
     assert tomllib.loads(done.files["realtime.toml"]) is not None
+
+
+@pytest.mark.spec("UPGC-58")
+def test_a_variable_counts_and_a_table_in_one_line_is_told() -> None:
+    files: dict[str, str | bytes] = {"realtime.toml": "server = {port = 1}\n", "hooks.py": "x = 1\n"}
+    done = upgrade(files, only="UPG125")
+    assert [(one.row, one.status, one.severity) for one in done.findings] == [
+        ("S-26", "flagged", Severity.ERROR)
+    ]
+    assert done.files["realtime.toml"] == files["realtime.toml"]
+    for name in (".env", "compose.yml", "Dockerfile"):
+        pinned = upgrade({**files, name: "ENV REALTIME_SERVER__ORIGIN=https://a\n"}, only="UPG125")
+        assert pinned.findings == []
 
 
 @pytest.mark.spec("UPGC-58")

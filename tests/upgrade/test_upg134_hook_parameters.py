@@ -80,6 +80,7 @@ def test_parameters_and_their_uses_are_renamed(before: str, expected: str) -> No
     [
         ("def close(sock, ctx):\n    ws = other()\n    return ws, sock\n", 1),
         ("def close(sock, ctx):\n    return ws, sock\n", 1),
+        ("def close(sock, ctx):\n    ...\n\n\nclose(sock=1, ctx=2)\n", 1),
         ("def close(*args):\n    ...\n", 1),
         ("def open(sock):\n    ...\n", 1),
         ("from functools import partial\n\nopen = partial(f, 1)\n", 3),
