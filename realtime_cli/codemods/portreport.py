@@ -242,28 +242,12 @@ def _hooks(project: Project, member: Member) -> list[str]:
         if not project.scripts.is_hooks(path) or project.scripts.folder_of(path) != member.folder:
             continue
         file = project.scripts.file(path)
-        names = _exported(file) if file is not None else []
+        names = list(file.names.exports()) if file is not None else []
         lines += [
             f"* `{name}`: {'`' + _snake(name) + '` of `hooks.py`' if name in HOOKS else 'no hook'}"
             for name in names
         ]
     return ["", "### Hooks", "", *lines] if lines else []
-
-
-def _exported(file: ScriptFile) -> list[str]:
-    found: list[str] = []
-    for statement in file.nodes("export_statement"):
-        declaration = statement.child_by_field_name("declaration")
-        if declaration is not None:
-            found += [one.name for one in file.names.declared(declaration)]
-        for clause in statement.named_children:
-            if clause.type == "export_clause":
-                outer = [
-                    one.child_by_field_name("alias") or one.child_by_field_name("name")
-                    for one in entries(clause)
-                ]
-                found += [text_of(one) for one in outer if one is not None]
-    return found
 
 
 def _objects(project: Project, member: Member) -> list[str]:

@@ -17,17 +17,19 @@ __all__ = ["Hook", "called_in", "hook_named", "made_async", "names_used", "top_l
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A hook that is a function with a block, declared and exported at once.
+    """A hook that is a function with a block.
 
     Attributes:
         function: the function.
-        statement: the export statement around it.
+        statement: the statement that declares it.
         body: its block.
+        is_exported: whether that statement exports it, too; else another does.
     """
 
     function: Node
     statement: Node
     body: Node
+    is_exported: bool
 
 
 def hook_named(file: ScriptFile, name: str) -> Hook | None:
@@ -38,13 +40,14 @@ def hook_named(file: ScriptFile, name: str) -> Hook | None:
                 continue
             body = function.child_by_field_name("body")
             statement = file.statement(function)
-            if body is None or body.type != "statement_block" or statement.type != "export_statement":
+            if body is None or body.type != "statement_block":
                 return None
-            declared = statement.child_by_field_name("declaration")
+            is_exported = statement.type == "export_statement"
+            declared = statement.child_by_field_name("declaration") if is_exported else statement
             several = declared is not None and sum(
                 one.type == "variable_declarator" for one in declared.named_children
             )
-            return None if several and several > 1 else Hook(function, statement, body)
+            return None if several and several > 1 else Hook(function, statement, body, is_exported)
     return None
 
 

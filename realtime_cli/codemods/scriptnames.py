@@ -254,6 +254,20 @@ class ScriptNames:
                     return found
         return ""
 
+    def exports(self) -> dict[str, Node]:
+        """Return what the file exports by name, and where each name stands; not what ``export *`` brings."""
+        found: dict[str, Node] = {}
+        for statement in self.file.nodes("export_statement"):
+            declaration = statement.child_by_field_name("declaration")
+            if declaration is not None:
+                found |= {one.name: one.node for one in self.declared(declaration)}
+            for clause in statement.named_children:
+                for one in clause.named_children if clause.type == "export_clause" else ():
+                    outer = one.child_by_field_name("alias") or one.child_by_field_name("name")
+                    if outer is not None:
+                        found[text_of(outer)] = outer
+        return found
+
     def declared(self, declaration: Node) -> list[Binding]:
         """Return what a declaration at the top of the file declares."""
         start, end = self.file.span(declaration)
@@ -346,7 +360,7 @@ class ScriptNames:
         if call is not None:
             return True
         name = self._named(function)
-        if name is None:
+        if name is None or self.exported_as(function):
             return False
         binding = self.file.scopes.lookup(text_of(name), name)
         uses = self.file.scopes.references(binding) if binding is not None else []
@@ -369,6 +383,8 @@ class ScriptNames:
     def live_call(self, node: Node) -> Node | None:
         """Return the call of the live layer that a function is given to, itself or inside an object; else None."""
         at = node
+        if node.type == "method_definition" and property_of(node) in _OTHER_CALLBACKS:
+            return None
         for above in self.file.around(node):
             if above.type in ("object", "parenthesized_expression", "array", "as_expression"):
                 at = above

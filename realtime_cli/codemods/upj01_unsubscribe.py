@@ -36,7 +36,7 @@ class Unsubscribe(ScriptCodemod):
         """Yield the list that hands the hooks on, and own hooks that never call those of the live layer."""
         if not file.project.scripts.is_hooks(file.path):
             return
-        exported = self._exported(file)
+        exported = file.names.exports()
         clause = self._list(file)
         if clause is not None and "unsubscribe" not in exported:
             yield from self._added(file, clause)
@@ -85,20 +85,6 @@ class Unsubscribe(ScriptCodemod):
                 return
             splices += added_specifier(file, lists[0], "unsubscribe")
         yield self.rewritten(file, clause, "S-07", f"{_MESSAGE}: exported too", splices)
-
-    def _exported(self, file: ScriptFile) -> dict[str, Node]:
-        found: dict[str, Node] = {}
-        for statement in file.nodes("export_statement"):
-            declaration = statement.child_by_field_name("declaration")
-            if declaration is not None:
-                found |= {one.name: one.node for one in file.names.declared(declaration)}
-            for clause in statement.named_children:
-                if clause.type == "export_clause":
-                    for one in entries(clause):
-                        outer = one.child_by_field_name("alias") or one.child_by_field_name("name")
-                        if outer is not None:
-                            found[text_of(outer)] = outer
-        return found
 
     def _is_live(self, file: ScriptFile) -> bool:
         member = file.project.scripts.member_of(file.path)

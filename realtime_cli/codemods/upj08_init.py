@@ -129,8 +129,10 @@ class Init(ScriptCodemod):
         ]
         statements = file.body_of(hook.function)
         comments = [one for one in hook.body.named_children if one.type == "comment"]
-        emptied = len(statements) == len(movable) and all(
-            not self._kept(file, hook, note, movable) for note in comments
+        emptied = (
+            hook.is_exported
+            and len(statements) == len(movable)
+            and all(not self._kept(file, hook, note, movable) for note in comments)
         )
         if init is not None:
             splices += self._into(file, init, lines)

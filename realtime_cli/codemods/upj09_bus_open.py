@@ -77,9 +77,10 @@ class BusOpen(ScriptCodemod):
             return self.told(file, call, "S-20", _MESSAGE, advice)
         end = file.semicolon(statement)
         inside = [one for one in hook.body.named_children if one.id != statement.id]
-        if not inside:
+        if not inside and file.scopes.lookup("open", hook.statement) is not None:
             end = file.end_before(statement, hook.statement.end_byte)
-            text = f"export const {{ open }} = {file.text(owner)}.hooks{end}"
+            word = "export const" if hook.is_exported else "const"
+            text = f"{word} {{ open }} = {file.text(owner)}.hooks{end}"
             return self.rewritten(file, call, "S-20", _MESSAGE, [file.replace(hook.statement, text)])
         if given[1].type == "identifier":
             context = text_of(given[1])

@@ -56,7 +56,7 @@ class PresenceHooks(ScriptCodemod):
                 file, node, "S-22", _MESSAGE, "take unsubscribe too, and call it in the hook of that name"
             )
             return
-        if file.scopes.is_bound("unsubscribe", node):
+        if file.scopes.is_bound("unsubscribe", node) or "unsubscribe" in file.names.exports():
             yield from self._own(file, node, value)
             return
         yield self.rewritten(file, node, "S-22", _MESSAGE, added_specifier(file, pattern, "unsubscribe"))
@@ -70,7 +70,7 @@ class PresenceHooks(ScriptCodemod):
         statement = file.statement(node)
         if hooks is None or not _is_hooks(file, hooks) or statement.type != "export_statement":
             return
-        if file.scopes.is_bound("unsubscribe", node):
+        if file.scopes.is_bound("unsubscribe", node) or "unsubscribe" in file.names.exports():
             yield from self._own(file, node, hooks)
             return
         end = file.end_before(node, file.line_end(statement.end_byte))

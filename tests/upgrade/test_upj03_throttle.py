@@ -78,3 +78,11 @@ def test_an_annotation_is_enough_in_typescript() -> None:
 )
 def test_what_is_told(source: str, row: str) -> None:
     assert told("UPJ03", source) == [(row, source.count("\n"))]
+
+
+@pytest.mark.spec("UPGC-22")
+def test_a_function_that_others_can_call_is_told() -> None:
+    source = (
+        f"{_LIVE}export const move = (ctx) => ctx.throttle('a', 'b', 1, 50)\nexport const f = live(move)\n"
+    )
+    assert told("UPJ03", source) == [("R-01", 2)]

@@ -112,3 +112,12 @@ def test_with_the_bus_in_the_same_open() -> None:
         f"{_IMPORT}import {{ bus }} from '$lib/redis'\n\nexport async function init({{ platform }}) {{\n"
         "\tsetCronPlatform(platform)\n}\n\nexport const { open } = bus.hooks\n"
     )
+
+
+@pytest.mark.spec("UPGC-81")
+def test_a_hook_that_is_exported_elsewhere_stays() -> None:
+    source = f"{_IMPORT}function open(ws, ctx) {{\n\tsetCronPlatform(ctx.platform)\n}}\nexport {{ open }}\n"
+    assert after("UPJ08", source, path="src/hooks.ws.js") == (
+        f"{_IMPORT}export async function init({{ platform }}) {{\n\tsetCronPlatform(platform)\n}}\n\n"
+        "function open(ws, ctx) {\n}\nexport { open }\n"
+    )

@@ -79,3 +79,17 @@ def test_refusals_are_told(body: str) -> None:
     found = done("UPJ09", source, "src/hooks.ws.js", lib_redis=EXTENSIONS)
     assert found.files["src/hooks.ws.js"] == source
     assert {one.status for one in found.findings} == {"flagged"}
+
+
+@pytest.mark.spec("UPGC-81")
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "function open(ws, ctx) {\n\tbus.activate(ctx.platform)\n}",
+        "const open = (ws, ctx) => {\n\tbus.activate(ctx.platform)\n}",
+    ],
+)
+def test_a_hook_that_is_exported_elsewhere(declared: str) -> None:
+    source = f"{_IMPORT}{declared}\nexport {{ open }}\n"
+    expected = f"{_IMPORT}const {{ open }} = bus.hooks\nexport {{ open }}\n"
+    assert after("UPJ09", source, path="src/hooks.ws.js", lib_redis=EXTENSIONS) == expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.upgrade.scriptprojects import EXTENSIONS, becomes, stays_everywhere, told
+from tests.upgrade.scriptprojects import EXTENSIONS, after, becomes, stays_everywhere, told
 
 _IMPORT = "import { cursor, presence } from '$lib/redis'\n"
 
@@ -76,3 +76,12 @@ def test_what_attaches_is_not_told() -> None:
         "\tawait presence.join(ctx.ws, t, ctx.platform)\n\tawait cursor.attach(ctx.ws, t, ctx.platform)\n})\n"
     )
     assert stays_everywhere("UPJ10", source, lib_redis=EXTENSIONS)
+
+
+def test_two_exports_of_one_name_are_never_made() -> None:
+    source = (
+        f"{_IMPORT}export {{ message, close }} from 'svelte-realtime/server'\n"
+        "export const { subscribe } = presence.hooks\n"
+    )
+    text = after({"UPJ01", "UPJ10"}, source, path="src/hooks.ws.js", lib_redis=EXTENSIONS)
+    assert text == source.replace("close }", "close, unsubscribe }")
