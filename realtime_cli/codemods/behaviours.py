@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from realtime_cli.codemods.finding import Change, Finding, Severity
+from realtime_cli.codemods.prefilter import OURS
 from realtime_cli.codemods.rows import all_rows
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def behaviours(project: Project) -> Iterator[Finding]:
             raw = project.tree.read(path)
         except OSError:
             continue
-        if b"runtime" not in raw and path != project.hooks_path:
+        if path != project.hooks_path and (b"runtime" not in raw or not OURS.search(raw)):
             continue
         for row in [row for row, pattern in left.items() if pattern.search(raw)]:
             if row == "D-08" and (path != project.hooks_path or b"def subscribe_batch(" in raw):

@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
     from realtime_cli.codemods.project import Project
 
-__all__ = ["candidates"]
+__all__ = ["OURS", "candidates"]
 
-_OURS = re.compile(rb"^[ \t]*(?:from|import)[ \t]+(?:[\w., \t]*\b)?runtime\b|[\"']runtime\.", re.MULTILINE)
+OURS = re.compile(
+    rb"^[ \t]*(?:from[ \t]+runtime(?:\.[\w.]+)?[ \t]+import\b"
+    rb"|import[ \t]+(?:[\w.]+(?:[ \t]+as[ \t]+\w+)?[ \t]*,[ \t]*)*runtime\b)",
+    re.MULTILINE,
+)
+"""An import of the toolkit."""
 _IMPORT = re.compile(
     rb"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import\b[ \t]*\(?([\w, \t]*)|import[ \t]+([\w.][\w., \t]*))",
     re.MULTILINE,
@@ -48,7 +53,8 @@ def candidates(project: Project, tokens: Iterable[bytes], alone: Iterable[bytes]
             marked.append(path)
             if any(token in raw for token in enough):
                 lonely.add(path)
-        if path == hooks or (b"runtime" in raw and _OURS.search(raw)):
+        ours = b"runtime" in raw and OURS.search(raw) is not None
+        if path == hooks or ours:
             seeds.add(path)
         elif has_token:
             others.add(path)

@@ -187,7 +187,9 @@ class Project:
         """Return a Python file parsed; None if it is not there or does not parse. Kept until `forget`."""
         if path not in self._parsed:
             try:
-                self._parsed[path] = PythonFile(self, path, Encoded.python(self.tree.read(path)))
+                parsed = PythonFile(self, path, Encoded.python(self.tree.read(path)))
+                parsed.prepare()
+                self._parsed[path] = parsed
             except (OSError, UnreadableSource, BrokenSource):
                 self._parsed[path] = None
         return self._parsed[path]

@@ -106,11 +106,16 @@ def _nodes(tree: ast.AST, side: _Side) -> Iterator[_Key]:
             start = side.at(node.lineno, node.col_offset)
             end = side.at(node.end_lineno or node.lineno, node.end_col_offset or 0)
             kind = type(node).__name__
+            block = getattr(node, "body", None)
+            if isinstance(block, list) and block:
+                # A block ends where its last statement does, and statements may be added: only its head counts.
+                end = side.at(block[0].lineno, block[0].col_offset) if hasattr(block[0], "lineno") else start
             moved = side.moved(start, end)
             # What begins or ends exactly where something is inserted may be longer or shorter by it.
             at_edge = side.at_edge_of(start) or side.at_edge_of(end)
             if not side.is_touched(start, end) and not at_edge:
-                yield (kind, *moved, above, *_values(node))
+                place = (moved[0],) if isinstance(block, list) else moved
+                yield (kind, *place, above, *_values(node))
             here = (kind, moved[0]) if not side.at_edge_of(start) else ("edited",)
         stack.extend((child, here) for child in ast.iter_child_nodes(node))
 

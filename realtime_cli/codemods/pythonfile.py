@@ -137,6 +137,10 @@ class PythonFile:
         """The dotted name under which the project imports this file."""
         return self.project.module_of(self.path)
 
+    def prepare(self) -> None:
+        """Compute places and scopes now; raises `BrokenSource` if the file is nested too deep for that."""
+        _ = self._spans, self._scopes
+
     # Walking.
 
     def nodes(self, kind: type[Node]) -> list[Node]:

@@ -185,7 +185,8 @@ class Lifecycle(Codemod):
         if existing is None:
             head = b"async def init(" + new_ctx.encode() + b"):" + newline
             at = file.comment_lines_above(first)
-            splices.append(Splice(at, at, head + text + newline * 2))
+            last = any(one.start == at and one.end == len(file.data) for one in splices)
+            splices.append(Splice(at, at, head + text + (b"" if last else newline * 2)))
         elif _has_block(existing):
             body = existing.body.body
             last = body[-1]
@@ -199,6 +200,7 @@ class Lifecycle(Codemod):
                 splices.append(Splice(at, at, lead + text))
             if awaited and existing.asynchronous is None:
                 splices.append(file.before(existing, "async "))
+        splices = self._without_blank_end(file, splices)
         message = "set-up of the process moves from open to init"
         row = min(rows)
         if wrapped:
@@ -277,8 +279,7 @@ class Lifecycle(Codemod):
             return splices
         scope = file.scope(opening)
         used = scope is not None and any(one.references for one in scope[opening.name.value])
-        # The bus's own hook takes its place then, and needs a function to stand in for.
-        if used or any(self._is_bus(file, line) for line in moving):
+        if used:
             at = splices[-1].start
             margin = file.indent(moving[-1])
             return [*splices, Splice(at, at, margin + b"pass" + file.newline(at))]
@@ -288,10 +289,13 @@ class Lifecycle(Codemod):
             end = file.line_end(end)
         return [Splice(start, end, b"")]
 
-    def _is_bus(self, file: PythonFile, line: cst.SimpleStatementLine) -> bool:
-        return any(
-            self._row(file, call) == "S-12" and file.statement(call) is line for call in file.nodes(cst.Call)
-        )
+    def _without_blank_end(self, file: PythonFile, splices: list[Splice]) -> list[Splice]:
+        """Take the blank lines before a function that was the last of its file away with it."""
+        tail = next((one for one in splices if one.end == len(file.data) and not one.text), None)
+        if tail is None or any(one.start == tail.start and one is not tail for one in splices):
+            return splices
+        start = file.line_end(len(file.data[: tail.start].rstrip()))
+        return [Splice(min(start, tail.start), tail.end, b"") if one is tail else one for one in splices]
 
     def _guard_around(self, file: PythonFile, node: cst.CSTNode, opening: cst.FunctionDef) -> cst.If | None:
         found = None

@@ -137,8 +137,8 @@ class Rooms(Codemod):
         if len(taken) != 1:
             return
         message = "on_leave gets the topic as its second argument"
-        name = self._free_name(file, function)
         own = function is value or function in file.parents
+        name = self._free_name(file, function) if own else None
         if isinstance(function, cst.Lambda) or (
             own and self._only_use(file, function, value) and name is not None
         ):
@@ -167,11 +167,7 @@ class Rooms(Codemod):
     def _free_name(self, file: PythonFile, function: Function) -> str | None:
         """Return how the new parameter is called: ``topic``, or another name if the function reads such a one."""
         start, end = file.span(function)
-        names = {
-            one.value
-            for one in file.nodes(cst.Name)
-            if function in file.parents and start <= file.span(one)[0] < end
-        }
+        names = {one.value for one in file.nodes(cst.Name) if start <= file.span(one)[0] < end}
         return next((name for name in ("topic", "_topic", "_left_topic") if name not in names), None)
 
     def _only_use(self, file: PythonFile, function: cst.FunctionDef, value: cst.BaseExpression) -> bool:
