@@ -222,6 +222,12 @@ class AsyncFilter(Rule):
         return calls or any(isinstance(node, ast.Await) for node in ast.walk(function.body))
 
 
+def _is_sent_to_hook(project: Project, source: Source, call: ast.Call, topic: ast.expr) -> bool:
+    function = source.function(call)
+    flow = project.flow_by_node.get(function) if function is not None else None
+    return flow is not None and flow.is_sent(topic)
+
+
 class BypassedGate(Rule):
     """LIV018."""
 
@@ -239,6 +245,8 @@ class BypassedGate(Rule):
                 topic = next(iter([*call.args, *(k.value for k in call.keywords if k.arg == "topic")]), None)
                 if topic is None or isinstance(project.value(source, topic)[1], ast.Constant):
                     continue
+                if source.kind == "hooks" and not _is_sent_to_hook(project, source, call, topic):
+                    continue  # what the app itself chose for a connection
                 yield self.at(
                     source,
                     call,

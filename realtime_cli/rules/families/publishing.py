@@ -170,7 +170,9 @@ class PlainException(Rule):
                 continue
             for node in flow.source.own(flow.node):
                 name = _raised(project, flow.source, node) if isinstance(node, ast.Raise) else None
-                if name is not None and not _is_caught(flow, node, name):
+                if name is None or (flow.node is not flow.handler.node and name in OF_THE_APP):
+                    continue
+                if not _is_caught(flow, node, name):
                     message = f"{name} reaches the client as INTERNAL_ERROR, without its text"
                     yield self.at(flow.source, node, message)
 
@@ -178,6 +180,10 @@ class PlainException(Rule):
 MEANT = frozenset(
     {"Exception", "ValueError", "RuntimeError", "TypeError", "KeyError", "LookupError", "PermissionError"}
 )
+
+
+#: What functions of the app raise where something cannot be, rather than to tell a client.
+OF_THE_APP = frozenset({"LookupError", "KeyError", "TypeError"})
 
 
 def _raised(project: Project, source: Source, node: ast.Raise) -> str | None:

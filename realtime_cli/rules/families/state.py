@@ -206,6 +206,9 @@ def _grown(flow: Flow) -> Iterator[tuple[ast.expr, ast.AST, ast.expr | None]]:
                 elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add | ast.BitOr):
                     yield target, node, None
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _GROWS:
+            read = {one.id for given in node.args for one in ast.walk(given) if isinstance(one, ast.Name)}
+            if isinstance(node.func.value, ast.Name) and node.func.value.id in read:
+                continue  # made of what it holds already
             key = node.args[0] if node.func.attr == "setdefault" and node.args else None
             yield node.func.value, node, key
 

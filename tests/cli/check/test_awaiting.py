@@ -240,6 +240,13 @@ SUBSCRIPTIONS = {
         async def follow(who: Ctx, org):
             who.ws.subscribe(org)  #! LIV018
         """,
+    "hooks.py": """
+        async def open(ws):
+            ws.subscribe(f"user:{ws.user_data['id']}")
+
+        async def message(ws, data):
+            ws.subscribe(data["topic"])  #! LIV018
+        """,
     "tests/test_x.py": "def test(ws, t):\n    ws.subscribe(t)\n",
 }
 
