@@ -39,6 +39,7 @@ logger = logging.getLogger("realtime.cron")
 GRACE = 60  # seconds that a run may be late; spec live-api 16.3
 MINUTE = 60
 EARLY = 0.005  # seconds that a timer may fire before its time
+MAX_ERROR_TEXT = 2000  # characters of the last error that are kept of a job
 MAX_COUNTED_MISSES = 1000  # per job and pause, so that counting the misses of a night holds nobody up
 
 
@@ -318,7 +319,7 @@ class Cron:
                 ctx.publish(job.options.topic, "set", result)
         except (Exception, asyncio.CancelledError) as error:
             reraise_own_cancellation()
-            state.error = f"{type(error).__name__}: {error}"
+            state.error = _described(error)
             self._settle(state, "error")
             self._metrics.add("cron_errors_total", job.path)
             self._wiring.report(job.path, error)
@@ -347,3 +348,12 @@ class Cron:
             duration=state.duration,
             error=state.error,
         )
+
+
+def _described(error: BaseException) -> str:
+    """Return type and text of what a job raised; an exception may fail to say its own."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"[:MAX_ERROR_TEXT]
+    except Exception:
+        return name

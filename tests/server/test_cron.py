@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from runtime.core.settings import CronSettings, SettingsError
+from runtime.live.cron import MAX_ERROR_TEXT
 from runtime.server.assembly import StartupError
 from tests.server.conftest import AppFactory
 from tests.server.crons import at, start, statuses
@@ -213,6 +214,41 @@ async def test_a_failure_is_counted_and_reported_and_the_schedule_goes_on(make_a
     handler = app.runtime.live.registry.wiring["on_error"]
     names = ["LiveError", "EncodeError", "RuntimeError", "CancelledError"]
     assert handler.__globals__["seen"] == [("m/job", name) for name in names]
+
+
+UNSPEAKABLE = """
+    # realtime-allow-public
+    from runtime import live
+
+    class Unspeakable(Exception):
+        def __str__(self): raise ValueError("no text")
+
+    @live.cron("* * * * *")
+    def job(): raise Unspeakable
+
+    @live.cron("* * * * *")
+    def long(): raise ValueError("postgres://app:hunter2@db/app password=hunter2 " + "x" * 5000)
+"""
+
+
+@pytest.mark.spec("LIVE-151")
+async def test_what_an_exception_says_is_no_matter(make_app: AppFactory) -> None:
+    app, clock = await start(make_app, UNSPEAKABLE)
+    await clock.advance(60)
+    assert (statuses(app), statuses(app, "m/long")) == ({"error": 1}, {"error": 1})
+    assert [app.runtime.metrics.get("cron_errors_total", path) for path in ("m/job", "m/long")] == [1, 1]
+    reports = {report.path: report for report in app.runtime.live.cron.jobs}
+    assert (reports["m/job"].error, reports["m/job"].last_status) == ("Unspeakable", "error")
+    assert len(reports["m/long"].error or "") == MAX_ERROR_TEXT
+
+
+@pytest.mark.spec("LIVE-151")
+async def test_the_devtools_show_no_secret_of_a_failure(make_app: AppFactory) -> None:
+    app, clock = await start(make_app, UNSPEAKABLE, env="dev")
+    await clock.advance(60)
+    assert app.runtime.devtools is not None
+    shown = {row["path"]: row["error"] for row in app.runtime.devtools.read()["cron"]["rows"]}
+    assert shown["m/long"].startswith("ValueError: postgres://app:***@db/app password=*** xxx")
 
 
 @pytest.mark.spec("LIVE-151")

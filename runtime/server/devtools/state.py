@@ -204,6 +204,8 @@ class WorkerState:
         jobs = self._runtime.live.cron.jobs
         rows = [dataclasses.asdict(job) for job in jobs[: _rows()]]
         for row in rows:
+            if row["error"] is not None:  # exceptions name addresses with their passwords
+                row["error"] = self._runtime.redactor.trace(row["error"])
             found = self._runtime.live.registry.jobs.get(row["path"])
             row["place"] = f"{found.file}:{found.line}" if found is not None else ""
             row["doc"] = found.doc if found is not None else ""
