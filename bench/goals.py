@@ -83,6 +83,7 @@ GOALS: tuple[Goal, ...] = (
     Goal("upload-stream", "growth_mib", 32, 32),
     *_beside("upload-many", "mb_per_second", 0.5, 0.8, "ours-http"),
     *_beside("storm", "per_second", 1.5, 2.5, "starlette"),
+    Goal("check", "ms", 5000, 3000),
     Goal("idle", "kib_per_connection", 10, 5),
     Goal("idle", "cpu_percent", 3, 3),
 )

@@ -150,6 +150,7 @@ VARIANTS: Mapping[str, str] = {
     "ours-at-once": "ours, published at every event",
     "ours-uncounted": "ours, the same publishes without an aggregate",
     "ours-own": "ours, a load for each subscriber",
+    "ast.parse": "the interpreter reads and parses the same files",
 }
 
 
