@@ -74,7 +74,7 @@ def _programs(draw: st.DrawFn) -> tuple[str, bytes]:
         st.lists(st.tuples(st.sampled_from(_STATEMENTS), st.sampled_from(_COMMENTS)), min_size=1, max_size=6)
     )
     end = draw(st.sampled_from(["", ";"]))
-    lines = [_IMPORTS]
+    lines = [_IMPORTS, "\n" * 4]  # what stands in the first ten lines may concern the whole file
     for number, (statement, comment) in enumerate(picked):
         text = statement.replace("{n}", str(number)).replace("{{", "{").replace("}}", "}")
         if text.startswith(("export function open", "const onError")) and any(text in line for line in lines):
