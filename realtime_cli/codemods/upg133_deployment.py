@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Deployment"]
 
+_CLASSES = ("Presence", "ShardedBus", "FunctionLibrary")
+_SKIP = b"realtime-upgrade: skip"
 _COUNTER = b"presence_stale_cleaned_total"
 _PRESENCE_REDIS, _SHARDED_REDIS = (7, 4), (7, 0)
 
@@ -40,10 +42,11 @@ class Deployment(Codemod):
         """Look at every file that says how the app is built, started and watched."""
         if project.kind == "javascript":
             return
-        presence = _makes(project, "Presence", "runtime.cluster.Presence")
-        sharded = _makes(project, "ShardedBus", "runtime.cluster.ShardedBus") or _makes(
-            project, "FunctionLibrary", "runtime.cluster.FunctionLibrary"
-        )
+        code = project.mentions(_COUNTER, *(name.encode() for name in _CLASSES))
+        made = _made(project, code)
+        presence, sharded = "Presence" in made, bool(made - {"Presence"})
+        for path in code:
+            yield from self._counter(project, path)
         if presence:
             yield self.behaviour(
                 "C-16",
@@ -54,8 +57,6 @@ class Deployment(Codemod):
             if path.endswith(
                 (".py", ".pyi", ".toml", ".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".svelte")
             ):
-                if path.endswith(".py"):
-                    yield from self._counter(project, path)
                 continue
             if is_dockerfile(path):
                 yield from self._edit(project, path, docker_lines, "S-06")
@@ -75,6 +76,9 @@ class Deployment(Codemod):
         out: list[bytes] = []
         told: list[tuple[str, int, int]] = []
         for piece in lines(raw):
+            if piece.message and _SKIP in piece.old:
+                out.append(piece.old)
+                continue
             if piece.message:
                 margin = piece.new[: len(piece.new) - len(piece.new.lstrip())]
                 newline = b"\r\n" if piece.old.endswith(b"\r\n") else b"\n"
@@ -144,11 +148,17 @@ def _read(project: Project, path: str) -> bytes | None:
     return raw
 
 
-def _makes(project: Project, name: str, meaning: str) -> bool:
-    """Say whether any file of the project makes an object of a class."""
-    return any(
-        file.names.is_a(call.func, meaning)
-        for path in project.mentions(name.encode())
-        if b"runtime" in project.tree.read(path) and (file := project.file(path)) is not None
-        for call in file.calls(name)
-    )
+def _made(project: Project, paths: list[str]) -> set[str]:
+    """Return of which classes of the cluster half the project makes objects."""
+    found: set[str] = set()
+    for path in paths:
+        file = project.file(path) if b"runtime" in project.tree.read(path) else None
+        if file is None:
+            continue
+        for call in file.calls(*_CLASSES):
+            found |= {
+                one.rpartition(".")[2]
+                for one in file.names.of(call.func)
+                if one.startswith("runtime.cluster.")
+            }
+    return found & set(_CLASSES)

@@ -21,6 +21,7 @@ def changed(path: str, text: str, services: str = "") -> str:
             "Dockerfile",
             ("FROM python:3.11-slim\nFROM python:3\nFROM python:3.12\nFROM cpython:3.9\n# FROM python:3.9\n"),
         ),
+        ("Dockerfile", "FROM python:3.10-slim  # realtime-upgrade: skip\n"),
         ("Dockerfile", "RUN apt-get install python3.9\n"),
         (
             ".github/workflows/ci.yml",
