@@ -13,8 +13,9 @@ from realtime_cli.codemods.chain import ENGINE, FileOutcome, upgrade_file
 from realtime_cli.codemods.finding import Change, Finding, Severity, Status
 from realtime_cli.codemods.prefilter import candidates
 from realtime_cli.codemods.project import Project, Tree
+from realtime_cli.codemods.scriptfilter import script_paths
 from realtime_cli.codemods.scriptparser import has_parser
-from realtime_cli.codemods.scripts import SUFFIXES, missing_parser, script_paths, upgrade_script
+from realtime_cli.codemods.scripts import SUFFIXES, missing_parser, upgrade_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from realtime_cli.codemods.chain import ENGINE, MAX_PASSES, FileOutcome
-from realtime_cli.codemods.codemod import Codemod
 from realtime_cli.codemods.encoded import Encoded, UnreadableSource
 from realtime_cli.codemods.finding import Change, Finding, Severity, Status
 from realtime_cli.codemods.proof import UnprovedEdit
@@ -19,44 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from realtime_cli.codemods.chain import Chooser
+    from realtime_cli.codemods.codemod import Codemod
     from realtime_cli.codemods.project import Project
 
-__all__ = ["SUFFIXES", "missing_parser", "script_paths", "upgrade_script"]
-
-
-MAX_LINE = 20_000
-"""A script with a longer line is looked at only if it names a module of ours."""
-_MODULES = (b"svelte-realtime", b"svelte-adapter-uws", b"/live/", b"$live")
-"""What a script outside of the npm packages of ours has to mention."""
-
-
-def script_paths(project: Project, codemods: Sequence[Codemod], *, prefilter: bool = True) -> list[str]:
-    """Return the scripts that codemods can find anything in, sorted.
-
-    Of the npm packages that depend on ours these are all files with a distinctive byte string of a codemod; of all
-    others, such as the pages of a Python project, only those that import something of ours.
-    """
-    wanted = [one for one in codemods if type(one).script is not Codemod.script]
-    if not wanted:
-        return []
-    tokens = sorted({token for one in wanted for token in one.tokens})
-    folders = tuple(one.folder for one in project.scripts.members)
-    found = []
-    for path in project.tree.files(*SUFFIXES):
-        try:
-            raw = project.tree.read(path)
-        except OSError:
-            continue
-        inside = any(path.startswith(folder) for folder in folders) and not _is_packed(raw)
-        ours = inside or any(name in raw for name in _MODULES)
-        if not prefilter or (ours and any(token in raw for token in tokens)):
-            found.append(path)
-    return found
-
-
-def _is_packed(raw: bytes) -> bool:
-    """Say whether a text was written by a bundler, of which nothing of the app's own can be expected."""
-    return len(raw) > MAX_LINE and max(map(len, raw.split(b"\n"))) > MAX_LINE
+__all__ = ["SUFFIXES", "missing_parser", "upgrade_script"]
 
 
 def missing_parser() -> Finding:

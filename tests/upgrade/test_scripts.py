@@ -18,7 +18,8 @@ from realtime_cli.codemods.project import Project, Tree
 from realtime_cli.codemods.scan import scan
 from realtime_cli.codemods.scriptcodemod import ScriptCodemod
 from realtime_cli.codemods.scriptfile import ScriptFile
-from realtime_cli.codemods.scripts import SUFFIXES, script_paths, upgrade_script
+from realtime_cli.codemods.scriptfilter import script_paths
+from realtime_cli.codemods.scripts import SUFFIXES, upgrade_script
 from tests.upgrade.projects import upgrade, write
 from tests.upgrade.scriptprojects import EXTENSIONS, PACKAGE, after, stays, told
 
@@ -262,3 +263,21 @@ def test_pages_that_are_rendered_on_the_server_are_told() -> None:
     }
     told_of = [(one.row, one.path) for one in upgrade(files, only="UPJ18").findings]
     assert told_of == [("R-09", "src/routes/+page.server.ts")]
+
+
+def test_only_what_is_connected_to_a_module_of_ours_is_parsed(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "package.json": PACKAGE,
+            "src/hooks.ws.js": "export function close() {}\n",
+            "src/lib/redis.js": EXTENSIONS,
+            "src/lib/more.js": "export * from './redis'\nexport const status = 1\n",
+            "src/lib/use.ts": "import { bus } from '$lib/more'\nbus.close(status)\n",
+            "src/lib/alone.js": "import fs from 'node:fs'\nfs.close(status)\n",
+            "src/lib/beside.js": "import './alone'\nconst status = 1\n",
+        },
+    )
+    project = Project(Tree(tmp_path, scan(tmp_path).paths))
+    codemods = [one for one in run_order() if one.id in ("UPJ01", "UPJ06")]
+    assert script_paths(project, codemods) == ["src/hooks.ws.js", "src/lib/more.js", "src/lib/use.ts"]
