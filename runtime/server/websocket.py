@@ -110,6 +110,7 @@ class WebSocketEndpoint:
                 if data is None:
                     data = message.get("bytes") or b""
                 if len(data) > limit or (isinstance(data, str) and _bytes_exceed(data, limit)):
+                    runtime.metrics.add("security_refusals_total", "message_size")
                     inbound.connection.close_soon(closing.TOO_BIG, "Message too big")
                     continue
                 inbound.feed(data)

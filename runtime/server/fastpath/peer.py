@@ -7,6 +7,7 @@ A published frame is then one `transport.write` of bytes that all peers share.
 from __future__ import annotations
 
 import asyncio
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from runtime.server.fastpath.messages import Close, Failure, MessageReader, Ping
@@ -29,6 +30,8 @@ LINGER = 1.0  # seconds in which what a failed peer was still sending may arrive
 # Pieces up to this size are copied: reading a few bytes of `bytes` is quicker than of a view.
 COPIED = 16 * 1024
 MAX_PINGS_PER_SECOND = 100  # of one peer, beyond which it is closed. Spec: platform 5.14
+# What `security_refusals_total` calls that for which a peer is closed; anything else is a frame against the protocol.
+_RULES = MappingProxyType({closing.POLICY_VIOLATION: "pings", closing.TOO_BIG: "message_size"})
 
 
 class FastPeer(asyncio.BufferedProtocol):
@@ -215,6 +218,8 @@ class FastPeer(asyncio.BufferedProtocol):
         if self._closing is not None:
             self._transport.abort()
             return
+        if self._connection is not None:
+            self._connection.metrics.add("security_refusals_total", _RULES.get(code, "frame"))
         self._write_close(code, reason)
         if self._transport.can_write_eof():
             # Closing with unread bytes would reset the connection and take the close frame with it.

@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tests.server.attacks.target import MALLORY, SECRET, VICTIM, Target
+from tests.server.attacks.target import MALLORY, SECRET, TOKEN, VICTIM, Target
 from tests.server.rawpeer import KEY, RawPeer, client_frame
 
 __all__ = ["Answer", "Attacker", "Witness", "attacker", "chat", "upgrade_head", "witness"]
@@ -88,6 +88,13 @@ class Attacker:
         """Return how often the app's own code ran."""
         found: dict[str, int] = json.loads((await self.get("/seen")).body)
         return found
+
+    async def metric(self, series: str) -> float:
+        """Return the value of one series, 0 for one that is not there."""
+        answer = await self.get("/metrics", f"authorization: Bearer {TOKEN}")
+        assert answer.status == 200
+        lines = [line for line in answer.body.decode().splitlines() if line.startswith(series)]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
 
     @contextlib.asynccontextmanager
     async def peer(self, head: bytes | None = None) -> AsyncIterator[RawPeer]:
