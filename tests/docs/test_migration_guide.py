@@ -80,5 +80,5 @@ def test_rows_with_an_edit_in_python_show_code() -> None:
 )
 def test_a_codemod_finds_the_rows_that_name_it(codemod: Codemod) -> None:
     rows = {row.id for row in all_rows().values() if codemod.id in row.codemod}
-    told_elsewhere = {"D-03", "D-21"}  # of tabs in JavaScript; of what S-09 to S-13 say in full
-    assert set(codemod.rows) == rows - told_elsewhere
+    shared = {"D-01", "D-03", "D-21"}  # introductions to other rows, and tabs, which only pages have
+    assert rows - shared <= set(codemod.rows) <= rows | shared
