@@ -28,15 +28,24 @@ class UnprovedEdit(Exception):
 class _Side:
     """One of the two texts: which stretches of it are replaced, and where a byte of it is in the new text."""
 
-    def __init__(self, data: bytes, splices: Sequence[Splice], *, after: bool) -> None:
-        self.data, self.splices, self.after = data, splices, after
-        self.starts = _line_starts(data)
+    def __init__(self, before: bytes, after: bytes | None, splices: Sequence[Splice]) -> None:
+        self.data = before if after is None else after
+        self.splices, self.after = splices, after is not None
+        self.starts = _line_starts(self.data)
         self.touched: list[tuple[int, int]] = []
+        self.open_behind: list[tuple[int, int]] = []
+        self.open_before: list[tuple[int, int]] = []
         shift = 0
-        for one in sorted(splices):
-            start = one.start + shift if after else one.start
-            self.touched.append((start, start + len(one.text) if after else one.end))
+        for one in sorted(splices, key=lambda one: (one.start, one.end)):
+            start = one.start + shift if self.after else one.start
+            finish = start + len(one.text) if self.after else one.end
+            self.touched.append((start, finish))
             shift += len(one.text) - (one.end - one.start)
+            texts = one.text, before[one.start : one.end]
+            if not all(_is_blank(text) or text.endswith(_BREAKS) for text in texts):
+                self.open_behind.append((start, finish))
+            if not all(_is_blank(text) or text.startswith(_BREAKS) for text in texts):
+                self.open_before.append((start, finish))
         self.begins = [start for start, _ in self.touched]
 
     def at(self, line: int, col: int) -> int:
@@ -52,13 +61,25 @@ class _Side:
                 return True
         return False
 
-    def at_edge_of(self, start: int) -> bool:
-        return any(begin <= start <= finish for begin, finish in self.touched)
+    def may_begin_earlier(self, start: int) -> bool:
+        """Say whether what stands directly before a node may have become, or been, a part of it: no whole line."""
+        return any(begin <= start <= finish for begin, finish in self.open_behind)
+
+    def may_end_later(self, end: int) -> bool:
+        """Say the same of what stands directly behind a node."""
+        return any(begin <= end <= finish for begin, finish in self.open_before)
 
     def moved(self, start: int, end: int) -> tuple[int, int]:
         if self.after:
             return start, end
         return moved_offset(start, self.splices), moved_offset(end, self.splices, end=True)
+
+
+_BREAKS = (b"\n", b"\r")
+
+
+def _is_blank(text: bytes) -> bool:
+    return not text.strip()
 
 
 def _line_starts(data: bytes) -> list[int]:
@@ -87,7 +108,7 @@ def prove(before: bytes, after: bytes, splices: Sequence[Splice]) -> None:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
         raise UnprovedEdit(f"the new text does not parse: {problem}") from None
     old = ast.parse(before)
-    sides = _Side(before, splices, after=False), _Side(after, splices, after=True)
+    sides = _Side(before, None, splices), _Side(before, after, splices)
     gone = Counter(_nodes(old, sides[0]))
     gone.subtract(Counter(_nodes(new, sides[1])))
     differing = [key for key, count in gone.items() if count]
@@ -112,11 +133,11 @@ def _nodes(tree: ast.AST, side: _Side) -> Iterator[_Key]:
                 end = side.at(block[0].lineno, block[0].col_offset) if hasattr(block[0], "lineno") else start
             moved = side.moved(start, end)
             # What begins or ends exactly where something is inserted may be longer or shorter by it.
-            at_edge = side.at_edge_of(start) or side.at_edge_of(end)
+            at_edge = side.may_begin_earlier(start) or side.may_end_later(end)
             if not side.is_touched(start, end) and not at_edge:
                 place = (moved[0],) if isinstance(block, list) else moved
                 yield (kind, *place, above, *_values(node))
-            here = (kind, moved[0]) if not side.at_edge_of(start) else ("edited",)
+            here = (kind, moved[0]) if not side.may_begin_earlier(start) else ("edited",)
         stack.extend((child, here) for child in ast.iter_child_nodes(node))
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "Readers",
     "config_entries",
     "entry_removal",
+    "is_read",
     "names_once",
     "read_keys",
 ]
@@ -49,9 +50,14 @@ class ConfigEntry:
     container: cst.Dict | None
 
 
-def config_entries(file: PythonFile, nested: str) -> tuple[list[ConfigEntry], bool]:
-    """Return what the module sets, in order, and whether its dictionary is touched again after it is made."""
+def config_entries(file: PythonFile, nested: str) -> tuple[list[ConfigEntry], str]:
+    """Return what the module sets, in order, and why that cannot be told from reading it; empty if it can.
+
+    Upper-case constants are settings only where there is no `config`: beside it they are the values that it is made of.
+    """
     entries: list[ConfigEntry] = []
+    scope = file.scope(file.tree)
+    has_config = scope is not None and VARIABLE in scope
     for line in file.tree.body:
         if not isinstance(line, cst.SimpleStatementLine) or len(line.body) != 1:
             continue
@@ -60,13 +66,49 @@ def config_entries(file: PythonFile, nested: str) -> tuple[list[ConfigEntry], bo
             continue
         if target == VARIABLE and isinstance(value, cst.Dict):
             entries += _of_dict(value, "", nested)
-        elif target.isupper():
+        elif target.isupper() and not has_config:
             name = target.lower()
             if name == nested and isinstance(value, cst.Dict):
                 entries += _of_dict(value, f"{name}.", nested)
             else:
                 entries.append(ConfigEntry(name, value, line, None))
-    return entries, _is_touched(file)
+    if has_config and not any(_is_config(line) for line in file.tree.body):
+        return [], "config is made by code"
+    if _is_touched(file):
+        return entries, "config is changed after it is made"
+    if any(_is_open(one) for line in file.tree.body if _is_config(line) for one in _dicts(line)):
+        return entries, "config has keys that only running it tells"
+    return entries, ""
+
+
+def _is_config(line: cst.CSTNode) -> bool:
+    if not isinstance(line, cst.SimpleStatementLine) or len(line.body) != 1:
+        return False
+    target, value = _assignment(line.body[0])
+    return target == VARIABLE and isinstance(value, cst.Dict)
+
+
+def _dicts(line: cst.CSTNode) -> Iterator[cst.Dict]:
+    """The dictionary of the settings, and those that are values in it."""
+    assert isinstance(line, cst.SimpleStatementLine)  # noqa: S101 - `_is_config` said so
+    _, value = _assignment(line.body[0])
+    if isinstance(value, cst.Dict):
+        yield value
+        yield from (one.value for one in value.elements if isinstance(one.value, cst.Dict))
+
+
+def _is_open(node: cst.Dict) -> bool:
+    return any(
+        not isinstance(one, cst.DictElement) or not isinstance(one.key, cst.SimpleString)
+        for one in node.elements
+    )
+
+
+def is_read(file: PythonFile, entry: ConfigEntry) -> bool:
+    """Say whether the module itself reads a constant, so that it has to stay."""
+    scope = file.scope(file.tree)
+    name = entry.name.upper()
+    return entry.container is None and scope is not None and any(one.references for one in scope[name])
 
 
 def _assignment(statement: cst.BaseSmallStatement) -> tuple[str | None, cst.BaseExpression | None]:

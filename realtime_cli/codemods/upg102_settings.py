@@ -25,6 +25,7 @@ from realtime_cli.codemods.settingspy import (
     Readers,
     config_entries,
     entry_removal,
+    is_read,
     names_once,
     read_keys,
 )
@@ -87,13 +88,13 @@ class Settings(Codemod):
     # realtime_config.py
 
     def _from_python(self, project: Project, file: PythonFile, run: _Run) -> None:
-        entries, touched = config_entries(file, NESTED)
-        if touched:
+        entries, unclear = config_entries(file, NESTED)
+        if unclear:
             run.findings.append(
                 self._told(
                     PATH,
                     "S-03",
-                    "config is changed after it is made",
+                    unclear,
                     "write its settings to realtime.toml by hand",
                 )
             )
@@ -108,9 +109,8 @@ class Settings(Codemod):
                 run.gone.append(entry)
                 run.findings.append(self._told(PATH, row, f"{name} was dropped: {why}", "", edited=True))
             elif name in KEYS:
-                self._known(
-                    file, entry, names, run, stays=everything or entry.name in staying or name in staying
-                )
+                stays = everything or entry.name in staying or name in staying or is_read(file, entry)
+                self._known(file, entry, names, run, stays=stays)
             elif entry.container is not None:
                 self._foreign(file, entry, run)
 
@@ -153,7 +153,7 @@ class Settings(Codemod):
             if _marked(file, entry):
                 return
             one.computed, one.comment = file.text(entry.value), ""
-            run.given.append(one)
+            self._give(one, run)
             run.marked.append((entry, f"set [{section}] {key} in realtime.toml, then remove this key"))
             return
         if value is not None:
@@ -161,10 +161,23 @@ class Settings(Codemod):
                 value = self._from_environment(one, value)
             one.value = value
             self._body_limit(PATH, one, run)
-            run.given.append(one)
+            self._give(one, run)
         if not stays:
             run.gone.append(entry)
             run.moved[entry.name] = (section, key)
+
+    def _give(self, one: Given, run: _Run) -> None:
+        """Add a setting; of two keys that mean the same one the later counts, and that is told if they differ."""
+        for other in run.given:
+            if (other.section, other.key) != (one.section, one.key):
+                continue
+            run.given.remove(other)
+            if (other.value, other.computed) != (one.value, one.computed):
+                both = f"[{one.section}] {one.key} was set by {other.name} and {one.name}"
+                message = f"{both}; that of {one.name} was written"
+                run.findings.append(self._told(PATH, "S-03", message, "see which of them is right"))
+            break
+        run.given.append(one)
 
     def _from_environment(self, one: Given, read: Environment) -> Any:
         if not read.has_default:

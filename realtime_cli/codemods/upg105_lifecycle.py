@@ -33,7 +33,7 @@ class Lifecycle(Codemod):
     id: ClassVar[str] = "UPG105"
     title: ClassVar[str] = "set-up in init instead of open"
     change: ClassVar[Change] = Change.AUTO
-    rows: ClassVar[tuple[str, ...]] = ("S-09", "S-10", "S-11", "S-12", "S-13")
+    rows: ClassVar[tuple[str, ...]] = ("S-09", "S-10", "S-11", "S-12", "S-13", "D-21")
     tokens: ClassVar[tuple[bytes, ...]] = (b"set_cron_platform", b"configure_push", b"activate", b"def open")
 
     def python(self, file: PythonFile) -> Iterator[Finding]:
@@ -185,8 +185,8 @@ class Lifecycle(Codemod):
         if existing is None:
             head = b"async def init(" + new_ctx.encode() + b"):" + newline
             at = file.comment_lines_above(first)
-            last = any(one.start == at and one.end == len(file.data) for one in splices)
-            splices.append(Splice(at, at, head + text + (b"" if last else newline * 2)))
+            ends = any(one.start == at and one.end == len(file.data) for one in splices)
+            splices.append(Splice(at, at, head + text + (b"" if ends else newline * 2)))
         elif _has_block(existing):
             body = existing.body.body
             last = body[-1]

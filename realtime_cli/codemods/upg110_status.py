@@ -28,7 +28,7 @@ class ClientStatus(Codemod):
     id: ClassVar[str] = "UPG110"
     title: ClassVar[str] = "states of the client's connection"
     change: ClassVar[Change] = Change.AUTO
-    rows: ClassVar[tuple[str, ...]] = ("D-02", "D-04")
+    rows: ClassVar[tuple[str, ...]] = ("D-01", "D-02", "D-03", "D-04")
     tokens: ClassVar[tuple[bytes, ...]] = (b'"closed"', b"'closed'")
 
     def python(self, file: PythonFile) -> Iterator[Finding]:

@@ -194,3 +194,41 @@ def test_variables_of_04_get_their_new_names() -> None:
     )
     assert "      REALTIME_WEBSOCKET__IDLE_TIMEOUT: 30\n" in done.files["compose.yml"]
     assert [(one.row, one.line) for one in done.findings if one.path == ".env"] == [("P-04", 3), ("C-22", 6)]
+
+
+def test_constants_beside_a_config_are_what_it_is_made_of() -> None:
+    source = "PORT = 3000\nconfig = {'port': PORT, 'mine': PORT}\n"
+    done = settled({"realtime_config.py": source})
+    assert values(done) == {"server": {"port": 3000}}
+    assert done.files["realtime_config.py"] == "PORT = 3000\nconfig = {'mine': PORT}\n"
+
+
+def test_a_constant_that_the_module_reads_stays() -> None:
+    source = "PORT = 3000\nother = PORT + 1\n"
+    done = settled({"realtime_config.py": source})
+    assert values(done) == {"server": {"port": 3000}}
+    assert done.files["realtime_config.py"] == source
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "config = dict(port=1)\n",
+        "config = {'port': 1}\nconfig['port'] = 2\n",
+        "config = {'port': 1, **more}\n",
+        "config = {'port': 1, KEY: 2}\n",
+    ],
+)
+def test_settings_that_only_running_tells_are_left(source: str) -> None:
+    done = settled({"realtime_config.py": source})
+    assert done.files["realtime_config.py"] == source
+    assert done.files.get("realtime.toml", "") == ""
+    assert [(one.row, one.status) for one in done.findings] == [("S-03", "flagged")]
+
+
+def test_of_two_keys_for_one_setting_the_later_counts() -> None:
+    done = settled({"realtime_config.py": "config = {'dsn': 'a', 'database_url': 'b'}\n"})
+    assert values(done) == {"postgres": {"dsn": "b"}}
+    assert [one.message for one in done.findings if one.status == "flagged"] == [
+        "[postgres] dsn was set by dsn and database_url; that of database_url was written"
+    ]
