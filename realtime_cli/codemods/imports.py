@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from realtime_cli.codemods.pythonfile import PythonFile
 
-__all__ = ["added_imports", "pruned_imports", "without_alias"]
+__all__ = ["added_imports", "pruned_imports", "without_alias", "without_import"]
 
 
 def _top_imports(file: PythonFile) -> list[cst.Import | cst.ImportFrom]:
@@ -83,6 +83,15 @@ def _new_lines(file: PythonFile, imports: list[cst.Import | cst.ImportFrom], lin
     return Splice(end, end, "".join(f"{line}\n" for line in lines).encode())
 
 
+def without_import(file: PythonFile, statement: cst.Import | cst.ImportFrom) -> Splice:
+    """Return the replacement that takes an import alone on its lines away; a block that it fills gets ``pass``."""
+    line = file.parents[statement]
+    block = file.parents[line]
+    if isinstance(block, cst.IndentedBlock) and len(block.body) == 1:
+        return file.replace(statement, "pass")
+    return file.without(line)
+
+
 def without_alias(
     file: PythonFile, statement: cst.Import | cst.ImportFrom, alias: cst.ImportAlias
 ) -> Splice | None:
@@ -96,8 +105,9 @@ def without_alias(
         return None
     aliases = list(names)
     if len(aliases) == 1:
-        line = file.parents[statement]
-        return file.without(line) if file.is_alone(statement) else None
+        if not file.is_alone(statement):
+            return None
+        return without_import(file, statement)
     index = aliases.index(alias)
     start, end = file.span(alias)
     if index + 1 < len(aliases):

@@ -9,7 +9,7 @@ from libcst.metadata import ImportAssignment
 
 from realtime_cli.codemods.codemod import Codemod
 from realtime_cli.codemods.finding import Change, Finding, Severity
-from realtime_cli.codemods.imports import without_alias
+from realtime_cli.codemods.imports import without_alias, without_import
 from realtime_cli.codemods.names import dotted
 from realtime_cli.codemods.splices import Splice
 
@@ -84,7 +84,7 @@ class ReExports(Codemod):
             if not file.is_alone(statement):
                 yield self.flag(file, statement, "S-07", f"{names} re-exported", "remove this import")
                 return
-            splices.append(file.without(file.parents[statement]))
+            splices.append(without_import(file, statement))
             yield self.auto(
                 file, statement, "S-07", f"the live layer is in front by itself: {names}", splices
             )

@@ -30,6 +30,11 @@ def test_only_the_hooks_file_counts() -> None:
     [
         ("import a\nfrom runtime import close, message  # both\n\nx = 1\n", "import a\n\nx = 1\n"),
         ("# above\nfrom runtime import message\n", "# above\n"),
+        ("if x:\n    from runtime import close, message  # both\n", "if x:\n    pass  # both\n"),
+        (
+            "try:\n    from runtime import close\nexcept OSError:\n    y()\n",
+            "try:\n    pass\nexcept OSError:\n    y()\n",
+        ),
         ("from runtime import close, live, message\n", "from runtime import live\n"),
         ("from runtime import live, unsubscribe\n", "from runtime import live\n"),
         (
