@@ -35,7 +35,7 @@ TEXT_SUFFIXES = SIZED_SUFFIXES | {
     "",
 }
 # Code of projects, as people write it: templates, and the examples of what `realtime check` finds.
-NOT_OURS = ("scaffolds/", "realtime_cli/rules/examples/", "tests/upgrade/example/")
+NOT_OURS = ("scaffolds/", "realtime_cli/rules/examples/", "tests/upgrade/example/", "tests/cli/check/broken/")
 # Code whose product are comments that say what a person has to look at.
 WRITES_NOTES = ("realtime_cli/codemods/", "tests/upgrade/")
 NAMELESS_MODULES = frozenset({"utils.py", "helpers.py", "common.py", "misc.py", "base.py"})

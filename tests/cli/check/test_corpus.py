@@ -235,7 +235,9 @@ def test_no_rule_fails_on_what_is_no_good_python(text: str, tmp_path: Path) -> N
 
 
 def test_files_that_import_each_other_end(tmp_path: Path) -> None:
-    files = {f"app/m{n}.py": "".join(f"from app.m{k} import *\n" for k in range(12) if k != n) for n in range(12)}
+    files = {
+        f"app/m{n}.py": "".join(f"from app.m{k} import *\n" for k in range(12) if k != n) for n in range(12)
+    }
     files |= {
         "app/a.py": "from app.b import x\n\nx()\n",
         "app/b.py": "from app.a import x\n\nx()\n",

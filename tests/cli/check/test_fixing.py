@@ -195,7 +195,7 @@ SETTINGS = [
     ("[websoket]\nping = true\n", "[websocket]\nping = true\n"),
     ("[security]\nallow_system_topic_subscrib = true\n", None),
     ('[websocket]\nallowed_origin = "*"\n', None),
-    ("[securit]\nallow_non_ascii_topics = true\n", None),
+    ("[securityy]\nallow_non_ascii_topics = true\n", None),
     ("[websocket]\npathh = '/a'\npath = '/b'\n", None),
     ('[websocket]\npath = "ws"\n', '[websocket]\npath = "/ws"\n'),
     ("[websocket]\npath = 'ä'  # 'ä'\n", "[websocket]\npath = '/ä'  # 'ä'\n"),

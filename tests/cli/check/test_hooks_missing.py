@@ -65,7 +65,7 @@ def test_names_that_are_nearly_hooks(tmp_path: Path) -> None:
                 def opened(ws): ...  #! CFG016
 
                 if True:
-                    def clos(ws): ...  #! CFG016
+                    def closed(ws): ...  #! CFG016
 
                 def _opne(ws): ...
 

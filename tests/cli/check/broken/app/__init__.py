@@ -1,0 +1,5 @@
+"""The app."""
+
+from app.store import database
+
+__all__ = ["database"]

@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from runtime.plugins import Replay
+
+HISTORY = Replay()
