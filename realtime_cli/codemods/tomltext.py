@@ -30,7 +30,7 @@ def noted_table(
 ) -> tuple[bytes, int] | None:
     """Return the content with whole lines added at the end of a table, and where they begin.
 
-    A table that is not there is added at the end of the file. None if the result does not say what is `wanted`, as where
+    A table that is not there is added at the end. None if the result does not say what is `wanted`, as where
     the table is written in one line.
     """
     after, place = _added(raw, table, lines)

@@ -164,7 +164,8 @@ class Declarations(Codemod):
                     file,
                     function.name,
                     "D-31",
-                    f"{function.name.value} sleeps {slept:g} s and is due every {period} s: overlapping runs are skipped",
+                    f"{function.name.value} sleeps {slept:g} s and is due every {period} s: "
+                    "overlapping runs are skipped",
                     "make it shorter or rarer; skipped runs are counted as skipped",
                 )
 

@@ -245,7 +245,9 @@ class Project:
     def _elsewhere(self, dotted: str) -> str | None:
         """Return what a dotted name of a file of the project means, None when it is no name of one."""
         if dotted not in self._meanings:
-            self._meanings[dotted] = None  # while it is looked for: two files may import a name from each other
+            self._meanings[dotted] = (
+                None  # while it is looked for: two files may import a name from each other
+            )
             self._meanings[dotted] = self._look_elsewhere(dotted)
         return self._meanings[dotted]
 

@@ -83,7 +83,9 @@ class Platform:
         if core.dev is not None:
             core.dev.thread("publish")
             core.dev.payload(topic, data)
-        made = make_event(topic, event, data, False if volatile else seq, core.publisher.max_frame, relay=relay)
+        made = make_event(
+            topic, event, data, False if volatile else seq, core.publisher.max_frame, relay=relay
+        )
         core.turn.flush()
         reached = core.publisher.publish(made)
         core.metrics.add("publish_total", "platform")
