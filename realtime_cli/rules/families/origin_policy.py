@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from realtime_cli.rules.finding import Finding, Severity
+from realtime_cli.rules.families.settings_file import is_loose_origin
+from realtime_cli.rules.finding import Finding, Severity, Span
 from realtime_cli.rules.rule import Rule
+from realtime_cli.rules.settingsview import place_of
 from runtime.server.startup import refusals
 
 if TYPE_CHECKING:
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from realtime_cli.rules.project import Project
 
 __all__ = ["AnyOrigin", "LooseOrigin", "NoTransportSecurity", "UnpinnedHost"]
+
+ALLOWED = "websocket.allowed_origins"
 
 
 def has_hook(project: Project, name: str) -> bool:
@@ -92,12 +97,23 @@ class AnyOrigin(Rule):
 
     def check(self, project: Project) -> Iterator[Finding]:
         """Look for `*` where a hook reads cookies."""
-        origins = project.settings.get("websocket.allowed_origins")
-        if origins != "*" and "*" not in origins:
-            return
-        if reads_cookies(project):
+        origins, place = written_origins(project)
+        if "*" in origins and reads_cookies(project):
             message = 'allowed_origins = "*" together with a hook that reads cookies lets every page act as the visitor'
-            yield self.in_settings(project, "websocket.allowed_origins", message)
+            yield self.on(*place, message)
+
+
+def written_origins(project: Project) -> tuple[tuple[str, ...], tuple[str, Span]]:
+    """Return the allowed origins and where they stand, also those for which the server does not start."""
+    for problem in project.settings.found.problems:
+        if is_loose_origin(project, problem):
+            path, line = place_of(problem.origin or "")
+            written = project.settings.written(ALLOWED)[problem.origin or ""]
+            assert isinstance(written, list)  # noqa: S101 - `is_loose_origin` says so
+            return tuple(written), (path, Span(line))
+    origins = project.settings.get(ALLOWED)
+    path, line = project.settings.place(ALLOWED)
+    return (origins,) if isinstance(origins, str) else origins, (path, Span(line))
 
 
 def reads_cookies(project: Project) -> bool:
@@ -125,19 +141,30 @@ class LooseOrigin(Rule):
     how = 'write "https://host", without a path'
 
     def check(self, project: Project) -> Iterator[Finding]:
-        """Look at each entry."""
-        origins = project.settings.get("websocket.allowed_origins")
-        for origin in () if isinstance(origins, str) else origins:
-            parts = urlsplit(origin)
-            what = None
-            if not parts.scheme or not parts.netloc:
-                what = "is a bare host" if "/" not in origin else "is no origin"
-            elif parts.path or parts.query or parts.fragment:
-                what = "has a path"
-            elif parts.scheme == "http" and project.in_production and not is_local(parts.hostname or ""):
-                what = "is not encrypted"
-            if what and origin != "*":
-                yield self.in_settings(project, "websocket.allowed_origins", f"the origin {origin!r} {what}")
+        """Look at each entry; it is an error where the server does not start with it."""
+        origins, place = written_origins(project)
+        refused = any(is_loose_origin(project, problem) for problem in project.settings.found.problems)
+        for origin in origins:
+            what = _looseness(project, origin)
+            if what and origin not in {"*", "same-origin"}:
+                found = self.on(*place, f"the origin {origin!r} {what}")
+                yield (
+                    replace(found, severity=Severity.ERROR)
+                    if refused and what != "is not encrypted"
+                    else found
+                )
+
+
+def _looseness(project: Project, origin: str) -> str | None:
+    """Return what is wrong with an entry of the allowed origins."""
+    parts = urlsplit(origin)
+    if not parts.scheme or not parts.netloc:
+        return "is no origin" if "/" in origin else "is a bare host"
+    if parts.path or parts.query or parts.fragment:
+        return "has a path"
+    if parts.scheme == "http" and project.in_production and not is_local(parts.hostname or ""):
+        return "is not encrypted"
+    return None
 
 
 def is_local(host: str) -> bool:
@@ -162,6 +189,7 @@ class NoTransportSecurity(Rule):
         here_only = bool(names) and all(is_local(name.partition(":")[0]) for name in names)
         if not project.in_production or not open_to_all or here_only:
             return
-        if not (server.tls_cert or server.origin or server.protocol_header or server.host_header):
+        pinned = server.origin or project.settings.written("server.origin")
+        if not (server.tls_cert or pinned or server.protocol_header or server.host_header):
             message = f"listens on {server.host} without TLS, and nothing says that a proxy has it"
             yield self.in_settings(project, "server.host", message)

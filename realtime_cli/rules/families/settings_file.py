@@ -77,6 +77,14 @@ def rule_of(problem: SettingsError) -> str:
     return "CFG006" if key == "server.origin" else "CFG002"
 
 
+def is_loose_origin(project: Project, problem: SettingsError) -> bool:
+    """Return whether a problem is that of entries of `allowed_origins`, which SEC005 tells of each."""
+    if problem.key != "websocket.allowed_origins" or problem.problem == "unknown":
+        return False
+    written = project.settings.written(problem.key).get(problem.origin or "")
+    return isinstance(written, list) and all(isinstance(one, str) for one in written)
+
+
 def _message(problem: SettingsError) -> str:
     """Return what a problem says, in one line and without its place."""
     first = str(problem).split("\n", 1)[0]
@@ -88,7 +96,7 @@ class _Problems(Rule):
 
     def check(self, project: Project) -> Iterator[Finding]:
         for problem in project.settings.found.problems:
-            if rule_of(problem) == self.id:
+            if rule_of(problem) == self.id and not is_loose_origin(project, problem):
                 path, line = place_of(problem.origin or SETTINGS_FILE)
                 yield self.on(
                     path, Span(line), _message(problem), edits=self.edits(project, problem, path, line)
