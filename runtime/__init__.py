@@ -293,9 +293,18 @@ __all__ = [
 ]
 
 
+#: Names of 0.4 that are gone, and what they are called now.
+_GONE = {"on_cron_error": "on_error"}
+
+
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
+        if name in _GONE:
+            # Not an AttributeError: `from runtime import ...` would put a text of its own in place of this one.
+            raise ImportError(
+                f"runtime.{name} is runtime.{_GONE[name]} since 0.5: realtime upgrade renames it"
+            )
         if name.isupper() and not name.startswith("_"):
             bounds: dict[str, int] = importlib.import_module("runtime.core.capacity").DEFAULTS
             if name in bounds:
