@@ -84,6 +84,8 @@ GOALS: tuple[Goal, ...] = (
     *_beside("upload-many", "mb_per_second", 0.5, 0.8, "ours-http"),
     *_beside("storm", "per_second", 1.5, 2.5, "starlette"),
     Goal("check", "ms", 5000, 3000),
+    Goal("upgrade", "unmentioned_s", 15, 15),
+    Goal("upgrade", "mentioned_s", 120, 60),
     Goal("idle", "kib_per_connection", 10, 5),
     Goal("idle", "cpu_percent", 3, 3),
 )
