@@ -11,8 +11,9 @@ import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlunsplit
 
+from runtime.core.backendaddress import split_address
 from runtime.core.sensitive import MASK, is_query_secret, redact_text, redact_url
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from asyncpg import Connection
     from redis.asyncio import Redis
 
+    from runtime.core.backendaddress import Address
     from runtime.core.settings import PostgresSettings, RedisSettings, Settings
 
 __all__ = ["TABLES", "BackendUnreachable", "ask_postgres", "ask_redis", "reach_required", "unsettled"]
@@ -166,21 +168,23 @@ async def _redis(settings: RedisSettings) -> AsyncIterator[Redis]:
     opened: list[Redis] = []
     try:
         async with asyncio.timeout(settings.connect_timeout + settings.command_timeout):
-            parts = urlsplit(url)
-            if parts.scheme == "redis+sentinel":
+            address = split_address(url)
+            if address.scheme == "redis+sentinel":
                 watching: Any = Sentinel
-                sentinel = watching(_hosts(parts), sentinel_kwargs={**options})
+                sentinel = watching(
+                    [(host, port or 26379) for host, port in address.hosts], sentinel_kwargs={**options}
+                )
                 opened += sentinel.sentinels
-                path = parts.path.strip("/").split("/")
+                path = address.path.strip("/").split("/")
                 numbers = [int(part) for part in path if part.isdigit()]
                 client = sentinel.master_for(
                     settings.sentinel_master or path[0],
                     **options,
-                    **_account(parts),
+                    **_account(address),
                     db=numbers[-1] if numbers else 0,
                 )
             else:
-                client = Redis.from_url(_one_host(parts), **options)
+                client = Redis.from_url(_first_of_cluster(url, address), **options)
             opened.append(client)
             await client.ping()
         yield client
@@ -192,27 +196,20 @@ async def _redis(settings: RedisSettings) -> AsyncIterator[Redis]:
                 await one.aclose(close_connection_pool=True)
 
 
-def _account(parts: SplitResult) -> dict[str, str]:
+def _account(address: Address) -> dict[str, str]:
     """Return the user and password of an address."""
-    user, _, _ = parts.netloc.rpartition("@")
-    name, _, password = user.partition(":")
-    found = {"username": unquote(name), "password": unquote(password)}
+    found = {"username": address.user, "password": address.password}
     return {key: value for key, value in found.items() if value}
 
 
-def _hosts(parts: SplitResult) -> list[tuple[str, int]]:
-    """Return the hosts and ports of an address that names several."""
-    authority = parts.netloc.rpartition("@")[2]
-    found = [one.rpartition(":") if ":" in one else (one, ":", "26379") for one in authority.split(",")]
-    return [(host, int(port)) for host, _, port in found]
-
-
-def _one_host(parts: SplitResult) -> str:
+def _first_of_cluster(url: str, address: Address) -> str:
     """Return an ordinary address of the first host of a cluster, or the address as it is."""
-    if parts.scheme != "redis+cluster":
-        return urlunsplit(parts)
-    user, at, hosts = parts.netloc.rpartition("@")
-    return urlunsplit(("redis", f"{user}{at}{hosts.split(',')[0]}", parts.path, parts.query, ""))
+    if address.scheme != "redis+cluster" or not address.hosts:
+        return url
+    account, at, _ = url.partition("://")[2].partition("/")[0].rpartition("@")
+    host, port = address.hosts[0]
+    where = f"[{host}]" if ":" in host else host
+    return urlunsplit(("redis", f"{account}{at}{where}:{port or 6379}", address.path, address.query, ""))
 
 
 @contextlib.asynccontextmanager
@@ -263,10 +260,10 @@ def _errno(problem: BaseException | None) -> int:
 def _secrets(url: str) -> list[str]:
     """Return the passwords in an address, as they stand there and as they are sent."""
     try:
-        parts = urlsplit(url)
+        address = split_address(url)
         found = [
-            _account(parts).get("password", ""),
-            *(v for k, v in parse_qsl(parts.query) if is_query_secret(k)),
+            address.password,
+            *(v for k, v in parse_qsl(address.query) if is_query_secret(k)),
         ]
     except ValueError:
         return []

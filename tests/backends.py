@@ -35,11 +35,20 @@ def program(tool: Tool) -> Path:
     return Path(found)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+PORTS = 65_536
+CLUSTER_PORTS = PORTS - 10_000
+"""A node of a Redis cluster listens on the port 10,000 above its own as well."""
+
+
+def free_port(below: int = PORTS) -> int:
+    """Return a port under `below` that nothing listens on."""
+    with contextlib.ExitStack() as held:
+        while True:
+            probe = held.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            if port < below:
+                return port
 
 
 def account() -> str | None:
@@ -85,7 +94,7 @@ def running(command: Sequence[str], port: int, where: Path, user: str | None = N
 @contextlib.contextmanager
 def redis_server(*options: str) -> Iterator[Backend]:
     """Run a Redis with a password and no persistence; `options` are words of its command line."""
-    port = free_port()
+    port = free_port(CLUSTER_PORTS if "--cluster-enabled" in options else PORTS)
     settings = ["--port", str(port), "--bind", "127.0.0.1", "--requirepass", PASSWORD]
     settings += ["--save", "", "--appendonly", "no", *options]
     with folder() as where, running([str(program(REDIS)), *settings, "--dir", str(where)], port, where):

@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
 
 from runtime.core import settingkinds as kinds
+from runtime.core.backendaddress import split_address
 from runtime.core.settingkeys import flag_key, limit_key
 from runtime.core.settingsection import Key, Section
 
 __all__ = ["PostgresSettings", "RedisSettings"]
 
 REDIS_SCHEMES = frozenset({"redis", "rediss", "unix", "redis+cluster", "redis+sentinel"})
-SEVERAL_HOSTS = frozenset({"redis+cluster", "redis+sentinel"})
 POSTGRES_SCHEMES = frozenset({"postgres", "postgresql"})
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 _PREFIX = re.compile(r"[!-~]{0,64}", re.ASCII)
@@ -31,21 +30,15 @@ def _address(schemes: frozenset[str], example: str) -> kinds.Kind:
         if not isinstance(value, str) or not value.isprintable():
             raise _Unfit
         try:
-            parts = urlsplit(value)
-            ports = [urlsplit(f"//{host}").port for host in _hosts(parts)]
+            address = split_address(value)
         except ValueError:
             raise _Unfit from None
-        if parts.scheme not in schemes or 0 in ports or not (parts.netloc or parts.path):
+        has_port_zero = any(port == 0 for _, port in address.hosts)
+        if address.scheme not in schemes or has_port_zero or not (address.hosts or address.path):
             raise _Unfit
         return value
 
     return kinds.Kind("address", f'an address such as "{example}"', parse, parse)
-
-
-def _hosts(parts: SplitResult) -> list[str]:
-    """Return each host with its port: those of clusters and sentinels are several, with commas between them."""
-    hosts = parts.netloc.rpartition("@")[2]
-    return hosts.split(",") if parts.scheme in SEVERAL_HOSTS else [hosts]
 
 
 def _text(pattern: re.Pattern[str], expected: str) -> kinds.Kind:

@@ -87,11 +87,18 @@ class Terminal:
 
     def wait_end(self) -> int:
         deadline = time.monotonic() + PATIENCE
-        while self.popen.poll() is None and time.monotonic() < deadline:
-            ready, _, _ = select.select([self.master], [], [], 0.05)
+        while time.monotonic() < deadline:
+            ended = self.popen.poll() is not None  # asked before what is left is read
+            ready, _, _ = select.select([self.master], [], [], 0 if ended else 0.05)
             if ready:
-                with contextlib.suppress(OSError):
+                try:
                     self.text += os.read(self.master, 65536).decode(errors="replace")
+                    continue
+                except OSError:  # nobody has the other end any more
+                    break
+            if ended:
+                break
+        self.popen.wait(max(0.1, deadline - time.monotonic()))
         assert self.popen.returncode is not None, self.text
         return self.popen.returncode
 

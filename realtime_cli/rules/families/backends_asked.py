@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
 
 from realtime_cli.rules.calculator import ENVELOPE, Load
 from realtime_cli.rules.finding import Finding, Severity
@@ -12,6 +11,7 @@ from realtime_cli.rules.replays import replays
 from realtime_cli.rules.report_capacity import amount
 from realtime_cli.rules.rule import Rule
 from realtime_cli.rules.workers import kept_where
+from runtime.core.backendaddress import split_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -219,10 +219,11 @@ class TransactionPooler(_Asked):
 
 
 def _is_pooler(dsn: str) -> bool:
-    parts = urlsplit(dsn)
-    host = (parts.hostname or "").lower()
-    named = any("pooler" in label or "pgbouncer" in label for label in host.split("."))
-    return parts.port == POOLER_PORT or named or "pgbouncer=true" in parts.query
+    address = split_address(dsn)
+    labels = [label for host, _ in address.hosts for label in host.lower().split(".")]
+    named = any("pooler" in label or "pgbouncer" in label for label in labels)
+    has_port = any(port == POOLER_PORT for _, port in address.hosts)
+    return has_port or named or "pgbouncer=true" in address.query
 
 
 def _listens(project: Project) -> bool:

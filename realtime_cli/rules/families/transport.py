@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import subprocess
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from realtime_cli.rules.families.origin_policy import is_local
 from realtime_cli.rules.finding import Edit, Finding, Severity, Span
 from realtime_cli.rules.rule import Rule
+from runtime.core.backendaddress import split_address
 from runtime.core.settings import SECTIONS, keys_of
 from runtime.server.settings_file import SETTINGS_FILE
 
@@ -83,9 +84,9 @@ def _reveals(key: str, value: str) -> bool:
     if value.startswith("env:"):
         return False
     if key in BACKENDS:
-        parts = urlsplit(value)
-        query = parse_qs(parts.query.lower())
-        return bool(parts.password) or any(name in query for name in ("password", "sslpassword"))
+        address = split_address(value)
+        query = parse_qs(address.query.lower())
+        return bool(address.password) or any(name in query for name in ("password", "sslpassword"))
     return bool(value)
 
 
@@ -117,22 +118,21 @@ class PlainBackend(Rule):
     def check(self, project: Project) -> Iterator[Finding]:
         """Look at the scheme and mode of addresses that lead to other hosts."""
         for key in BACKENDS:
-            address = project.settings.get(key)
-            if not address:
+            url = project.settings.get(key)
+            if not url:
                 continue
-            parts = urlsplit(address)
-            if not parts.hostname or is_local(parts.hostname):
+            address = split_address(url)
+            far = next((host for host, _ in address.hosts if not is_local(host)), None)
+            if far is None:
                 continue
-            mode = parse_qs(parts.query).get("sslmode", [""])[-1]
+            mode = parse_qs(address.query).get("sslmode", [""])[-1]
             if key == "redis.url":
-                is_plain = parts.scheme != "rediss" and "ssl=true" not in parts.query.lower()
+                is_plain = address.scheme != "rediss" and "ssl=true" not in address.query.lower()
             else:
                 is_plain = mode not in {"require", "verify-ca", "verify-full"}
             if is_plain:
                 what = "Redis" if key == "redis.url" else "Postgres"
-                yield self.in_settings(
-                    project, key, f"{what} at {parts.hostname} is reached without encryption"
-                )
+                yield self.in_settings(project, key, f"{what} at {far} is reached without encryption")
 
 
 class AnyProxy(Rule):

@@ -12,7 +12,16 @@ ROOT = Path(__file__).resolve().parents[3]
 # Used by uvicorn when they are there; ours never imports them by name.
 THROUGH_UVICORN = {"httptools", "uvloop"}
 # Imported only inside a function that says what to install when they are missing, or that checks for them.
-OPTIONAL = {"brotli", "pydantic", "pytest", "pytest_asyncio", "anyio"}
+OPTIONAL = {
+    "anyio",
+    "brotli",
+    "pydantic",
+    "pytest",
+    "pytest_asyncio",
+    "tree_sitter",
+    "tree_sitter_javascript",
+    "tree_sitter_typescript",
+}
 # Copier's own dependency: what reads its templates reads YAML as well.
 THROUGH_COPIER = {"yaml"}
 OURS = {"runtime", "realtime_cli", "live"}
