@@ -21,6 +21,8 @@ ScopeNode = ast.Module | ast.ClassDef | FunctionNode | ast.Lambda | _Comprehensi
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _OPENING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _PARTS = frozenset({ast.arguments, ast.arg, ast.comprehension})
+#: The parser gives one object for all `+` of all files, so it has no place of its own and stands in no one node.
+_SHARED = (ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +134,10 @@ class _Binder:
                 value = getattr(node, name, None)
                 if isinstance(value, list):
                     for item in reversed(value):
-                        if isinstance(item, ast.AST):
+                        if isinstance(item, ast.AST) and not isinstance(item, _SHARED):
                             parents[item] = node
                             stack.append((item, around if item in outside else inner))
-                elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
+                elif isinstance(value, ast.AST) and not isinstance(value, _SHARED):
                     parents[value] = node
                     stack.append((value, around if value in outside else inner))
 

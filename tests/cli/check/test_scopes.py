@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime_cli.rules.scopes import Scope, bind_scopes
+from realtime_cli.rules.source import Source
 
 NAMES = ["a", "b", "c"]
 
@@ -157,3 +158,21 @@ def test_a_name_that_is_bound_nowhere_is_not_found() -> None:
     tree = ast.parse("print(a)")
     scope: Scope = bind_scopes(tree, "module", is_package=False).scopes[tree]
     assert scope.find("a") is None
+
+
+def test_a_function_holds_all_of_itself_whatever_operators_others_use() -> None:
+    # The parser gives one object for all `>` of a program, which once ended a function where another one began.
+    text = """
+def first(n):
+    if not n > 5 and n + 1:
+        raise ValueError("full")
+
+def second(n):
+    return not n > 6 and n + 2
+"""
+    source = Source.parse("live/a.py", "live.a", "live", text)
+    for function in source.functions:
+        wanted = [
+            node for statement in function.body for node in ast.walk(statement) if hasattr(node, "lineno")
+        ]
+        assert {*source.own(function)} == {*wanted}
