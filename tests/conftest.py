@@ -6,13 +6,16 @@ import asyncio
 import inspect
 import json
 import os
+import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from runtime.core import currentplatform
+from runtime.live.apppackage import AppPackage
 from tools.spec_coverage import read_items
 
 # What fills bounds asserts as a test does; documents and other tests import it, too.
@@ -99,6 +102,20 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
             task.cancel()
         await asyncio.wait(left, timeout=LEAK_GRACE)
         pytest.fail("left running: " + ", ".join(sorted(task.get_name() for task in left)))
+
+
+def apps_of_the_process() -> set[str]:
+    """Return the projects whose modules can be imported, and the platforms of apps that were not stopped."""
+    projects = {str(one.project) for one in sys.meta_path if isinstance(one, AppPackage)}
+    return projects | {f"platform {id(entry[2])}" for entry in currentplatform._current}
+
+
+@pytest.fixture(autouse=True)
+def no_apps_left() -> Iterator[None]:
+    """Fail a test that leaves an app in the process: the next one would see its modules and its logs' filters."""
+    before = apps_of_the_process()
+    yield
+    assert apps_of_the_process() - before == set(), "not stopped"
 
 
 @pytest.fixture(autouse=True)

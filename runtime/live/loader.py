@@ -68,7 +68,7 @@ def live_files(live_dir: Path) -> list[Path]:
     found = []
     for file in live_dir.rglob("*.py"):
         parts = file.relative_to(live_dir).parts
-        if not any(part.startswith(("_", ".")) for part in parts):
+        if not any(part.startswith(("_", ".")) for part in parts) and not file.is_dir():
             found.append(file)
     return sorted(found)
 
@@ -331,7 +331,7 @@ class LiveLoader:
             return None
 
     def _note(self, name: str, error: BaseException, file: Path) -> None:
-        problem = problem_from(error, self.project, file, hint=_hint(error))
+        problem = problem_from(error, self.project, file)
         text = problem.message
         if isinstance(error, SystemExit):
             text = f"the module ends the process when it is imported: sys.exit({error.code!r})"
@@ -402,11 +402,3 @@ class LiveLoader:
         imports = imported(tree, name, self.package.live, is_package=file.name == "__init__.py")
         scan = self._scanned[file] = _Scan(stamp, imports, defined_names(tree))
         return scan
-
-
-def _hint(error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError):
-        return "install the package, or check the spelling: project modules are imported by their path from its root"
-    if isinstance(error, SystemExit):
-        return "raise an exception instead"
-    return ""

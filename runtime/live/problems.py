@@ -47,7 +47,8 @@ def problem_from(
     """Describe an exception that came up while `file` was loaded.
 
     The place is where the user's own code failed last: the innermost frame inside `project`, or the line of a
-    syntax error. Frames outside the project are left out of the traceback when any is inside.
+    syntax error. Frames outside the project are left out of the traceback when any is inside. Without a `hint` there
+    is one for what imports fail of most.
     """
     column = None
     place = file
@@ -64,11 +65,19 @@ def problem_from(
         line=line,
         kind=type(error).__name__,
         message=message,
-        hint=hint,
+        hint=hint or _hint(error),
         column=column,
         excerpt=excerpt(place, line),
         traceback=user_traceback(error, project),
     )
+
+
+def _hint(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return "install the package, or check the spelling: project modules are imported by their path from its root"
+    if isinstance(error, SystemExit):
+        return "raise an exception instead"
+    return ""
 
 
 def user_traceback(error: BaseException, project: Path) -> str:
@@ -104,10 +113,10 @@ def excerpt(file: Path, line: int | None) -> list[tuple[int, str]]:
 
 def relative(file: Path, project: Path) -> str:
     """Return `file` as seen from `project`, with forward slashes; the file's own path when it lies outside."""
-    try:
-        return file.resolve().relative_to(project.resolve()).as_posix()
-    except ValueError:
-        return file.as_posix()
+    for one, root in ((file.resolve(), project.resolve()), (file.absolute(), project.absolute())):
+        if one.is_relative_to(root):  # as it is written where a link in the project leads out of it
+            return one.relative_to(root).as_posix()
+    return file.as_posix()
 
 
 def _project_frames(trace: TracebackType | None, project: Path) -> list[traceback.FrameSummary]:

@@ -31,6 +31,7 @@ from runtime.live.roomclass import room_of
 from runtime.live.signature import Signature, SignatureError, signature_of
 from runtime.live.uploadoptions import UploadOptions
 from runtime.live.webhook import Webhook
+from runtime.wire.names import is_rpc_path
 
 __all__ = ["Endpoint", "LiveModule", "Registry", "build_module", "build_registry"]
 
@@ -229,6 +230,10 @@ def build_module(
             )
     if collector is not None:
         problems.extend(_hidden(collector, module, name, file, place))
+    unusable = [one for one in endpoints if not is_rpc_path(one.path)]
+    if unusable:
+        problems.append(_unusable(unusable[0], name, place, file))
+        endpoints = [one for one in endpoints if one not in unusable]
     warnings.extend(_unguarded(endpoints, place, file))
     return LiveModule(
         name,
@@ -242,6 +247,16 @@ def build_module(
         tuple(jobs),
         tuple(effects),
     )
+
+
+def _unusable(endpoint: Endpoint, module: str, place: str, file: Path) -> LoadProblem:
+    """Return what is wrong with a path that no frame may name: of the module, or of this endpoint of it."""
+    is_file = not is_rpc_path(f"{module}/x")
+    what = f"the file name makes the path {module!r}, which" if is_file else f"path {endpoint.path!r}"
+    text = f"{what} cannot be called by clients: paths have letters and digits of ASCII, '_' and '-'"
+    hint = "rename the file" if is_file else "rename the function"
+    line = None if is_file else endpoint.line
+    return LoadProblem(place, line, "UnusableName", text, hint, excerpt=excerpt(file, line))
 
 
 def build_registry(

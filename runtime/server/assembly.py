@@ -427,6 +427,13 @@ class Runtime:
         """
         await self._lifecycle.stop(reason, timeout)
 
+    def abandon(self) -> None:
+        """Take back what the app put into the process: modules, filters of logs, the platform of `get_platform`.
+
+        The end of `stop`; by itself for an app that does not stop. Idempotent.
+        """
+        self._lifecycle.abandon()
+
     def end_connections(self, code: int, reason: str) -> None:
         """Run the end of every connection whose peer has not gone by itself; for the shutdown."""
         for inbound in list(self._inbounds):

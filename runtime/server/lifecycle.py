@@ -180,7 +180,11 @@ class Lifecycle:
 
     async def stop(self, reason: str, timeout: float | None) -> None:
         """See `Runtime.stop`."""
-        if self._stopped or not self._started:
+        if not self._started:
+            if self._runtime.live.loader is not None:  # it was loaded, and nothing else
+                self.abandon()
+            return
+        if self._stopped:
             return
         self._stopped = True
         await self.drain(reason)
@@ -216,8 +220,16 @@ class Lifecycle:
         await self._step("calls of other threads", runtime.threads.close)
         await self._step("threads", lambda: runtime.executor.shutdown(wait=False, cancel_futures=True))
         await self._step("hooks", runtime.hooks.forget)
-        forget_platform(runtime.platform)
         self._tell_of_ended(ended)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """See `Runtime.abandon`."""
+        runtime = self._runtime
+        self._stopped = True
+        forget_platform(runtime.platform)
+        if runtime.live.loader is not None:
+            runtime.live.loader.close()
         runtime.log_redaction.remove()
 
     def _tell_of_ended(self, ended: list[tuple[int, str]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -104,14 +104,16 @@ def _public_names() -> frozenset[str]:
 
 def _broken(text: str, error: Exception) -> SettingsError:
     line, column = _position(text)
+    line = line or _repeated(text)
     lines = text.split("\n")
     reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "nested too deeply"
     if not 1 <= line <= len(lines):
         message = f"{SETTINGS_FILE} is not valid TOML: {reason}"
         return SettingsError(message, origin=SETTINGS_FILE, problem="syntax")
     shown = public_line(lines[line - 1])[:200]
-    marker = "" if column > 200 or shown != lines[line - 1] else f"\n    | {' ' * (column - 1)}^"
-    message = f"{SETTINGS_FILE}:{line}:{column}: not valid TOML: {reason}\n    | {shown}{marker}"
+    marker = "" if not 1 <= column <= 200 or shown != lines[line - 1] else f"\n    | {' ' * (column - 1)}^"
+    place = f"{SETTINGS_FILE}:{line}:{column}" if column else f"{SETTINGS_FILE}:{line}"
+    message = f"{place}: not valid TOML: {reason}\n    | {shown}{marker}"
     return SettingsError(message, origin=f"{SETTINGS_FILE}:{line}", problem="syntax")
 
 
@@ -129,13 +131,34 @@ def _position(text: str) -> tuple[int, int]:
     return 0, 0
 
 
+def _repeated(text: str) -> int:
+    """Return the line of the first key or table that was there before, 0 without one."""
+    seen: set[tuple[bool, tuple[str, ...]]] = set()
+    for line, is_header, table, paths in _statements(text):
+        if not paths or text.split("\n")[line - 1].lstrip().startswith("[["):
+            continue
+        path = paths[-1] if is_header else (*table, *paths[-1])
+        if (is_header, path) in seen:
+            return line
+        seen.add((is_header, path))
+    return 0
+
+
 def _lines(text: str) -> dict[tuple[str, ...], int]:
-    """Return the line of every key of a valid file.
+    """Return the line of every key of a valid file."""
+    found: dict[tuple[str, ...], int] = {}
+    for line, is_header, table, paths in _statements(text):
+        for path in paths:
+            found.setdefault(path if is_header else (*table, *path), line)
+    return found
+
+
+def _statements(text: str) -> Iterator[tuple[int, bool, tuple[str, ...], list[tuple[str, ...]]]]:
+    """Yield of each statement its line, whether it begins a table, the table that it stands in, and what it names.
 
     Every statement of TOML (a table header or a key with its value) is a document of its own, so lines are
     gathered until they parse: what they parse to are the keys that the statement names.
     """
-    found: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     statement, first = "", 0
     for number, line in enumerate(text.split("\n"), 1):
@@ -150,9 +173,7 @@ def _lines(text: str) -> dict[tuple[str, ...], int]:
         paths = list(_paths(parsed))
         if is_header and paths:
             table = paths[-1]
-        for path in paths:
-            found.setdefault(path if is_header else (*table, *path), first)
-    return found
+        yield first, is_header, table, paths
 
 
 def _paths(value: Any, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runtime.core.currentplatform import forget_platform
 from runtime.core.settings import ServerSettings, Settings
 from runtime.core.tasks import TaskOwner
 from runtime.live import collector
@@ -259,7 +258,7 @@ class TestEnv:
             ) from None
         finally:
             await self.tasks.close()
-            forget_platform(self.runtime.platform)
+            self.runtime.abandon()
             self._forget_declared()
             reset_caps()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from runtime.core.settings import ServerSettings, Settings
 from runtime.server.assembly import StartupError
 from runtime.server.serving import RealtimeServer
 from runtime.testing import eventually
+from tests.server.conftest import AppFactory
 from tests.server.peers import write_file
 from tests.server.sockets import TIMEOUT, call, receive, receive_until, served
 
@@ -266,3 +269,13 @@ async def test_what_a_peer_sends_during_its_open_hook_waits_for_it(tmp_path: Pat
                 await receive(ws)
             assert caught.value.rcvd is not None
             assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1011, "open failed")
+
+
+async def test_an_app_that_was_only_loaded_leaves_nothing_in_the_process(make_app: AppFactory) -> None:
+    app = await make_app({"live/m.py": "ONE = 1\n"}, start=False)
+    app.runtime.load()
+    assert importlib.import_module("live.m").ONE == 1
+    await app.runtime.stop()
+    assert "live" not in sys.modules
+    with pytest.raises(StartupError, match="was stopped"):
+        await app.runtime.start()
