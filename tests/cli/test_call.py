@@ -17,6 +17,11 @@ from tests.cli.apps import write_project
 from tests.cli.commands import PROGRAM, Ended, environment, realtime, serving
 
 FILES = {
+    # Nobody waits for the call that is left running.
+    "realtime.toml": """
+        [server]
+        shutdown_timeout = "1s"
+    """,
     "hooks.py": """
         async def upgrade(cookies, headers):
             if headers.get("x-key") == "wrong":
