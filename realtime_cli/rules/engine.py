@@ -27,6 +27,8 @@ __all__ = ["UNUSED", "Baseline", "Report", "Selection", "run_rules"]
 
 BROKEN = "CFG003"  # the rule of a settings file that cannot be read
 UNUSED = "CFG020"  # the rule of suppressions that take nothing back
+#: Hooks that ask for what there is not: where the text of the hooks tells of it, the import need not do so again.
+HOOK_PARAMETER, NO_IMPORT, HOOK_ERROR = "CFG017", "LIV028", "unknown parameter"
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,9 @@ def _run(
     ]
     failed: dict[str, str] = {}
     raw = [finding for rule in rules for finding in _found(rule, project, imported, backends, failed)]
+    raw = [replace(one, edits=()) if one.path in project.unwritable else one for one in raw]
+    if any(one.rule == HOOK_PARAMETER for one in raw):
+        raw = [one for one in raw if one.rule != NO_IMPORT or HOOK_ERROR not in one.message]
     if any(problem.problem == "syntax" for problem in project.settings.found.problems):
         # What the file says is not known, so nothing is said of it but that.
         raw = [one for one in raw if one.path != SETTINGS_FILE or one.rule == BROKEN]

@@ -29,7 +29,7 @@ class Imported:
     """What the process reported.
 
     Attributes:
-        problems: what does not import or register: `file`, `line`, `kind`, `message`, `hint`.
+        problems: what does not import or register: `file`, `line`, `column`, `kind`, `message`, `hint`.
         endpoints: what is registered: `path`, `kind`, `file`, `line`, and what `importworker` adds.
         facts: what else the worker tells of the app, by name.
         failure: why there is no report, None when there is one; then the rest is empty.

@@ -52,6 +52,7 @@ def main(root: Path, env: str, report: Path, progress: Path) -> None:
                 {
                     "file": settings.server.hooks,
                     "line": None,
+                    "column": None,
                     "kind": "StartupError",
                     "message": str(problem),
                     "hint": "",
@@ -61,7 +62,8 @@ def main(root: Path, env: str, report: Path, progress: Path) -> None:
         forget_platform(app.platform)
     for found in app.problems:
         plain = found.as_dict()
-        problems.append({name: plain[name] for name in ("file", "line", "kind", "message", "hint")})
+        shown = ("file", "line", "column", "kind", "message", "hint")
+        problems.append({name: plain[name] for name in shown})
     endpoints = [
         {"path": one.path, "kind": one.kind, "file": one.file, "line": one.line, "public": one.public}
         for one in app.live.registry.endpoints.values()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+import stat
 import sys
+import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -44,6 +47,7 @@ class Project:
         system: what it will run on, as `sys.platform` has it; the variable `REALTIME_CHECK_SYSTEM` says another one.
         cpus: how many processors that has; the variable `REALTIME_CHECK_CPUS` says another number.
         skipped: files that were not looked at, with the reason.
+        unwritable: files that are looked at and never changed: they are no UTF-8.
         load: what clients and the app are said to do; None where nobody said it.
         upgraded: the files that codemods of `realtime upgrade` would change, by their ids; see `upgraded.py`.
     """
@@ -54,6 +58,7 @@ class Project:
     system: str = sys.platform
     cpus: int = 1
     skipped: dict[str, str] = field(default_factory=dict)
+    unwritable: set[str] = field(default_factory=set)
     _meanings: dict[str, str | None] = field(default_factory=dict, repr=False)
     load: Load | None = None
     upgraded: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict, repr=False)
@@ -212,15 +217,26 @@ class Project:
     def _text(self, path: Path) -> str | None:
         name = path.relative_to(self.root).as_posix()
         try:
-            if path.stat().st_size > MAX_FILE_BYTES:
+            known = path.stat()
+            if not stat.S_ISREG(known.st_mode):  # a pipe would be waited for
+                self.skipped[name] = "no file"
+                return None
+            if known.st_size > MAX_FILE_BYTES:
                 self.skipped[name] = f"larger than {MAX_FILE_BYTES} bytes"
                 return None
-            return path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as problem:
-            self.skipped[name] = (
-                "no UTF-8 text" if isinstance(problem, UnicodeDecodeError) else "cannot be read"
-            )
+            raw = path.read_bytes()
+        except OSError:
+            self.skipped[name] = "cannot be read"
             return None
+        try:
+            return _decoded(raw, "utf-8-sig")
+        except UnicodeDecodeError:
+            if path.suffix != ".py":
+                self.skipped[name] = "no UTF-8 text"
+                return None
+            # Python reads it, or a part of it: what stands there runs, so the rules look at it.
+            self.unwritable.add(name)
+            return _decoded(raw, _encoding_of(raw), errors="replace")
 
     def _module(self, path: str) -> str:
         folder = self.settings.text_of("server.live")
@@ -288,6 +304,20 @@ class Project:
     def value(self, source: Source, expression: ast.expr) -> tuple[Source, ast.expr]:
         """Return what an expression stands for: behind names, the expression that they were assigned."""
         return self.meaning.value(source, expression)
+
+
+def _decoded(raw: bytes, encoding: str, errors: str = "strict") -> str:
+    return io.TextIOWrapper(io.BytesIO(raw), encoding, errors).read()  # line ends become those of Python
+
+
+def _encoding_of(raw: bytes) -> str:
+    """Return the encoding that a Python file says it has, UTF-8 where it says none or one that does not exist."""
+    try:
+        name = tokenize.detect_encoding(io.BytesIO(raw).readline)[0]
+        "".encode(name)  # `rot13` is one, and gives no bytes
+    except (SyntaxError, LookupError):
+        return "utf-8"
+    return name
 
 
 def usable_cpus() -> int:

@@ -47,6 +47,7 @@ MAKES_HARMLESS = frozenset(
         "hashlib.md5()",
         "hashlib.blake2b()",
         "werkzeug.utils.secure_filename()",
+        "shlex.quote()",
     }
 )
 #: Parameters of hooks that hold what a client sent.
@@ -154,6 +155,10 @@ def _scan(source: Source, expression: ast.AST) -> Scan:
             inner = reaches & _READ if node.attr == "suffix" else reaches
         elif isinstance(node, ast.Call):  # a function that is given the ctx can look at who calls
             asks_caller = asks_caller or any(source.name(one) == "@ctx" for one in node.args)
+            if _is_table(source, node.func):
+                stack.extend((one, 0) for one in node.args[:1])  # the key decides which, not what
+                stack.extend((one, reaches) for one in node.args[1:])
+                continue
             made = source.name(node)
             if made in MAKES_OWN:
                 inner = 0
@@ -172,6 +177,24 @@ def _scan(source: Source, expression: ast.AST) -> Scan:
             elif isinstance(value, ast.AST):
                 stack.append((value, inner))
     return Scan(frozenset(read), frozenset(harmful), frozenset(names), asks_caller)
+
+
+def _is_table(source: Source, function: ast.expr) -> bool:
+    """Return whether a method gives back what stands in a table that the module wrote down: `COLUMNS.get`."""
+    if not isinstance(function, ast.Attribute) or function.attr != "get":
+        return False
+    owner = function.value
+    found = source.scope(owner).find(owner.id) if isinstance(owner, ast.Name) else None
+    if found is None or found[0].above is not None:
+        return False
+    values = [binding.value for binding in found[1]]
+    return all(isinstance(one, ast.Dict) and all(map(_is_fixed, one.values)) for one in values)
+
+
+def _is_fixed(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) or (
+        isinstance(node, ast.Tuple | ast.List) and all(map(_is_fixed, node.elts))
+    )
 
 
 def flow_of(

@@ -134,8 +134,9 @@ def _position(text: str) -> tuple[int, int]:
 def _repeated(text: str) -> int:
     """Return the line of the first key or table that was there before, 0 without one."""
     seen: set[tuple[bool, tuple[str, ...]]] = set()
+    lines = text.split("\n")
     for line, is_header, table, paths in _statements(text):
-        if not paths or text.split("\n")[line - 1].lstrip().startswith("[["):
+        if not paths or lines[line - 1].lstrip().startswith("[["):
             continue
         path = paths[-1] if is_header else (*table, *paths[-1])
         if (is_header, path) in seen:

@@ -49,9 +49,14 @@ class Unpinned(Rule):
         try:
             text = path.read_text(encoding="utf-8")
             data = tomllib.loads(text)
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        except OSError:
             return
-        table = data.get("project", {})
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+            project.skipped[path.name] = "no valid TOML"
+            return
+        table = data.get("project")
+        if not isinstance(table, dict):
+            return
         for written in _requirements(table):
             try:
                 requirement = Requirement(written)
@@ -71,7 +76,8 @@ class Unpinned(Rule):
 
 
 def _requirements(table: Any) -> list[str]:
-    groups = [table.get("dependencies", []), *table.get("optional-dependencies", {}).values()]
+    extras = table.get("optional-dependencies")
+    groups = [table.get("dependencies", []), *(extras.values() if isinstance(extras, dict) else ())]
     return [one for group in groups if isinstance(group, list) for one in group if isinstance(one, str)]
 
 

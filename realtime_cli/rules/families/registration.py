@@ -40,22 +40,26 @@ PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("LIV006", re.compile(r"^ReservedName: |is no path segment|cannot be called by clients|begins with '_'")),
     ("LIV008", re.compile(r"topic: must be a plain function, not async|topic function.*\basync\b")),
     ("LIV010", re.compile(r"cannot be combined with")),
-    ("LIV011", re.compile(r"is no option of|unexpected keyword argument")),
-    ("LIV012", re.compile(r"\bcron\b|^ValueError: tz: ")),
+    ("LIV011", re.compile(r"is no option of|^TypeError: Live\.\w+\(\) got an unexpected keyword argument")),
+    ("LIV012", re.compile(r"^(Type|Value)Error: (\w+: )?cron\b|^ValueError: tz: ")),
     ("LIV025", re.compile(r"needs combine=")),
     ("UPG003", re.compile(r"cannot import name '(close|message|unsubscribe)' from 'runtime")),
     ("UPG012", re.compile(r"cannot import name 'on_cron_error'")),
-    ("CAP008", re.compile(r"\bbuckets\b")),
+    ("CAP008", re.compile(r"^ValueError: .*\bbuckets\b")),
 )
 
 
 def rule_of(problem: Mapping[str, Any]) -> str:
     """Return the id of the one rule that tells of a problem of the import pass."""
-    name = str(problem["file"]).rpartition("/")[2].removesuffix(".py")
-    if "." in name:
+    if _has_dot(problem):
         return "LIV006"
     text = f"{problem['kind']}: {problem['message']}"
     return next((rule for rule, pattern in PATTERNS if pattern.search(text)), "LIV028")
+
+
+def _has_dot(problem: Mapping[str, Any]) -> bool:
+    """Return whether a file name has a dot, which a path of clients cannot."""
+    return "." in str(problem["file"]).rpartition("/")[2].removesuffix(".py")
 
 
 class _Registration(Rule):
@@ -71,15 +75,26 @@ class _Registration(Rule):
                 continue
             source = known.get(problem["file"])
             line = problem["line"] or 1
-            yield self.on(problem["file"], _span(source, line), self.text(problem), problem["hint"])
+            yield self.on(
+                problem["file"],
+                _span(source, line, problem.get("column")),
+                self.text(problem),
+                self.hint(problem),
+            )
+
+    def hint(self, problem: Mapping[str, Any]) -> str:
+        """Return what to do, the empty text for what the rule says."""
+        return str(problem["hint"])
 
     def text(self, problem: Mapping[str, Any]) -> str:
         """Return what is wrong, in one line."""
         return str(problem["message"]).partition("\n")[0]
 
 
-def _span(source: Source | None, line: int) -> Span:
-    """Return the place of what stands in a line, without the space around it."""
+def _span(source: Source | None, line: int, column: int | None = None) -> Span:
+    """Return the place of what stands in a line, without the space around it; with `column`, just that place."""
+    if column:
+        return Span(line, column)
     lines = source.lines if source is not None else []
     text = lines[line - 1] if line <= len(lines) else ""
     start = len(text) - len(text.lstrip()) + 1
@@ -123,11 +138,14 @@ class UnusableName(_Registration):
                 message = f"{handler.node.name} is decorated and begins with '_'"
                 yield self.at(handler.source, handler.node, message, "rename the function")
 
+    def hint(self, problem: Mapping[str, Any]) -> str:
+        """Say nothing of how modules are found, where it is the name that is wrong."""
+        return "" if _has_dot(problem) else super().hint(problem)
+
     def text(self, problem: Mapping[str, Any]) -> str:
         """Name the file, where its name is what is wrong."""
         name = str(problem["file"]).rpartition("/")[2]
-        is_name = "." in name.removesuffix(".py")
-        return f"the file name {name} makes no path" if is_name else super().text(problem)
+        return f"the file name {name} makes no path" if _has_dot(problem) else super().text(problem)
 
 
 class AsyncTopic(_Registration):

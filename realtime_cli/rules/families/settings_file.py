@@ -55,6 +55,7 @@ GUARDED_KEYS = frozenset(
     }
 )
 PATHS = frozenset({"websocket.path", "websocket.auth_path"})
+_PLACE = re.compile(r"\A(?::(?P<column>\d+))?: ")
 
 
 def rule_of(problem: SettingsError) -> str:
@@ -87,8 +88,14 @@ def is_loose_origin(project: Project, problem: SettingsError) -> bool:
 
 def _message(problem: SettingsError) -> str:
     """Return what a problem says, in one line and without its place."""
-    first = str(problem).split("\n", 1)[0]
-    return first.removesuffix(f" ({problem.origin})").removeprefix(f"{problem.origin}: ")
+    first = str(problem).split("\n", 1)[0].removesuffix(f" ({problem.origin})")
+    return _PLACE.sub("", first.removeprefix(problem.origin or ""), count=1)
+
+
+def _column(problem: SettingsError) -> int:
+    """Return the column that a problem names behind its place, 1 without one."""
+    found = _PLACE.match(str(problem).removeprefix(problem.origin or ""))
+    return int(found["column"] or 1) if found is not None else 1
 
 
 class _Problems(Rule):
@@ -98,9 +105,8 @@ class _Problems(Rule):
         for problem in project.settings.found.problems:
             if rule_of(problem) == self.id and not is_loose_origin(project, problem):
                 path, line = place_of(problem.origin or SETTINGS_FILE)
-                yield self.on(
-                    path, Span(line), _message(problem), edits=self.edits(project, problem, path, line)
-                )
+                span = Span(line, _column(problem))
+                yield self.on(path, span, _message(problem), edits=self.edits(project, problem, path, line))
 
     def edits(self, project: Project, problem: SettingsError, path: str, line: int) -> tuple[Edit, ...]:
         """Return how a problem is mended without a person, which is not at all."""
@@ -228,6 +234,15 @@ class UnknownVariable(_Problems):
     title = "a REALTIME_ variable names no setting"
     why = "It does nothing; the server does not start with a key that it does not know."
     how = "correct the name of the variable, or unset it"
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Tell of what the settings refuse, and of names with one underscore where two belong, which they pass by."""
+        yield from super().check(project)
+        for key in project.settings.found.origins:
+            variable = ENVIRONMENT_PREFIX + key.replace(".", "__").upper()
+            single = variable.replace("__", "_")
+            if single in project.environ and "__" not in single:
+                yield self.on(single, Span(), f"{single} is read by nobody; did you mean {variable}?")
 
 
 class UnsetVariable(_Problems):

@@ -157,6 +157,8 @@ def _containers(source: Source) -> Iterator[str]:
 def _home(project: Project, source: Source, node: ast.expr, steps: int = 10) -> str | None:
     """Return the full name of the variable of a module that an expression means, through aliases and imports."""
     match node:
+        case ast.Subscript(value=value) if steps:  # what its items hold, it holds
+            return _home(project, source, value, steps - 1)
         case ast.Name(id=name) if steps:
             scope = source.scope(node)
             found = scope.find(name)

@@ -84,7 +84,10 @@ def _reveals(key: str, value: str) -> bool:
     if value.startswith("env:"):
         return False
     if key in BACKENDS:
-        address = split_address(value)
+        try:
+            address = split_address(value)
+        except ValueError:
+            return True  # no address at all: whatever it is, it may hold the password
         query = parse_qs(address.query.lower())
         return bool(address.password) or any(name in query for name in ("password", "sslpassword"))
     return bool(value)

@@ -45,6 +45,23 @@ EXECUTES = (
     "builtins.__import__",
     "jsonpickle.decode",
 )
+#: What hands its first argument to a shell, where it holds commands of whoever wrote it.
+SHELLS = (
+    "os.system",
+    "os.popen",
+    "subprocess.getoutput",
+    "subprocess.getstatusoutput",
+    "asyncio.create_subprocess_shell",
+)
+#: What does so with `shell=True`.
+WITH_SHELL = (
+    "subprocess.run",
+    "subprocess.Popen",
+    "subprocess.call",
+    "subprocess.check_call",
+    "subprocess.check_output",
+)
+NO_SHELL = "give the program a list of arguments, such as asyncio.create_subprocess_exec(program, name)"
 SQL = re.compile(
     r"\b(select\s.+\bfrom|insert\s+into|update\s.+\bset|delete\s+from|drop\s+table)\b",
     re.IGNORECASE | re.DOTALL,
@@ -81,13 +98,29 @@ class CodeFromInput(Rule):
         """Follow input into what runs it."""
         for flow in project.flows:
             for node in flow.source.own(flow.node):
-                if not isinstance(node, ast.Call) or flow.source.name(node.func) not in EXECUTES:
+                if not isinstance(node, ast.Call):
                     continue
-                if _is_safe_yaml(flow.source, node):
-                    continue
-                if any(flow.is_sent(value) for value in _given(node)):
-                    called = flow.source.segment(node.func)
+                called = flow.source.segment(node.func)
+                command = _command(flow.source, node)
+                if command is not None:
+                    if flow.is_sent(command, harmful=True):
+                        message = f"{called} gives what a client sent to a shell"
+                        yield self.at(flow.source, node, message, NO_SHELL)
+                elif _runs(flow.source, node) and any(flow.is_sent(value) for value in _given(node)):
                     yield self.at(flow.source, node, f"{called} runs what a client sent")
+
+
+def _command(source: Source, call: ast.Call) -> ast.expr | None:
+    """Return what a call gives to a shell, None when it asks none."""
+    name = source.name(call.func) or ""
+    if name in WITH_SHELL:
+        options = {one.arg: one.value for one in call.keywords}
+        shell = options.get("shell")
+        if shell is None or (isinstance(shell, ast.Constant) and not shell.value):
+            return None
+    elif name not in SHELLS:
+        return None
+    return next(iter([*call.args, *(one.value for one in call.keywords if one.arg in {"args", "cmd"})]), None)
 
 
 def _given(call: ast.Call) -> list[ast.expr]:
@@ -96,6 +129,10 @@ def _given(call: ast.Call) -> list[ast.expr]:
     if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call):
         given += _given(call.func.value)
     return given
+
+
+def _runs(source: Source, call: ast.Call) -> bool:
+    return source.name(call.func) in EXECUTES and not _is_safe_yaml(source, call)
 
 
 def _is_safe_yaml(source: Source, call: ast.Call) -> bool:

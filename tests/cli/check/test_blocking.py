@@ -45,6 +45,19 @@ BLOCKING = {
                 requests.post("http://x")  #! LIV003
             await inner()
         """,
+    "classes": """
+        import smtplib
+        import sqlite3
+        import requests
+
+        @live
+        async def wait(ctx) -> None:
+            session = requests.Session()
+            session.get("http://x")  #! LIV003
+            smtplib.SMTP("host")  #! LIV003
+            if ctx.x:
+                raise sqlite3.IntegrityError("x")
+        """,
     "an inner plain function that is called": """
         import time
 

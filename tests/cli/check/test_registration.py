@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from realtime_cli.rules.engine import run_rules
+from realtime_cli.rules.engine import Report, run_rules
+from realtime_cli.rules.examples import BASE
 from realtime_cli.rules.imported import import_project
 from realtime_cli.rules.project import Project
 from tests.cli.check.projects import LIVE, report_of
@@ -15,13 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def imported(root: Path, files: dict[str, str]) -> list[str]:
-    """Return what is found after an import, without what every project of the tests has."""
+def imported_report(root: Path, files: dict[str, str]) -> Report:
+    """Run all rules over the base project with more files in it, with an import."""
     report_of(root, {path: LIVE + text if path.startswith("live/") else text for path, text in files.items()})
     project = Project.read(root, environ={"PATH": "/usr/bin:/bin"})
     found = import_project(root, env="production", environ=project.environ)
-    report = run_rules(project, imported=found)
-    return [f"{one.path}:{one.span.line} {one.rule}" for one in report.findings]
+    return run_rules(project, imported=found)
+
+
+def imported(root: Path, files: dict[str, str]) -> list[str]:
+    """Return what is found after an import, without what every project of the tests has."""
+    found = imported_report(root, files).findings
+    return [f"{one.path}:{one.span.line} {one.rule}" for one in found]
 
 
 ARGUMENTS = """\
@@ -136,6 +144,11 @@ def test_arguments_that_may_be_anything(tmp_path: Path) -> None:
         ("@live.cron('* * *')\nasync def a(ctx) -> None: ...\n", "LIV012"),
         ("@live.cron('0 0 * * *', tz='Mars/Phobos')\nasync def a(ctx) -> None: ...\n", "LIV012"),
         ("@live.cron('* * * * * * *')\nasync def a(ctx) -> None: ...\n", "LIV012"),
+        ("@live\nasync def grüße(ctx) -> None: ...\n", "LIV006"),
+        ("@live(keys=1)\nasync def a(ctx) -> None: ...\n", "LIV011"),
+        ("import cron\n", "LIV028"),
+        ("raise RuntimeError('no cron and no buckets')\n", "LIV028"),
+        ("def own(): ...\n\nown(x=1)\n", "LIV028"),
         ("1 / 0\n", "LIV028"),
         ("def broken(:\n", "LIV028"),
         ("import sys\nsys.exit(3)\n", "LIV028"),
@@ -147,3 +160,43 @@ def test_arguments_that_may_be_anything(tmp_path: Path) -> None:
 def test_a_problem_of_the_import_is_told_by_one_rule(text: str, rule: str | None, tmp_path: Path) -> None:
     found = [one for one in imported(tmp_path, {"live/more.py": text}) if "CLU" not in one]
     assert [one.rpartition(" ")[2] for one in found] == ([rule] if rule else []), found
+
+
+@pytest.mark.parametrize("name", ["my todo", "größe", "my.todo"])
+def test_a_file_name_that_makes_no_path(name: str, tmp_path: Path) -> None:
+    report = imported_report(tmp_path, {f"live/{name}.py": "@live\nasync def add(ctx) -> None: ...\n"})
+    (told,) = (one for one in report.findings if one.rule == "LIV006")
+    assert told.path == f"live/{name}.py"
+    assert "rename the file" in told.fix
+    assert not [one for one in report.findings if one.rule == "LIV028"]
+
+
+def test_a_syntax_error_has_its_column(tmp_path: Path) -> None:
+    report = imported_report(tmp_path, {"live/more.py": "def broken(:\n"})
+    assert [(one.rule, one.span.col) for one in report.findings if one.path == "live/more.py"] == [
+        ("LIV028", 12)
+    ]
+
+
+def test_a_hook_that_asks_for_too_much_is_told_of_once(tmp_path: Path) -> None:
+    hooks = (BASE / "hooks.py").read_text(encoding="utf-8")
+    report = imported_report(tmp_path, {"hooks.py": hooks + "\n\ndef open(sock): ...\n"})
+    assert [one.rule for one in report.findings if one.path == "hooks.py"] == ["CFG017"]
+    wrapped = "\n\ndef wrapped(f):\n    return f\n\n@wrapped\ndef open(sock): ...\n"
+    report = imported_report(tmp_path / "wrapped", {"hooks.py": hooks + wrapped})
+    assert [one.rule for one in report.findings if one.path == "hooks.py"] == ["LIV028"]
+
+
+@pytest.mark.parametrize("path", ["hooks.py", "live/more.py"])
+def test_a_missing_package_has_its_hint_everywhere(path: str, tmp_path: Path) -> None:
+    report = imported_report(tmp_path, {path: "import nosuch\n"})
+    (hint,) = (one.fix for one in report.findings if one.rule == "LIV028")
+    assert "install the package" in hint
+
+
+def test_links_that_lead_nowhere_are_named_as_they_are_written(tmp_path: Path) -> None:
+    shutil.copytree(BASE, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "live" / "gone.py").symlink_to("/nowhere/gone.py")
+    (tmp_path / "live" / "folder.py").mkdir()
+    found = import_project(tmp_path, env="production", environ=os.environ)
+    assert [one["file"] for one in found.problems] == ["live/gone.py"]

@@ -47,6 +47,8 @@ def told(
         ('[server]\norigin = "ftp://a.b"\n', ["2 CFG006"]),
         ("[server]\norigin = \n", ["2 CFG003"]),
         (PINNED + "[server]\nport = 1\n", ["4 CFG003"]),
+        (PINNED + "port = 1\n\nport = 2\n# end\n", ["5 CFG003"]),
+        (PINNED + "[websocket]\nping = true\n[dev]\nreload = true\n[websocket]\n", ["7 CFG003"]),
         (PINNED + "# idle_timout = 5\n[websocket]\nping = true\n", []),
     ],
 )
@@ -64,6 +66,12 @@ def test_what_is_wrong_with_the_file(toml: str, wanted: list[str], tmp_path: Pat
         ({"REALTIME_WEBSOCKET__WS_DEBUG": "true"}, ["REALTIME_WEBSOCKET__WS_DEBUG CFG011"]),
         ({"REALTIME_WEBSOCKET__COMPRESSION": "1"}, ["REALTIME_WEBSOCKET__COMPRESSION SEC012"]),
         ({"OTHER_PROT": "1", "REALTIME_CHECK_CPUS": "4"}, []),
+        ({"REALTIME_SERVER_PORT": "1"}, ["REALTIME_SERVER_PORT CFG007"]),
+        (
+            {"REALTIME_WEBSOCKET_PRESSURE_MEMORY_RATIO": "1"},
+            ["REALTIME_WEBSOCKET_PRESSURE_MEMORY_RATIO CFG007"],
+        ),
+        ({"REALTIME_SERVER_NAME": "mine"}, []),
     ],
 )
 def test_what_is_wrong_with_the_variables(environ: dict[str, str], wanted: list[str], tmp_path: Path) -> None:
@@ -168,3 +176,35 @@ def test_the_pinned_version(text: str, fine: bool, tmp_path: Path) -> None:
         tmp_path, PINNED, files={"pyproject.toml": f'[project]\nname = "x"\nversion = "1"\n{text}\n'}
     )
     assert found == ([] if fine else ["pyproject.toml CFG010"])
+
+
+@pytest.mark.parametrize(
+    ("toml", "wanted"),
+    [
+        ("[server\nport = 1\n", "1:8 not valid TOML: "),
+        (PINNED + "port = 1\nport = 2\n", "4:1 not valid TOML: "),
+    ],
+)
+def test_a_place_is_told_once(toml: str, wanted: str, tmp_path: Path) -> None:
+    found = [one for one in report_of(tmp_path, {"realtime.toml": toml}).findings if one.rule == "CFG003"]
+    assert [f"{one.span.line}:{one.span.col} {one.message}".startswith(wanted) for one in found] == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "skipped"),
+    [
+        ("[project\n", {"pyproject.toml": "no valid TOML"}),
+        ("project = 1\n", {}),
+        ("[project]\noptional-dependencies = []\n", {}),
+    ],
+)
+def test_a_broken_pyproject_is_named(text: str, skipped: dict[str, str], tmp_path: Path) -> None:
+    report = report_of(tmp_path, {"pyproject.toml": text})
+    assert (report.failed, report.skipped) == ({}, skipped)
+
+
+def test_an_address_that_is_none_may_be_a_secret(tmp_path: Path) -> None:
+    report = report_of(tmp_path, {"realtime.toml": PINNED + '[redis]\nurl = "redis://h:hunter2"\n'})
+    assert report.failed == {}
+    assert {one.rule for one in report.findings if one.span.line == 4} == {"CFG002", "SEC020"}
+    assert "hunter2" not in str(report)

@@ -94,6 +94,8 @@ GROWING = {
         SEEN = {}
         LOG = list()
         COUNTS = dd(int)
+        ROOMS = dd(list)
+        LEFT = dd(list)
         TAGS: set[str] = set()
         alias = SEEN
 
@@ -105,6 +107,9 @@ GROWING = {
                 finally:
                     LOG.append(title)  #! CAP014
             COUNTS[ctx.user["id"]] += 1  #! CAP014
+            ROOMS[title].append(1)  #! CAP014
+            LEFT[title].append(1)
+            LEFT[title].pop()
             _keep(title)
 
         def _keep(word: str) -> None:

@@ -101,6 +101,27 @@ CODE = {
             def parse(raw: bytes) -> object:
                 return pickle.loads(raw)  #! SEC029
         """,
+    "a shell": """
+        import asyncio, os, shlex, subprocess
+        from subprocess import getoutput
+
+        @live(thread=True)
+        def one(ctx, name: str, count: int) -> None:
+            os.system(f"ls {name}")  #! SEC029
+            getoutput("ls " + name)  #! SEC029
+            subprocess.run(f"ls {name}", shell=True)  #! SEC029
+            subprocess.Popen(args=f"ls {name}", shell=True)  #! SEC029
+            subprocess.run(["ls", "--", name])
+            subprocess.run(f"ls {name}", shell=False)
+            os.system("ls")
+            os.system(f"head -n {int(count)} x")
+            os.system(f"ls {shlex.quote(name)}")
+
+        @live
+        async def two(ctx, name: str) -> None:
+            await asyncio.create_subprocess_shell(f"convert {name}")  #! SEC029
+            await asyncio.create_subprocess_exec("convert", name)
+        """,
     "registered by a call": """
         import pickle
 
@@ -242,6 +263,21 @@ SQL = {
                 cursor.execute(query=sql)  #! SEC032
             finally:
                 pass
+        """,
+    "names from a table": """
+        from app import database as db
+
+        COLUMNS = {"title": "title", "age": "created_at"}
+        OPEN = {"title": "title"}
+        OPEN["x"] = db.columns()
+
+        @live
+        async def find(ctx, order: str, other: str) -> None:
+            column = COLUMNS.get(order, "title")
+            await db.fetch(f"select id from todos order by {column}")
+            await db.fetch(f"select id from todos order by {COLUMNS[order]}")
+            await db.fetch(f"select id from todos order by {COLUMNS.get(order, other)}")  #! SEC032
+            await db.fetch(f"select id from todos order by {ctx.columns.get(order)}")  #! SEC032
         """,
     "parameters": """
         from app import database as db
