@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 from realtime_cli.codemods.finding import Change, Finding, Severity
-from realtime_cli.codemods.prefilter import OURS
 from realtime_cli.codemods.rows import all_rows
 
 if TYPE_CHECKING:
@@ -57,15 +56,12 @@ BEHAVIOURS: dict[str, re.Pattern[bytes]] = {
 def behaviours(project: Project) -> Iterator[Finding]:
     """Yield a finding for each such change that the project is concerned by, once."""
     left = dict(BEHAVIOURS)
-    for path in project.tree.files(".py"):
+    for path in sorted(project.imports.seeds):
         if not left:
             break
-        try:
-            raw = project.tree.read(path)
-        except OSError:
+        if not path.endswith(".py"):
             continue
-        if path != project.hooks_path and (b"runtime" not in raw or not OURS.search(raw)):
-            continue
+        raw = project.tree.read(path)
         for row in [row for row, pattern in left.items() if pattern.search(raw)]:
             if row == "D-08" and (path != project.hooks_path or b"def subscribe_batch(" in raw):
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from realtime_cli.codemods.imports import added_imports, pruned_imports
 from realtime_cli.codemods.proof import UnprovedEdit, prove
 from realtime_cli.codemods.pythonfile import BrokenSource, PythonFile
 from realtime_cli.codemods.splices import Splice, apply_splices, is_free, moved_offset
+from realtime_cli.codemods.syntax import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -155,7 +155,7 @@ class _Chain:
 def syntax_problem(path: str, source: Encoded) -> Finding | None:
     """Return the finding about a Python file that does not parse; None if it does."""
     try:
-        ast.parse(source.data, filename=path)
+        parsed(source.data, path)
     except SyntaxError as problem:
         message = f"syntax error: {problem.msg}"
         if "print" in (problem.msg or "") or "exec" in (problem.msg or ""):

@@ -127,7 +127,7 @@ def made_objects(project: Project, *makers: str) -> list[tuple[str, str, str]]:
 
 def _made_objects(project: Project, makers: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
     tokens = [maker.rpartition(".")[2].encode() for maker in makers]
-    for path in project.mentions(*tokens):
+    for path in project.imports.reaching_with(*tokens):
         file = project.file(path)
         if file is None:
             continue

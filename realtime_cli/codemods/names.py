@@ -15,7 +15,8 @@ import libcst as cst
 from libcst.metadata import Assignment, BuiltinAssignment, ImportAssignment
 
 from realtime_cli.codemods.contexts import Contexts
-from realtime_cli.codemods.publicnames import STAR_NAMES, canonical
+from realtime_cli.codemods.following import MAX_HOPS, UNKNOWN, Follower, import_base
+from realtime_cli.codemods.publicnames import STAR_NAMES
 
 if TYPE_CHECKING:
     from libcst.metadata import BaseAssignment, Scope
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from realtime_cli.codemods.pythonfile import PythonFile
 
 __all__ = ["MAX_HOPS", "UNKNOWN", "Names", "dotted"]
-
-MAX_HOPS = 8
-"""Re-exports inside the project that are followed. Spec: upgrade 3.1 rule 5."""
-UNKNOWN = frozenset({"?"})
 
 
 def dotted(node: cst.CSTNode) -> str | None:
@@ -39,14 +36,14 @@ def dotted(node: cst.CSTNode) -> str | None:
     return None
 
 
-class Names:
+class Names(Follower):
     """The meanings of the names of one file."""
 
     def __init__(self, file: PythonFile) -> None:
+        super().__init__(file.project, file.path)
         self.file = file
         self.contexts = Contexts(file, self)
         self._known: dict[cst.CSTNode, frozenset[str]] = {}
-        self._busy: set[object] = set()
 
     # Questions.
 
@@ -77,7 +74,7 @@ class Names:
         first, *rest = text.split(".")
         found = self._name(first, self.file.scope(node), 0)
         for part in rest:
-            found = self._attribute(found, part, 0)
+            found = self.attribute(found, part, 0)
         return found
 
     def is_bound(self, node: cst.CSTNode, name: str) -> bool:
@@ -126,7 +123,7 @@ class Names:
         if isinstance(node, cst.Name):
             return self._name(node.value, self.file.scope(node), hops)
         if isinstance(node, cst.Attribute):
-            return self._attribute(self._of(node.value, hops), node.attr.value, hops)
+            return self.attribute(self._of(node.value, hops), node.attr.value, hops)
         if isinstance(node, cst.Call):
             return frozenset(one if one.startswith("?") else f"{one}()" for one in self._of(node.func, hops))
         if isinstance(node, cst.Await):
@@ -136,49 +133,6 @@ class Names:
         if isinstance(node, cst.IfExp):
             return self._of(node.body, hops) | self._of(node.orelse, hops)
         return UNKNOWN
-
-    def _attribute(self, bases: frozenset[str], name: str, hops: int) -> frozenset[str]:
-        found: set[str] = set()
-        for base in bases:
-            if base.startswith("?"):
-                found.add(base)
-            elif base.startswith("~") and self.file.project.owns(base[1:]):
-                found |= self._absolute(f"{base[1:]}.{name}", hops)
-            else:
-                found |= self._absolute(f"{base}.{name}", hops)
-        return frozenset(found)
-
-    def _absolute(self, path: str, hops: int) -> frozenset[str]:
-        """Return what a full dotted path means: in the project's own files it is looked up there."""
-        if path.startswith(("@", "~")) or "(" in path:
-            return frozenset({canonical(path)})
-        project = self.file.project
-        parts = path.split(".")
-        for length in range(len(parts), 0, -1):
-            module = ".".join(parts[:length])
-            where = project.path_of(module)
-            if where is None:
-                if project.owns(module):
-                    return frozenset({f"~{path}"})
-                continue
-            rest = parts[length:]
-            if not rest:
-                return frozenset({f"~{path}"})
-            other = self.file if where == self.file.path else project.file(where)
-            if other is None:
-                return frozenset({"?broken"})
-            key = (where, rest[0])
-            if key in self._busy:
-                return frozenset({"?hops"})
-            self._busy.add(key)
-            try:
-                found = other.names.exported(rest[0], hops + 1)
-            finally:
-                self._busy.discard(key)
-            for part in rest[1:]:
-                found = self._attribute(found, part, hops + 1)
-            return found
-        return frozenset({canonical(path)})
 
     def _bindings(self, name: str, scope: Scope | None) -> list[BaseAssignment]:
         if scope is None or name not in scope:
@@ -195,17 +149,8 @@ class Names:
         return frozenset(found)
 
     def _unbound(self, name: str, scope: Scope | None, hops: int) -> frozenset[str]:
-        for source in self._stars():
-            if source == "runtime":
-                if name in STAR_NAMES:
-                    return frozenset({canonical(f"runtime.{name}")})
-            elif self.file.project.path_of(source) is not None:
-                found = self._absolute(f"{source}.{name}", hops)
-                if found - {f"~{source}.{name}", "?"}:
-                    return found
-        if scope is not None and name in scope:
-            return frozenset({f"builtins.{name}"})
-        return UNKNOWN
+        found = self.unbound(name, self._stars(), hops)
+        return UNKNOWN if scope is None and found == {f"builtins.{name}"} else found
 
     def _stars(self) -> list[str]:
         return [
@@ -251,7 +196,12 @@ class Names:
             statement = self.file.parents[above]
             if isinstance(above, cst.AssignTarget) and isinstance(statement, cst.Assign):
                 values = statement.value
-                if isinstance(values, cst.Tuple | cst.List) and len(values.elements) == len(around.elements):
+                if not isinstance(values, cst.Tuple | cst.List):
+                    return None
+                every = [*around.elements, *values.elements]
+                if len(values.elements) == len(around.elements) and all(
+                    isinstance(one, cst.Element) for one in every
+                ):
                     return values.elements[list(around.elements).index(parent)].value
         if isinstance(parent, cst.AsName):
             item = self.file.parents[parent]
@@ -262,14 +212,7 @@ class Names:
     def import_base(self, node: cst.ImportFrom) -> str:
         """Return the full name of the module that a ``from`` statement names."""
         named = dotted(node.module) if node.module is not None else ""
-        if not node.relative:
-            return named or ""
-        package = self.file.module.split(".")
-        if not self.file.path.endswith("__init__.py"):
-            package = package[:-1]
-        up = len(node.relative) - 1
-        package = package[: len(package) - up] if up else package
-        return ".".join([*package, *([named] if named else [])])
+        return import_base(self.path, self.file.module, len(node.relative), named or "")
 
     def _imported(self, name: str, binding: ImportAssignment, hops: int) -> frozenset[str]:
         node = binding.node
@@ -278,13 +221,13 @@ class Names:
                 full = dotted(alias.name) or ""
                 if alias.asname is not None:
                     if isinstance(alias.asname.name, cst.Name) and alias.asname.name.value == name:
-                        return self._absolute(full, hops)
+                        return self.absolute(full, hops)
                 elif full.partition(".")[0] == name:
-                    return self._absolute(name, hops)
+                    return self.absolute(name, hops)
         elif isinstance(node, cst.ImportFrom) and not isinstance(node.names, cst.ImportStar):
             base = self.import_base(node)
             for alias in node.names:
                 local = alias.evaluated_alias or alias.evaluated_name
                 if local == name:
-                    return self._absolute(f"{base}.{alias.evaluated_name}".lstrip("."), hops)
+                    return self.absolute(f"{base}.{alias.evaluated_name}".lstrip("."), hops)
         return UNKNOWN

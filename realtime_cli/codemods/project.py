@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from realtime_cli.codemods.encoded import Encoded, UnreadableSource
+from realtime_cli.codemods.importgraph import ImportGraph
+from realtime_cli.codemods.outline import Outline
 from realtime_cli.codemods.pythonfile import BrokenSource, PythonFile
 from realtime_cli.codemods.scriptproject import ScriptProject
 
@@ -123,13 +125,16 @@ class Project:
         options: what the user chose.
         kind: ``python``, ``javascript`` or ``both``.
         shared: what a layout codemod found out on the whole project, for its own look at each file; by its id.
+        following: whether a name is just being followed from one outline to the next.
     """
 
     tree: Tree
     options: Options = field(default_factory=Options)
     kind: str = "python"
     shared: dict[str, object] = field(default_factory=dict)
+    following: bool = field(default=False, init=False)
     _parsed: dict[str, PythonFile | None] = field(default_factory=dict)
+    _outlines: dict[str, Outline | None] = field(default_factory=dict)
 
     @property
     def hooks_path(self) -> str | None:
@@ -194,10 +199,25 @@ class Project:
                 self._parsed[path] = None
         return self._parsed[path]
 
+    def outline(self, path: str) -> Outline | None:
+        """Return what others get from a Python file; None if it is not there or does not parse. Kept until `forget`."""
+        if path not in self._outlines:
+            try:
+                data = Encoded.python(self.tree.read(path)).data
+                self._outlines[path] = Outline(self, path, data)
+            except (OSError, UnreadableSource, SyntaxError, ValueError, RecursionError, MemoryError):
+                self._outlines[path] = None
+        return self._outlines[path]
+
     def module(self, name: str) -> PythonFile | None:
         """Return the parsed file of a module of the project."""
         path = self.path_of(name)
         return self.file(path) if path is not None else None
+
+    @cached_property
+    def imports(self) -> ImportGraph:
+        """Which Python files import which. Kept until `forget`."""
+        return ImportGraph(self)
 
     @cached_property
     def scripts(self) -> ScriptProject:
@@ -207,7 +227,8 @@ class Project:
     def forget(self) -> None:
         """Parse again what is asked for next: the tree has changed."""
         self._parsed.clear()
-        for cached in ("_packages", "_roots", "scripts"):
+        self._outlines.clear()
+        for cached in ("_packages", "_roots", "imports", "scripts"):
             self.__dict__.pop(cached, None)
 
     def mentions(self, *tokens: bytes, suffixes: tuple[str, ...] = (".py",)) -> list[str]:

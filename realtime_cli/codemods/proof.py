@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from realtime_cli.codemods.splices import Splice
+from realtime_cli.codemods.syntax import parsed
 
 __all__ = ["UnprovedEdit", "prove"]
 
@@ -104,10 +105,10 @@ def prove(before: bytes, after: bytes, splices: Sequence[Splice]) -> None:
         UnprovedEdit: it is not, or the new text does not parse.
     """
     try:
-        new = ast.parse(after)
+        new = parsed(after)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
         raise UnprovedEdit(f"the new text does not parse: {problem}") from None
-    old = ast.parse(before)
+    old = parsed(before)
     sides = _Side(before, None, splices), _Side(before, after, splices)
     gone = Counter(_nodes(old, sides[0]))
     gone.subtract(Counter(_nodes(new, sides[1])))

@@ -9,8 +9,9 @@ import libcst as cst
 from libcst.metadata import Assignment, ImportAssignment
 
 from realtime_cli.codemods.finding import Severity
+from realtime_cli.codemods.following import MAX_HOPS
 from realtime_cli.codemods.imports import without_alias
-from realtime_cli.codemods.names import MAX_HOPS, dotted
+from realtime_cli.codemods.names import dotted
 from realtime_cli.codemods.publicnames import canonical
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def _imported_old(
     project = file.project
     if not project.owns(base.partition(".")[0]):
         return rename.new if canonical(path) == rename.old else None
+    if name != rename.name:
+        return None  # it has got another name on its way, which stays
     other = project.module(base)
     if other is None or hops > MAX_HOPS:
         return None

@@ -343,10 +343,10 @@ def _is_re_exported(file: PythonFile, local: str) -> bool:
     project: Project = file.project
     name = file.module.rpartition(".")[2]
     for path in project.mentions(local.encode(), suffixes=(".py",)):
-        if path in (file.path, PATH):
+        if path in (file.path, PATH) or name.encode() not in project.tree.read(path):
             continue
         other = project.file(path)
-        if other is None or name.encode() not in other.data:
+        if other is None:
             continue
         for statement in other.nodes(cst.ImportFrom):
             if other.names.import_base(statement) == file.module and (

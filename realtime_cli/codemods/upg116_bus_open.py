@@ -176,7 +176,7 @@ def _is_silent(file: PythonFile, bus: cst.BaseExpression) -> bool:
     """Say whether a bus is made with ``system_channel=None``, anywhere in the project."""
     name = bus.attr.value if isinstance(bus, cst.Attribute) else getattr(bus, "value", "")
     project = file.project
-    for path in project.mentions(b"system_channel"):
+    for path in project.imports.reaching_with(b"system_channel"):
         other = file if path == file.path else project.file(path)
         if other is None:
             continue

@@ -179,7 +179,7 @@ def _uses(project: Project) -> tuple[bool, frozenset[str]]:
     known = _wanted.get(project)
     if known is None:
         is_wired, topics = False, set()
-        for path in project.mentions(b".hooks.subscribe", b".update("):
+        for path in project.imports.reaching_with(b".hooks.subscribe", b".update("):
             file = project.file(path)
             if file is None:
                 continue

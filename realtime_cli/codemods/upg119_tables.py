@@ -79,7 +79,7 @@ class Tables(Codemod):
         """Write the script that renames the tables, if that was asked for."""
         if project.options.postgres != "rename" or project.tree.on_disk(RENAMES_PATH) is not None:
             return
-        paths = project.mentions(*self.tokens)
+        paths = project.imports.reaching_with(*self.tokens)
         used = any(
             file.names.is_a(call.func, *_TABLES)
             for path in paths

@@ -152,7 +152,7 @@ def _made(project: Project, paths: list[str]) -> set[str]:
     """Return of which classes of the cluster half the project makes objects."""
     found: set[str] = set()
     for path in paths:
-        file = project.file(path) if b"runtime" in project.tree.read(path) else None
+        file = project.file(path) if path in project.imports.reaching else None
         if file is None:
             continue
         for call in file.calls(*_CLASSES):
