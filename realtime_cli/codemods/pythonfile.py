@@ -283,14 +283,19 @@ class PythonFile:
     # Replacements.
 
     def replace(self, node: cst.CSTNode, text: str) -> Splice:
-        """Put text in the place of a node."""
+        """Put text in the place of a node; with a blank where it would grow together with what stands beside it."""
         start, end = self.span(node)
-        return Splice(start, end, text.encode())
+        before = (
+            " " if text[:1] and _is_word(text[0].encode()) and _is_word(self.data[start - 1 : start]) else ""
+        )
+        after = " " if text[:1] and _is_word(text[-1].encode()) and _is_word(self.data[end : end + 1]) else ""
+        return Splice(start, end, f"{before}{text}{after}".encode())
 
     def before(self, node: cst.CSTNode, text: str) -> Splice:
         """Put text directly in front of a node; it must not change what the node itself is."""
         start, _ = self.span(node)
-        return Splice(start, start, text.encode())
+        blank = " " if _is_word(text[:1].encode()) and _is_word(self.data[start - 1 : start]) else ""
+        return Splice(start, start, f"{blank}{text}".encode())
 
     def after(self, node: cst.CSTNode, text: str) -> Splice:
         """Put text directly behind a node; it must not change what the node itself is."""
@@ -395,3 +400,8 @@ class PythonFile:
                 line = self.line_number(self.span(node)[0])
                 found[line] = frozenset(part.strip() for part in names.split(",") if part.strip())
         return found
+
+
+def _is_word(byte: bytes) -> bool:
+    """Say whether a character, given by one of its bytes, can be part of a name or number."""
+    return byte[:1].isalnum() or byte[:1] == b"_" or byte[:1] >= b"\x80"

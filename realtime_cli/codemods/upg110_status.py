@@ -43,8 +43,10 @@ class ClientStatus(Codemod):
         yield from self._types(file)
 
     def _comparison(self, file: PythonFile, node: cst.Comparison) -> Iterator[Finding]:
-        if len(node.comparisons) != 1:
-            if is_status(file, node.left) and any(_is_closed(one.comparator) for one in node.comparisons):
+        operands = [node.left, *(one.comparator for one in node.comparisons)]
+        if len(operands) > 2:
+            # ``a == status == "closed"`` means ``a == status and status == "closed"``: its parts do not stand alone.
+            if any(is_status(file, one) for one in operands) and any(map(_holds_closed, operands)):
                 yield self.flag(
                     file, node, "D-02", "a chain of comparisons with closed", "compare with both new states"
                 )
@@ -57,19 +59,28 @@ class ClientStatus(Codemod):
                 assert isinstance(literal, cst.SimpleString)  # noqa: S101 - it says closed
                 word = "in" if isinstance(operator, cst.Equal) else "not in"
                 states = f"({', '.join(_like(literal, state) for state in _NEW)})"
-                if value is node.left:
-                    splices = [self._operator(file, node, word), file.replace(right, states)]
-                else:
-                    splices = [file.replace(node, f"{file.text(value)} {word} {states}")]
+                splices = [self._operator(file, node, word), file.replace(right, states)]
+                if value is not node.left:
+                    text = file.text(value)
+                    splices.append(file.replace(literal, f"({text})" if value.lpar else text))
                 yield self.auto(file, node, "D-02", "closed is disconnected or failed", splices)
+            return
+        if _is_closed(node.left) and any(is_status(file, one) for one in _elements(right)):
+            yield self.flag(
+                file,
+                node,
+                "D-02",
+                "closed is looked for among states",
+                "look for disconnected and failed there",
+            )
             return
         if not isinstance(operator, cst.In | cst.NotIn) or not is_status(file, node.left):
             return
-        for element in right.elements if isinstance(right, cst.Tuple | cst.List | cst.Set) else ():
-            if isinstance(element.value, cst.SimpleString) and _is_closed(element.value):
-                both = ", ".join(_like(element.value, state) for state in _NEW)
+        for element in _elements(right):
+            if isinstance(element, cst.SimpleString) and _is_closed(element):
+                both = ", ".join(_like(element, state) for state in _NEW)
                 message = "closed is disconnected or failed"
-                yield self.auto(file, element, "D-02", message, [file.replace(element.value, both)])
+                yield self.auto(file, element, "D-02", message, [file.replace(element, both)])
 
     def _operator(self, file: PythonFile, node: cst.Comparison, word: str) -> Splice:
         return file.replace(node.comparisons[0].operator, _spaced(file, node, word))
@@ -145,6 +156,15 @@ class ClientStatus(Codemod):
 
 def _is_closed(node: cst.CSTNode) -> bool:
     return isinstance(node, cst.SimpleString) and node.evaluated_value == "closed"
+
+
+def _elements(node: cst.BaseExpression) -> list[cst.BaseExpression]:
+    """Return what a tuple, list or set is written with."""
+    return [one.value for one in node.elements] if isinstance(node, cst.Tuple | cst.List | cst.Set) else []
+
+
+def _holds_closed(node: cst.BaseExpression) -> bool:
+    return _is_closed(node) or any(map(_is_closed, _elements(node)))
 
 
 def _like(literal: cst.SimpleString, state: str) -> str:

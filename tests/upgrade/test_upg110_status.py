@@ -46,6 +46,26 @@ def test_look_alikes_stay(source: str) -> None:
             'x = conn.status.value not in [\'open\', "disconnected", "failed"]',
         ),
         (
+            "x = (conn.status.value == 'closed') == y",
+            "x = (conn.status.value in ('disconnected', 'failed')) == y",
+        ),
+        (
+            "x = y < (conn.status.value!='closed')",
+            "x = y < (conn.status.value not in ('disconnected', 'failed'))",
+        ),
+        (
+            "x = 'closed' == (s := conn.status.value)",
+            "x = (s := conn.status.value) in (('disconnected', 'failed'))",
+        ),
+        (
+            "x = 1 if'closed'==conn.status.value else 2",
+            "x = 1 if conn.status.value in ('disconnected', 'failed') else 2",
+        ),
+        (
+            "x = ('closed'  # old\n        == conn.status.value)",
+            "x = (conn.status.value  # old\n        in ('disconnected', 'failed'))",
+        ),
+        (
             "s = conn.status.value\n    x = s == 'closed'",
             "s = conn.status.value\n    x = s in ('disconnected', 'failed')",
         ),
@@ -77,3 +97,32 @@ def test_tables_and_types_are_told() -> None:
         "import runtime.client\nfrom typing import Literal\n\nX = Literal['open', 'closed', 'connecting']\n"
     )
     assert flagged("UPG110", types, path="bot.py") == [("D-02", 4)]
+
+
+@pytest.mark.spec("UPGC-45")
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        "conn.status.value == y == 'closed'",
+        "y == conn.status.value == 'closed'",
+        "y is not conn.status.value != 'closed'",
+        "'closed' == conn.status.value == y",
+        "'closed' == y == conn.status.value",
+        "y == 'closed' != conn.status.value",
+        "y == conn.status.value in ('closed', 'open')",
+        "'a' < 'closed' < conn.status.value < 'z'",
+        "'closed' in (conn.status.value, y)",
+        "'closed' not in [conn.status.value]",
+    ],
+)
+def test_chains_and_lists_of_states_are_told_and_stay(comparison: str) -> None:
+    source = line(f"x = {comparison}")
+    assert after("UPG110", source, path="bot.py") == source
+    assert flagged("UPG110", source, path="bot.py") == [("D-02", 6)]
+
+
+@pytest.mark.parametrize(
+    "comparison", ["y == conn.status.value == 'open'", "a < conn.status.value < 'closed'[0]"]
+)
+def test_chains_without_the_old_state_stay(comparison: str) -> None:
+    assert stays("UPG110", line(f"x = {comparison}"), path="bot.py")
