@@ -17,6 +17,7 @@ __all__ = [
     "is_ci",
     "is_dockerfile",
     "is_started_from",
+    "pins",
     "redis_images",
 ]
 
@@ -33,6 +34,17 @@ _COMMANDS = (
     (re.compile(rb"\brealtime\s+run\b"), b"realtime serve"),
     (re.compile(rb"""(["'])realtime\1\s*,\s*\1run\1"""), rb"\1realtime\1, \1serve\1"),
 )
+_NAME = rb"(?<![\w.-])realtime[-_.]toolkit"
+_SIGN = rb"(?:===|==|~=|!=|<=|>=|<|>|=)"
+_PIN = re.compile(
+    _NAME + rb"(?:[ \t]*\[[^\]\n]*\])?[ \t]*(" + _SIGN + rb"[ \t]*[\w.*+!${}-]+"
+    rb"(?:[ \t]*,[ \t]*" + _SIGN + rb"[ \t]*[\w.*+!${}-]+)*)",
+    re.IGNORECASE,
+)
+_ARCHIVE = re.compile(
+    _NAME + rb"-(\d[\w.+!]*?)(?=-|\.tar\.gz|\.whl|\.zip)[\w.+-]*\.(?:whl|zip|gz)", re.IGNORECASE
+)
+_END_COMMENT = re.compile(rb"(?:^|[ \t])#.*")
 _FLOOR = 11
 _NEEDS = "0.5 needs Python 3.11 or newer; was {old}"
 _COMMENT = b"#"
@@ -185,3 +197,22 @@ def redis_images(raw: bytes) -> Iterator[tuple[str, tuple[int, int], int]]:
             continue
         minor = int(found[2]) if found[2] else 99
         yield found[0].decode(), (int(found[1]), minor), found.start()
+
+
+def pins(raw: bytes) -> Iterator[tuple[str, str, int]]:
+    """Yield each requirement on the toolkit in the commands of a file: as written, its versions, and its place.
+
+    ``pip install`` in an image, what a CI job installs, an environment of conda; an archive by its name counts as well.
+    """
+    at = 0
+    for row in _rows(raw):
+        text = _END_COMMENT.sub(lambda found: b" " * len(found[0]), row)
+        if b"realtime-upgrade: skip" not in row:
+            for found in _PIN.finditer(text):
+                versions = found[1].decode(errors="replace")
+                if versions[0] == "=" and versions[1:2] != "=":  # that of conda
+                    versions = f"=={versions[1:].strip()}.*"
+                yield found[0].decode(errors="replace"), versions, at + found.start()
+            for found in _ARCHIVE.finditer(text):
+                yield found[0].decode(errors="replace"), f"=={found[1].decode()}", at + found.start()
+        at += len(row)

@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import libcst as cst
 
+from realtime_cli.codemods.blanklines import (
+    behind_comments,
+    needs_blank_after,
+    taken_out,
+    without_own_comments,
+)
 from realtime_cli.codemods.codemod import Codemod
 from realtime_cli.codemods.finding import Change, Finding
 from realtime_cli.codemods.splices import Splice
@@ -48,6 +54,7 @@ class Lifecycle(Codemod):
         opening = hooks.get("open")
         if opening is None or not isinstance(opening.body, cst.IndentedBlock):
             return
+        can_move = file.parents[opening] is file.tree and _takes_more(file, hooks.get("init"))
         moving: list[cst.SimpleStatementLine] = []
         rows: list[str] = []
         wrapped: list[cst.SimpleStatementLine] = []
@@ -55,7 +62,7 @@ class Lifecycle(Codemod):
             row = self._row(file, call)
             if row is None or file.function_around(call) is not opening:
                 continue
-            line = self._movable(file, call, opening)
+            line = self._movable(file, call, opening) if can_move else None
             if line is None:
                 yield from self._stuck(file, call, row, opening)
             elif file.has_todo(line, self.id):
@@ -147,7 +154,7 @@ class Lifecycle(Codemod):
                 file,
                 call,
                 row,
-                f"{name}() is set-up, and its value is used",
+                f"{name}() is set-up that cannot be moved by itself",
                 f"call {name}() in init() instead",
             )
 
@@ -170,7 +177,7 @@ class Lifecycle(Codemod):
             if existing is not None and _has_block(existing)
             else (file.indent(opening) + file.one_indent)
         )
-        text, splices = b"", []
+        text = b""
         awaited = False
         for line in moving:
             start = file.comment_lines_above(line)
@@ -180,26 +187,19 @@ class Lifecycle(Codemod):
                 block += newline
             text += self._renamed(file, line, block, start, ctx, new_ctx, margin, newline, line in wrapped)
             awaited |= "await " in file.text(line)
-            splices.append(Splice(start, end, b""))
-        splices = self._emptied(file, opening, moving, splices)
-        if existing is None:
-            head = b"async def init(" + new_ctx.encode() + b"):" + newline
-            at = file.comment_lines_above(first)
-            ends = any(one.start == at and one.end == len(file.data) for one in splices)
-            splices.append(Splice(at, at, head + text + (b"" if ends else newline * 2)))
-        elif _has_block(existing):
-            body = existing.body.body
-            last = body[-1]
-            if len(body) == 1 and file.text(last).strip() == "pass":
-                splices.append(
-                    Splice(file.line_start(file.span(last)[0]), file.line_end(file.span(last)[1]), text)
-                )
-            else:
-                at = file.line_end(file.span(last)[1])
-                lead = b"" if file.data[:at].endswith((b"\n", b"\r")) else newline
-                splices.append(Splice(at, at, lead + text))
+        splices, goes = self._emptied(file, opening, moving)
+        if existing is not None:
+            splices.append(self._appended(file, existing, text, newline))
             if awaited and existing.asynchronous is None:
                 splices.append(file.before(existing, "async "))
+        else:
+            text = b"async def init(" + new_ctx.encode() + b"):" + newline + text
+            if goes and first is opening:  # it takes its place, below its comments
+                start = file.line_start(file.first_byte(opening))
+                splices = [Splice(start, file.line_end(file.span(opening)[1]), text)]
+            else:
+                at = file.comment_lines_above(first)
+                splices.append(Splice(at, at, text + newline * 2))
         splices = self._without_blank_end(file, splices)
         message = "set-up of the process moves from open to init"
         row = min(rows)
@@ -228,8 +228,8 @@ class Lifecycle(Codemod):
             return "platform"
         if existing is not None:
             names = [param.name.value for param in existing.params.params]
-            if "ctx" not in names and "platform" in names:
-                return "platform"
+            if "ctx" not in names:
+                return "platform" if "platform" in names else names[0]
         return "ctx"
 
     def _renamed(
@@ -267,27 +267,42 @@ class Lifecycle(Codemod):
             moved = margin + todo.encode() + newline + moved
         return moved
 
+    def _appended(self, file: PythonFile, init: cst.FunctionDef, text: bytes, newline: bytes) -> Splice:
+        """Return the replacement that puts lines at the end of a hook; before the ``return`` that ends it."""
+        body = init.body.body
+        last = body[-1]
+        if len(body) == 1 and file.text(last).strip() == "pass":
+            return Splice(file.line_start(file.span(last)[0]), file.line_end(file.span(last)[1]), text)
+        if _leaves(last):
+            at = file.comment_lines_above(last)
+            return Splice(at, at, text)
+        at = behind_comments(file, init)
+        lead = b"" if file.data[:at].endswith((b"\n", b"\r")) else newline
+        return Splice(at, at, lead + (newline if needs_blank_after(last) else b"") + text)
+
     def _emptied(
-        self,
-        file: PythonFile,
-        opening: cst.FunctionDef,
-        moving: list[cst.SimpleStatementLine],
-        splices: list[Splice],
-    ) -> list[Splice]:
-        """Return the replacements with what becomes of a hook in which nothing is left: it goes, or gets ``pass``."""
+        self, file: PythonFile, opening: cst.FunctionDef, moving: list[cst.SimpleStatementLine]
+    ) -> tuple[list[Splice], bool]:
+        """Return the replacements that take statements away, and whether the hook goes with them.
+
+        A hook in which nothing is left goes, or gets ``pass`` if anything refers to it or a comment is left.
+        """
+        splices = taken_out(file, opening, moving)
         if any(one not in moving for one in opening.body.body):
-            return splices
+            return splices, False
         scope = file.scope(opening)
         used = scope is not None and any(one.references for one in scope[opening.name.value])
-        if used:
-            at = splices[-1].start
-            margin = file.indent(moving[-1])
-            return [*splices, Splice(at, at, margin + b"pass" + file.newline(at))]
+        if used or not without_own_comments(file, opening, splices):
+            line = moving[-1]
+            start, end = file.comment_lines_above(line), file.line_end(file.span(line)[1])
+            left = taken_out(file, opening, moving[:-1]) if len(moving) > 1 else []
+            return [*left, Splice(start, end, file.indent(line) + b"pass" + file.newline(start))], False
         start = file.line_start(file.first_byte(opening))
         end = file.line_end(file.span(opening)[1])
-        while end < len(file.data) and not file.data[end : file.line_end(end)].strip():
-            end = file.line_end(end)
-        return [Splice(start, end, b"")]
+        if file.comment_lines_above(opening) == start:
+            while end < len(file.data) and not file.data[end : file.line_end(end)].strip():
+                end = file.line_end(end)
+        return [Splice(start, end, b"")], True
 
     def _without_blank_end(self, file: PythonFile, splices: list[Splice]) -> list[Splice]:
         """Take the blank lines before a function that was the last of its file away with it."""
@@ -338,6 +353,21 @@ class Lifecycle(Codemod):
                     "teardown at the end of the interpreter",
                     "write a shutdown() hook: it runs while the platform still publishes",
                 )
+
+
+def _takes_more(file: PythonFile, init: cst.FunctionDef | None) -> bool:
+    """Say whether statements at the end of a hook `init` would run, and have what they are given."""
+    if init is None:
+        return True
+    if not _has_block(init) or not init.params.params:
+        return False
+    returns = [one for one in file.nodes(cst.Return) if file.function_around(one) is init]
+    last = init.body.body[-1]
+    return all(file.statement(one) is last for one in returns)
+
+
+def _leaves(line: cst.CSTNode) -> bool:
+    return isinstance(line, cst.SimpleStatementLine) and isinstance(line.body[-1], cst.Return | cst.Raise)
 
 
 def _has_block(function: cst.FunctionDef) -> bool:

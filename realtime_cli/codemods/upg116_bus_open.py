@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 import libcst as cst
 
 from realtime_cli.codemods.arguments import argument, without_argument
+from realtime_cli.codemods.blanklines import behind_comments, behind_head, needs_blank_after
 from realtime_cli.codemods.codemod import Codemod
 from realtime_cli.codemods.contexts import positional
 from realtime_cli.codemods.definitions import function_of, users
 from realtime_cli.codemods.finding import Change, Finding
+from realtime_cli.codemods.splices import Splice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +82,7 @@ class BusOpen(Codemod):
                     init,
                     "S-20",
                     "clients hear of trouble of the bus through its open hook",
-                    [file.lines_below(init, ["", "", f"open = {bus}.hooks.open"])],
+                    [_below(file, init, f"open = {bus}.hooks.open")],
                 )
         else:
             yield self.flag(
@@ -107,18 +109,7 @@ class BusOpen(Codemod):
             return
         ws, ctx = (param.name.value for param in taken[:2])
         line = f"await {bus}.hooks.open({ws}, {ctx})"
-        head = None
-        for statement in body.body:
-            if not _is_head(statement, first=head is None):
-                break
-            head = statement
-        if head is not None:
-            splices = [file.replace(head, file.text(head)), file.lines_below(head, [line])]
-        else:
-            first = body.body[0]
-            at = file.comment_lines_above(first)
-            splice = file.lines_above(first, [line])
-            splices = [type(splice)(at, at, splice.text)]
+        splices = _first(file, function, body, line)
         if function.asynchronous is not None:
             yield self.auto(file, function.name, "S-20", message, splices)
             return
@@ -157,6 +148,35 @@ class BusOpen(Codemod):
                 "create_message is given a platform of its own",
                 "the framework wraps with the bus of the settings; leave platform= out if it does the same",
             )
+
+
+def _below(file: PythonFile, init: cst.FunctionDef, line: str) -> Splice:
+    """Return the replacement that puts a statement below a function and the comments that end it."""
+    newline = file.newline(file.span(init)[0])
+    at = behind_comments(file, init)
+    lead = b"" if file.data[:at].endswith((b"\n", b"\r")) else newline
+    end = b"" if lead else newline
+    return Splice(at, at, lead + newline * 2 + line.encode() + end)
+
+
+def _first(file: PythonFile, function: cst.FunctionDef, body: cst.IndentedBlock, line: str) -> list[Splice]:
+    """Return the replacements that put a statement first in a function, behind docstring and ``global``."""
+    head = None
+    following: cst.CSTNode | None = None
+    for statement in body.body:
+        if not _is_head(statement, first=head is None):
+            following = statement
+            break
+        head = statement
+    newline = file.newline(file.span(function)[0])
+    margin = file.indent(body.body[0])
+    at = behind_head(file, function) if head is None else file.line_end(file.span(head)[1])
+    lead = b"" if file.data[:at].endswith((b"\n", b"\r")) else newline
+    text = lead + margin + line.encode() + (b"" if lead else newline)
+    is_close = following is not None and file.comment_lines_above(following) == at
+    if following is not None and is_close and needs_blank_after(following):
+        text += newline
+    return [Splice(at, at, text)]
 
 
 def _is_head(statement: cst.BaseStatement, *, first: bool) -> bool:

@@ -13,9 +13,11 @@ from realtime_cli.codemods.deployfiles import (
     is_ci,
     is_dockerfile,
     is_started_from,
+    pins,
     redis_images,
 )
 from realtime_cli.codemods.finding import Change, Finding, Severity
+from realtime_cli.codemods.requirements import PACKAGE, WANTED, admits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +38,7 @@ class Deployment(Codemod):
     id: ClassVar[str] = "UPG133"
     title: ClassVar[str] = "images, commands, dashboards"
     change: ClassVar[Change] = Change.ASSISTED
-    rows: ClassVar[tuple[str, ...]] = ("C-16", "D-39", "P-06", "S-06", "S-28")
+    rows: ClassVar[tuple[str, ...]] = ("C-16", "D-39", "P-06", "S-05", "S-06", "S-28")
 
     def project(self, project: Project) -> Iterator[Finding]:
         """Look at every file that says how the app is built, started and watched."""
@@ -64,6 +66,8 @@ class Deployment(Codemod):
                 yield from self._edit(project, path, ci_lines, "S-06")
             if is_started_from(path) or is_dockerfile(path):
                 yield from self._edit(project, path, command_lines, "P-06")
+            if path.endswith((".yml", ".yaml")) or is_started_from(path) or is_dockerfile(path):
+                yield from self._pins(project, path)
             if path.endswith((".yml", ".yaml")) or is_dockerfile(path):
                 yield from self._redis(project, path, presence=presence, sharded=sharded)
             if path.endswith((".json", ".yml", ".yaml")):
@@ -93,6 +97,31 @@ class Deployment(Codemod):
         advice = "look at the line below the TODO"
         for message, start, end in told:
             yield self.in_text(path, row, Change.ASSISTED, message, advice, start=start, end=end, raw=after)
+
+    def _pins(self, project: Project, path: str) -> Iterator[Finding]:
+        """Tell what installs 0.4 beside the app; which version an image or a job gets is for a person to say."""
+        raw = _read(project, path) or b""
+        for written, versions, start in pins(raw):
+            is_elsewhere = "$" in versions and versions.startswith(("==", "~="))
+            if is_elsewhere:
+                message = f"{written} is installed here, the version is said elsewhere"
+                advice = f"see to it that the version is one of 0.5 ({PACKAGE}{WANTED})"
+            elif not admits(versions, "0.5"):
+                message = f"{written} is installed here: the app is for 0.5 now"
+                advice = f'install "{PACKAGE}{WANTED}" in this line'
+            else:
+                continue
+            yield self.in_text(
+                path,
+                "S-05",
+                Change.FLAG,
+                message,
+                advice,
+                start=start,
+                end=start + len(written.encode()),
+                raw=raw,
+                severity=Severity.WARNING if is_elsewhere else Severity.ERROR,
+            )
 
     def _redis(self, project: Project, path: str, *, presence: bool, sharded: bool) -> Iterator[Finding]:
         raw = _read(project, path)

@@ -133,3 +133,54 @@ def test_images_of_redis(image: str, made: str, rows: list[str]) -> None:
 def test_the_counter_that_is_gone(path: str) -> None:
     done = upgrade({path: '# "presence_stale_cleaned_total"\n'}, only="UPG133")
     assert [(one.row, one.path, one.status) for one in done.findings] == [("D-39", path, "flagged")]
+
+
+@pytest.mark.spec("UPGC-60")
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("Dockerfile", "RUN pip install --no-cache-dir realtime-toolkit==0.4.3 uvloop"),
+        ("Dockerfile", 'RUN ["pip", "install", "realtime_toolkit[redis]~=0.4.20"]'),
+        ("deploy/app.dockerfile", "RUN uv pip install 'Realtime-Toolkit >= 0.4, < 0.5'"),
+        ("Dockerfile", "ADD wheels/realtime_toolkit-0.4.3-py3-none-any.whl /tmp/"),
+        ("docker-compose.yml", "    command: sh -c 'pip install realtime-toolkit==0.4.* && realtime serve'"),
+        (".github/workflows/ci.yml", "      - run: pip install realtime-toolkit==0.4.3  # oldest"),
+        (".gitlab-ci.yml", "  - uvx --from realtime-toolkit==0.4.3 realtime check"),
+        ("environment.yml", "  - realtime-toolkit=0.4"),
+    ],
+)
+def test_what_installs_the_old_version_is_told(path: str, line: str) -> None:
+    text = f"# about the build\n{line}\n"
+    done = upgrade({path: text}, only="UPG133")
+    assert done.files[path] == text
+    assert [(one.row, one.status, one.severity, one.path, one.line) for one in done.findings] == [
+        ("S-05", "flagged", "error", path, 2)
+    ]
+    (found,) = done.findings
+    assert line[found.col - 1 :].lower().startswith("realtime")
+    assert found.advice == 'install "realtime-toolkit>=0.5,<0.6" in this line'
+
+
+def test_a_version_from_elsewhere_is_told_too() -> None:
+    text = "ARG VERSION=0.4.3\nRUN pip install realtime-toolkit==${VERSION}\n"
+    done = upgrade({"Dockerfile": text}, only="UPG133")
+    assert [(one.row, one.status, one.severity, one.line) for one in done.findings] == [
+        ("S-05", "flagged", "warning", 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RUN pip install realtime-toolkit",
+        "RUN pip install realtime-toolkit > /tmp/log",
+        "RUN pip install 'realtime-toolkit>=0.4'",
+        "RUN pip install realtime-toolkit==0.5.1 my-realtime-toolkit==0.4.1 realtime-toolkit-extras==0.4.1",
+        "# RUN pip install realtime-toolkit==0.4.3",
+        "RUN pip install uvloop  # not realtime-toolkit==0.4.3",
+        "RUN pip install realtime-toolkit==0.4.3  # realtime-upgrade: skip",
+        "RUN pip install realtime_toolkit-0.5.0-py3-none-any.whl",
+    ],
+)
+def test_what_installs_the_new_version_or_any_is_not(line: str) -> None:
+    assert upgrade({"Dockerfile": f"{line}\n"}, only="UPG133").findings == []
