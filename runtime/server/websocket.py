@@ -161,6 +161,7 @@ async def _refuse(refused: Refused, scope: Scope, send: Send) -> None:
     headers: list[Any] = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
+        (b"x-content-type-options", b"nosniff"),
         (b"connection", b"close"),
     ]
     await send({"type": "websocket.http.response.start", "status": refused.status, "headers": headers})

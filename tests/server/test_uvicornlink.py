@@ -203,11 +203,14 @@ def test_what_is_assumed_of_uvicorn() -> None:
         "keepalive_timeout",
         "handle_parser_exception",
         "handle_close",
+        "handle_cont",
+        "handle_events",
         "shutdown",
         "connection_lost",
         "data_received",
         "on_task_complete",
         "send",
+        "send_receive_event_to_app",
     } == (ours & set(theirs)) - {"__init__"}
     own = {
         "close_within_bound",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runtime.server.fastpath.messages import Received
     from runtime.server.inbound import Inbound
 
-__all__ = ["CLOSE_TIMEOUT", "MAX_PINGS_PER_SECOND", "FastPeer"]
+__all__ = ["CLOSE_TIMEOUT", "MAX_PINGS_PER_SECOND", "RULES", "FastPeer"]
 
 CLOSE_TIMEOUT = 5.0  # seconds that a peer has to read what is left and to answer the closing handshake
 LINGER = 1.0  # seconds in which what a failed peer was still sending may arrive, where we cannot end our side alone
@@ -31,7 +31,7 @@ LINGER = 1.0  # seconds in which what a failed peer was still sending may arrive
 COPIED = 16 * 1024
 MAX_PINGS_PER_SECOND = 100  # of one peer, beyond which it is closed. Spec: platform 5.14
 # What `security_refusals_total` calls that for which a peer is closed; anything else is a frame against the protocol.
-_RULES = MappingProxyType({closing.POLICY_VIOLATION: "pings", closing.TOO_BIG: "message_size"})
+RULES = MappingProxyType({closing.POLICY_VIOLATION: "pings", closing.TOO_BIG: "message_size"})
 
 
 class FastPeer(asyncio.BufferedProtocol):
@@ -219,7 +219,7 @@ class FastPeer(asyncio.BufferedProtocol):
             self._transport.abort()
             return
         if self._connection is not None:
-            self._connection.metrics.add("security_refusals_total", _RULES.get(code, "frame"))
+            self._connection.metrics.add("security_refusals_total", RULES.get(code, "frame"))
         self._write_close(code, reason)
         if self._transport.can_write_eof():
             # Closing with unread bytes would reset the connection and take the close frame with it.

@@ -26,11 +26,14 @@ ASSUMED = (
     "data_received",
     "handle_close",
     "handle_connect",
+    "handle_cont",
+    "handle_events",
     "handle_parser_exception",
     "keepalive_timeout",
     "on_task_complete",
     "run_asgi",
     "send",
+    "send_receive_event_to_app",
     "shutdown",
     "stop_keepalive",
 )
@@ -40,8 +43,10 @@ ASSUMED_STATE = (
     "close_sent",
     "conn",
     "connections",
+    "curr_msg_data_type",
     "default_headers",
     "disconnected",
+    "frames",
     "handshake_complete",
     "handshake_initiated",
     "loaded_app",
@@ -69,7 +74,11 @@ def websocket_protocol(runtime: Runtime) -> WritePath:
     websocket = runtime.settings.websocket
     problem = contract_problem()
     if problem is None:
-        own = {"clock": runtime.clock, "compresses": websocket.compression}
+        own = {
+            "clock": runtime.clock,
+            "compresses": websocket.compression,
+            "metrics": runtime.metrics,
+        }
         linked = type("LinkedProtocol", (LinkedProtocol,), own)
         if websocket.fast_path == "off":
             return WritePath(linked)

@@ -15,16 +15,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.frames import Frame, Opcode
 
 from runtime.core.clock import SystemClock
 from runtime.server.asgisink import PEER_LINK
-from runtime.server.fastpath.peer import CLOSE_TIMEOUT, FastPeer
+from runtime.server.fastpath.messages import INVALID_DATA, PROTOCOL_ERROR
+from runtime.server.fastpath.peer import CLOSE_TIMEOUT, MAX_PINGS_PER_SECOND, RULES, FastPeer
 from runtime.wire import closing
+from runtime.wire.limits import MAX_FRAGMENTS
 
 if TYPE_CHECKING:
     import uvicorn
+    from websockets.http11 import Response
 
     from runtime.core.clock import Clock, TimerHandle
+    from runtime.core.metrics import Metrics
     from runtime.server.fastpath.group import PeerGroup
 
 __all__ = ["CLOSE_TIMEOUT", "GONE", "MAX_EARLY_BYTES", "LinkedProtocol", "abort_all", "closing_peers"]
@@ -52,9 +57,14 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
 
     clock: Clock = SystemClock()
     compresses = False
+    #: Where it is counted what a peer is closed for; nowhere without an app.
+    metrics: Metrics | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._reject = self.conn.reject
+        # `websockets` answers what is no handshake by itself, with the peer's own words in the text.
+        self.conn.reject = self._refusal  # type: ignore[method-assign]  # uvicorn makes the object
         if self.compresses:
             # Without context takeover a broadcast is deflated once for all peers.
             self.conn.available_extensions = [
@@ -65,6 +75,12 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
         self._deadline: TimerHandle | None = None
         self._early = b""
         self._is_detached = False
+        self._ping_since, self._ping_count = 0.0, 0
+
+    def _refusal(self, status: Any, text: str) -> Response:
+        response = self._reject(status, text)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the peer; what comes between its request and our answer waits for the answer."""
@@ -169,8 +185,53 @@ class LinkedProtocol(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self.close_within_bound()
 
+    def handle_events(self) -> None:
+        """Take what the peer sent, unless it sends more pings than it may: those are answered all at once."""
+        pings = sum(isinstance(one, Frame) and one.opcode is Opcode.PING for one in self.conn.events)
+        if pings and self._is_flood(pings):
+            self._fail(closing.POLICY_VIOLATION, "too many pings")
+        else:
+            super().handle_events()
+
+    def _is_flood(self, pings: int) -> bool:
+        now = self.clock.monotonic()
+        if now - self._ping_since >= 1.0:
+            self._ping_since, self._ping_count = now, 0
+        self._ping_count += pings
+        return self._ping_count > MAX_PINGS_PER_SECOND
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a piece of a message; empty ones add nothing to its size, so that their number has a bound too."""
+        if len(self.frames) >= MAX_FRAGMENTS:
+            self.frames = []
+            self._fail(PROTOCOL_ERROR, "message has too many fragments")
+        elif not self.close_sent:
+            super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message to the app; for one that is no text uvicorn would write a traceback."""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self._fail(INVALID_DATA, "invalid UTF-8")
+                return
+        super().send_receive_event_to_app()
+
+    def _fail(self, code: int, reason: str) -> None:
+        """Tell the peer what it did wrong, in place of the answers that it waits for, and close."""
+        if self.close_sent:
+            self.terminate()
+            return
+        self.conn.data_to_send()
+        self.conn.fail(code, reason)
+        self.handle_parser_exception()
+
     def handle_parser_exception(self) -> None:
         """Close a peer that broke the WebSocket protocol."""
+        if self.metrics is not None and not self.close_sent and self.conn.close_sent is not None:
+            self.metrics.add("security_refusals_total", RULES.get(self.conn.close_sent.code, "frame"))
         super().handle_parser_exception()
         self.close_within_bound()
 

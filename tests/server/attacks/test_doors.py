@@ -200,6 +200,27 @@ async def test_a_handshake_of_another_shape_is_refused(mallory: Attacker, change
     head = upgrade_head(mallory.target).replace(change.encode(), by.encode())
     async with mallory.peer(head) as peer:
         assert int(peer.status.split()[0]) >= 400, peer.status
+        assert peer.headers.get("x-content-type-options") == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (("origin: http://evil.example",), 403),
+        (("cookie: sid=nobody",), 401),
+        (("x-a: 1",), 401),
+    ],
+)
+async def test_who_is_refused_gets_a_text_that_is_no_page(
+    mallory: Attacker, headers: tuple[str, ...], status: int
+) -> None:
+    own = any(header.startswith("origin") for header in headers)
+    async with mallory.peer(
+        upgrade_head(mallory.target, *headers, sid=None, origin=None if own else "")
+    ) as peer:
+        assert peer.status.startswith(f"{status} ")
+        assert peer.headers["x-content-type-options"] == "nosniff"
+        assert peer.headers["content-type"] == "text/plain; charset=utf-8"
 
 
 @pytest.mark.spec("PLAT-167")
