@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Chooser = Callable[[Codemod, PythonFile | ScriptFile, Sequence[Finding]], Sequence[Finding]]
     """Gives back those of a codemod's edits in a file that shall be made."""
 
-__all__ = ["ENGINE", "MAX_PASSES", "FileOutcome", "syntax_problem", "upgrade_file"]
+__all__ = ["ENGINE", "MAX_PASSES", "FileOutcome", "left_alone", "syntax_problem", "upgrade_file"]
 
 ENGINE = "UPG100"
 MAX_PASSES = 12
@@ -176,11 +176,12 @@ def syntax_problem(path: str, source: Encoded) -> Finding | None:
             end_col=problem.end_offset or problem.offset or 1,
         )
     except (ValueError, RecursionError, MemoryError) as problem:
-        return _left_alone(path, f"cannot be parsed: {problem or 'too deep'}")
+        return left_alone(path, f"cannot be parsed: {problem or 'too deep'}")
     return None
 
 
-def _left_alone(path: str, why: str) -> Finding:
+def left_alone(path: str, why: str) -> Finding:
+    """Return the finding about a file that cannot be looked at."""
     return Finding(
         ENGINE,
         "",
@@ -208,7 +209,7 @@ def upgrade_file(
     try:
         source = Encoded.python(raw)
     except UnreadableSource as problem:
-        outcome.findings = [_left_alone(path, str(problem))]
+        outcome.findings = [left_alone(path, str(problem))]
         return outcome
     broken = syntax_problem(path, source)
     if broken is not None:
@@ -225,14 +226,14 @@ def upgrade_file(
             outcome.new = source.raw(file.data)
         outcome.findings = [_placed(one, file) for one in chain.kept]
     except BrokenSource as problem:
-        outcome.findings = [_left_alone(path, str(problem))]
+        outcome.findings = [left_alone(path, str(problem))]
     except UnreadableSource as problem:
-        outcome.findings = [_left_alone(path, str(problem))]
+        outcome.findings = [left_alone(path, str(problem))]
     except UnprovedEdit as problem:
-        failed = replace(_left_alone(path, f"internal: unproved edit: {problem}"), severity=Severity.ERROR)
+        failed = replace(left_alone(path, f"internal: unproved edit: {problem}"), severity=Severity.ERROR)
         outcome.findings, outcome.unproved = [replace(failed, status=Status.FLAGGED)], True
     except RecursionError:
-        outcome.findings = [_left_alone(path, "too deep")]
+        outcome.findings = [left_alone(path, "too deep")]
     return outcome
 
 

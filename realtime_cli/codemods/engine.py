@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from realtime_cli.codemods.behaviours import behaviours
 from realtime_cli.codemods.catalog import run_order
-from realtime_cli.codemods.chain import ENGINE, FileOutcome, upgrade_file
+from realtime_cli.codemods.chain import ENGINE, FileOutcome, left_alone, upgrade_file
 from realtime_cli.codemods.finding import Change, Finding, Severity, Status
 from realtime_cli.codemods.prefilter import candidates
 from realtime_cli.codemods.project import Project, Tree
@@ -109,6 +109,7 @@ def make_plan(
             plan.findings += codemod.project(project)
     if selected is None or selected >= {one.id for one in run_order() if one.layout}:
         plan.findings += behaviours(project)
+    plan.findings += [left_alone(path, why) for path, why in project.unread.items()]
     plan.findings = _in_order(plan.findings)
     return plan
 

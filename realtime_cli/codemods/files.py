@@ -30,6 +30,7 @@ __all__ = [
     "NotRestored",
     "Undone",
     "WriteFailed",
+    "last_run",
     "tidy",
     "undo",
     "unfinished",
@@ -111,7 +112,7 @@ class Journal:
 
     Attributes:
         run: a name for the folder of the originals.
-        state: ``writing`` or ``done``.
+        state: ``writing``, ``done`` or ``undoing``.
         entries: every file that changes.
         folders: that the run makes, outer ones first.
         gone: that the run removes as they are empty, inner ones first.
@@ -162,6 +163,15 @@ class Undone:
 
     restored: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Difference:
+    """Which files of a run are not as they were: those that it wrote, and those that somebody edited since."""
+
+    new: list[Entry] = field(default_factory=list)
+    edited: list[Entry] = field(default_factory=list)
+    left: list[Entry] = field(default_factory=list)
 
 
 def _hash(path: Path) -> str | None:
@@ -279,29 +289,57 @@ class _Run:
 
     # Putting back.
 
-    def restore(self, *, over_edits: bool = False) -> Undone:
-        undone = Undone()
-        for entry in self.journal.entries:
-            if entry.temporary is not None:
-                (self.root / entry.temporary).unlink(missing_ok=True)
+    def compare(self, *, over_edits: bool = False) -> _Difference:
+        """Look at what has to go back; raises `WriteFailed` if an original is not what it was."""
+        found = _Difference()
         for entry in reversed(self.journal.entries):
             now = _hash(self.root / entry.path)
             if now == entry.old:
                 continue
-            if now != entry.new:
-                if not over_edits:
-                    undone.left.append(entry.path)
-                    continue
-                self.keep_edited(entry)
+            if now == entry.new:
+                found.new.append(entry)
+            elif over_edits:
+                found.edited.append(entry)
+            else:
+                found.left.append(entry)
+        self.refuse_damaged([*found.new, *found.edited])
+        return found
+
+    def restore(self, found: _Difference) -> Undone:
+        for entry in self.journal.entries:
+            for name in (entry.temporary, self.between(entry)):
+                if name is not None:
+                    (self.root / name).unlink(missing_ok=True)
+        for entry in found.edited:
+            self.keep_edited(entry)
+        for entry in (*found.new, *found.edited):
             self.put_back(entry)
-            undone.restored.append(entry.path)
         for folder in reversed(self.journal.folders):
             with contextlib.suppress(OSError):
                 (self.root / folder).rmdir()
         self.sync_folders()
-        undone.restored.sort()
-        undone.left.sort()
-        return undone
+        restored = sorted(entry.path for entry in (*found.new, *found.edited))
+        return Undone(restored, sorted(entry.path for entry in found.left))
+
+    def refuse_damaged(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if entry.old is None:
+                continue
+            kept = self.backup / entry.path
+            try:
+                found = _hash(kept)
+            except OSError as problem:
+                raise WriteFailed(
+                    f"the original of {entry.path} cannot be read: {_reason(problem)}"
+                ) from None
+            if found != entry.old:
+                what = "is not there" if found is None else "was changed or is damaged"
+                name = kept.relative_to(self.root).as_posix()
+                raise WriteFailed(f"the original of {entry.path} {what} ({name}); nothing was put back")
+
+    def between(self, entry: Entry) -> str:
+        """Return the name under which an original comes back, which a run that was killed meanwhile leaves."""
+        return _beside(entry.path, self.journal.run)
 
     def put_back(self, entry: Entry) -> None:
         target = self.root / entry.path
@@ -311,7 +349,7 @@ class _Run:
         kept = self.backup / entry.path
         target.parent.mkdir(parents=True, exist_ok=True)
         # By way of a second name, so that the original stays kept until all of them are back.
-        between = target.parent / f".{target.name}.realtime-upgrade-{secrets.token_hex(4)}"
+        between = self.root / self.between(entry)
         try:
             os.link(kept, between)
         except OSError:
@@ -333,11 +371,19 @@ class _Run:
             path.unlink(missing_ok=True)
             shutil.rmtree(self.state / "backup", ignore_errors=True)
         elif path.read_bytes() != before:
-            path.write_bytes(before)
+            temporary = self.state / f"{_JOURNAL}.{secrets.token_hex(4)}"
+            temporary.write_bytes(before)
+            temporary.replace(path)
         shutil.rmtree(self.backup, ignore_errors=True)
         for stray in self.state.glob(f"{_JOURNAL}.*"):
             stray.unlink(missing_ok=True)
         tidy(self.root)
+
+
+def _beside(path: str, tag: str) -> str:
+    """Return a hidden name in the folder of a file, no longer than file systems take."""
+    head, slash, name = path.rpartition("/")
+    return f"{head}{slash}.{os.fsdecode(os.fsencode(name)[:200])}.realtime-upgrade-{tag}"
 
 
 def _umask() -> int:
@@ -422,8 +468,7 @@ def write_all(
     _refuse_early(root, changes)
     journal = Journal(secrets.token_hex(6))
     for path, raw in sorted(changes.items()):
-        head, slash, name = path.rpartition("/")
-        temporary = f"{head}{slash}.{name[:200]}.realtime-upgrade-{secrets.token_hex(4)}"
+        temporary = _beside(path, secrets.token_hex(4))
         journal.entries.append(
             Entry(
                 path, hashes[path], None if raw is None else digest(raw), None if raw is None else temporary
@@ -441,22 +486,25 @@ def write_all(
         reason = _reason(problem)
         try:
             with _undisturbed():
-                left = run.restore().left
+                left = run.restore(run.compare()).left
                 if not left or isinstance(problem, WriteFailed):
                     run.forget(before)
-        except OSError as second:
+        except (OSError, WriteFailed) as second:
             raise NotRestored(f"{reason}; putting the files back failed, too: {_reason(second)}") from problem
         if left and not isinstance(problem, WriteFailed):
             raise NotRestored(f"{reason}; changed meanwhile and left: {', '.join(left)}") from problem
         if isinstance(problem, OSError):
             raise WriteFailed(reason) from problem
         raise
-    for other in (run.state / "backup").iterdir():
-        if other.name != journal.run:
-            shutil.rmtree(other, ignore_errors=True)
+    with _undisturbed():
+        for other in (run.state / "backup").glob("*"):
+            if other.name != journal.run:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def _reason(problem: BaseException) -> str:
+    if isinstance(problem, KeyboardInterrupt):
+        return "interrupted"
     if isinstance(problem, OSError):
         where = f" ({Path(problem.filename).name})" if isinstance(problem.filename, str) else ""
         return f"{problem.strerror or problem}{where}"
@@ -491,7 +539,8 @@ def undo(root: Path, *, over_edits: bool = False) -> Undone | None:
         What was done; None if there is nothing to undo.
 
     Raises:
-        WriteFailed: the journal or an original cannot be read.
+        WriteFailed: the journal or an original cannot be read, or an original is not what it was; then nothing has
+            been changed.
     """
     journal = Journal.read(root)
     if journal is None:
@@ -503,7 +552,10 @@ def undo(root: Path, *, over_edits: bool = False) -> Undone | None:
             return Undone(left=edited)
     try:
         with _undisturbed():
-            undone = run.restore(over_edits=over_edits)
+            found = run.compare(over_edits=over_edits)
+            run.journal.state = "undoing"  # should this be killed, it is told, and can be done once more
+            run.save_journal()
+            undone = run.restore(found)
             if not undone.left:
                 run.forget()
     except OSError as problem:
@@ -516,6 +568,12 @@ def tidy(root: Path) -> None:
     state = root / STATE_FOLDER
     if state.is_dir() and {one.name for one in state.iterdir()} <= {".gitignore"}:
         shutil.rmtree(state, ignore_errors=True)
+
+
+def last_run(root: Path) -> str | None:
+    """Return the name of the run that `undo` would undo; None if there is none."""
+    journal = Journal.read(root)
+    return journal.run if journal is not None else None
 
 
 def unfinished(root: Path) -> tuple[list[str], list[str]] | None:

@@ -125,6 +125,7 @@ class Project:
         options: what the user chose.
         kind: ``python``, ``javascript`` or ``both``.
         shared: what a layout codemod found out on the whole project, for its own look at each file; by its id.
+        unread: why a file that is neither Python nor a script could not be looked at, by its path.
         following: whether a name is just being followed from one outline to the next.
     """
 
@@ -132,6 +133,7 @@ class Project:
     options: Options = field(default_factory=Options)
     kind: str = "python"
     shared: dict[str, object] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
     following: bool = field(default=False, init=False)
     _parsed: dict[str, PythonFile | None] = field(default_factory=dict)
     _outlines: dict[str, Outline | None] = field(default_factory=dict)
@@ -198,6 +200,16 @@ class Project:
             except (OSError, UnreadableSource, BrokenSource):
                 self._parsed[path] = None
         return self._parsed[path]
+
+    def text(self, path: str) -> str | None:
+        """Return the text of a file of another kind; None if it is not there or no UTF-8, which is noted."""
+        try:
+            return self.tree.read(path).decode()
+        except UnicodeDecodeError:
+            self.unread[path] = "is not utf-8"
+        except OSError:
+            pass
+        return None
 
     def outline(self, path: str) -> Outline | None:
         """Return what others get from a Python file; None if it is not there or does not parse. Kept until `forget`."""

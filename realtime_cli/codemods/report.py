@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from realtime_cli.codemods.catalog import all_codemods
+from realtime_cli.codemods.chain import ENGINE
 from realtime_cli.codemods.finding import Change, Finding, Severity, Status
 from realtime_cli.codemods.portreport import port_report
 from realtime_cli.codemods.project import Project, Tree, digest
@@ -61,6 +62,12 @@ class Report:
     def behaviour(self) -> list[Finding]:
         """What no line shows."""
         return [one for one in self.findings if one.change is Change.BEHAVIOUR]
+
+    @property
+    def left_alone(self) -> list[tuple[str, str]]:
+        """Path and reason of the files that could not be looked at, sorted; not those that ask to be skipped."""
+        unread = [(one.path, one.message) for one in self.by_status(Status.SKIPPED) if one.codemod == ENGINE]
+        return sorted({*self.skipped, *unread})
 
     @property
     def needs_human(self) -> bool:

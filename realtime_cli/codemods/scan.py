@@ -94,6 +94,12 @@ def _look(root: Path, path: str, scanned: Scanned) -> None:
     whole = root / path
     try:
         status = whole.lstat()
+    except FileNotFoundError:  # git still lists what was removed
+        return
+    except OSError as problem:
+        scanned.skipped.append((path, f"cannot be read: {problem.strerror or problem}"))
+        return
+    try:
         if stat.S_ISLNK(status.st_mode):
             target = whole.resolve(strict=True)
             if not target.is_relative_to(root):

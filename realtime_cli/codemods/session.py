@@ -19,6 +19,7 @@ from realtime_cli.codemods.files import (
     STATE_FOLDER,
     NotRestored,
     WriteFailed,
+    last_run,
     undo,
     unfinished,
     write_all,
@@ -29,6 +30,7 @@ from realtime_cli.codemods.guard import uncommitted
 from realtime_cli.codemods.project import Options, Project, Tree
 from realtime_cli.codemods.report import Report, as_data, as_json, as_markdown, summary_rows, top_flags
 from realtime_cli.codemods.scan import scan
+from realtime_cli.codemods.signals import Terminated
 from realtime_cli.codemods.verify import compiled, examined, interpreter_of
 from realtime_cli.console import Console
 from realtime_cli.exitcodes import BUSY, NOT_CLEAN, NOTHING_CHANGED, USAGE, CommandFailed
@@ -162,7 +164,18 @@ class Session:
 
         Raises:
             WriteFailed: nothing has been changed.
+            KeyboardInterrupt: or `Terminated`, after everything has been put back.
         """
+        before = last_run(self.root)
+        try:
+            self._write(verify=verify)
+        except (KeyboardInterrupt, Terminated):
+            # What was interrupted may be the look at the result, after everything was written.
+            if last_run(self.root) not in (None, before):
+                undo(self.root)
+            raise
+
+    def _write(self, *, verify: bool) -> None:
         tree = self.report.tree
         if not tree.changed:
             return
@@ -225,6 +238,13 @@ class Session:
             if not seen.ok:
                 where = f"{seen.path}:{seen.line} " if seen.path else ""
                 console.say(f"  {console.paint(seen.step, 'red')} {where}{seen.rule} {seen.message}")
+        left = report.left_alone
+        if left:
+            console.say()
+            for path, why in left[:SHOWN]:
+                console.say(f"  {console.paint('left alone', 'yellow')} {path}: {why}")
+            if len(left) > SHOWN:
+                console.say(f"  and {len(left) - SHOWN} more were left alone; --report FILE.md lists them")
         changed = len(report.tree.changed)
         console.say()
         if not written:

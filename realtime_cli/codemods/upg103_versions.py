@@ -63,11 +63,10 @@ class Versions(Codemod):
 
     def _file(self, project: Project, path: str) -> Iterator[Finding]:
         tree = project.tree
-        raw = tree.read(path)
-        try:
-            text = raw.decode()
-        except UnicodeDecodeError:
+        text = project.text(path)
+        if text is None:
             return
+        raw = text.encode()
         splices: list[Splice] = []
         found: list[Finding] = []
         for one in declared(text):

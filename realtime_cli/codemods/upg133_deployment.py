@@ -169,12 +169,8 @@ class Deployment(Codemod):
 
 
 def _read(project: Project, path: str) -> bytes | None:
-    try:
-        raw = project.tree.read(path)
-        raw.decode()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return raw
+    text = project.text(path)
+    return None if text is None else text.encode()
 
 
 def _made(project: Project, paths: list[str]) -> set[str]:

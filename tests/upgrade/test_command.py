@@ -206,6 +206,30 @@ def test_a_second_run_waits_and_a_lock_that_was_left_does_not_hold(root: Path) -
     assert not lock.exists()
 
 
+def test_files_that_were_left_alone_are_named_with_the_reason(root: Path) -> None:
+    (root / "live/latin.py").write_bytes(b"from runtime import on_cron_error  # \xe9\n")
+    (root / "live/big.py").write_bytes(b"#" * (2 * 1024 * 1024 + 1))
+    (root / "live/out.py").symlink_to(Path(__file__))
+    (root / "live/mine.py").write_text(f"# realtime-upgrade: skip\n{BEFORE}")
+    (root / "Dockerfile").write_bytes(b"# \xe9\nFROM python:3.9\n")
+    git(root, "rm", "-q", "--cached", "live/a.py")
+    for arguments in (["--dry-run"], ["--no-verify", "--allow-dirty"]):
+        told = run(root, *arguments).err
+        assert "left alone Dockerfile: is not utf-8\n" in told
+        assert "left alone live/big.py: is larger than 2 MiB\n" in told
+        assert "left alone live/latin.py: " in told
+        assert "left alone live/out.py: is a link out of the project\n" in told
+        assert "live/mine.py" not in told
+    for number in range(20):
+        (root / f"live/n{number}.py").write_bytes(b"from runtime import on_cron_error  # \xe9\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "more")
+    again = run(root, "--dry-run")
+    assert again.err.count("left alone ") == 10
+    assert "  and 14 more were left alone; --report FILE.md lists them" in again.err
+    assert "hooks_ws.py" not in again.err
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -246,6 +270,39 @@ def test_a_signal_puts_everything_back(root: Path, name: str, code: int) -> None
     assert ended.code == code, ended.err
     assert picture(root) == before
     assert not (root / ".realtime-upgrade").exists()
+
+
+VERIFYING = """
+import os, signal, sys
+from realtime_cli.codemods import session
+def examined(*_):
+    os.kill(os.getpid(), signal.{signal})
+    return [], ""
+session.examined = examined
+sys.argv = ["realtime", "upgrade", "--allow-dirty"]
+from realtime_cli.main import run
+run()
+"""
+
+
+@pytest.mark.spec("UPGC-69", "UPGC-78")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 4)])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_signal_while_the_result_is_looked_at_puts_everything_back(
+    root: Path, name: str, code: int, again: bool
+) -> None:
+    if again:  # the run before is not what is put back
+        assert run(root, "--no-verify").code == 0
+        (root / "live/b.py").write_text(BEFORE)
+    before = picture(root)
+    ended = realtime(cwd=root, program=(sys.executable, "-c", VERIFYING.format(signal=name)))
+    assert ended.code == code, ended.err
+    assert "everything was put back" in ended.err
+    now = picture(root)
+    for pictures in (before, now):
+        for path in [path for path in pictures if path.startswith(".realtime-upgrade")]:
+            del pictures[path]
+    assert now == before
 
 
 @pytest.mark.spec("UPGC-76")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from realtime_cli.codemods import files
-from realtime_cli.codemods.files import Disk, WriteFailed, undo, unfinished, write_all
+from realtime_cli.codemods.files import Disk, NotRestored, WriteFailed, undo, unfinished, write_all
 from realtime_cli.codemods.project import digest
 
 STEPS = ("make", "write", "sync", "replace", "remove", "mode", "make_folder", "remove_folder", "link")
@@ -234,6 +234,100 @@ def test_a_failed_run_leaves_the_undo_of_the_one_before(root: Path) -> None:
         write_all(root, again, {"a.py": digest(b"new a\n")}, disk=Failing("replace", 2, full))
     assert (root / "a.py").read_bytes() == b"new a\n"
     undo(root)
+    assert picture(root) == before
+
+
+@pytest.mark.parametrize("how", ["changed", "gone"])
+@pytest.mark.parametrize("path", ["a.py", "hooks_ws.py", "src/live/c.py"])
+def test_a_damaged_original_is_refused_and_nothing_goes_back(root: Path, path: str, how: str) -> None:
+    write(root)
+    before = picture(root)
+    (kept,) = (root / ".realtime-upgrade/backup").glob(f"*/{path}")
+    good = kept.read_bytes()
+    kept.unlink()
+    if how == "changed":
+        kept.write_bytes(good + b"#")
+    what = "was changed or is damaged" if how == "changed" else "is not there"
+    for over_edits in (False, True):
+        with pytest.raises(WriteFailed, match=rf"the original of {path} {what} .*; nothing was put back"):
+            undo(root, over_edits=over_edits)
+        assert picture(root) == before
+        assert unfinished(root) is None
+    kept.write_bytes(good)
+    undone = undo(root)
+    assert undone is not None
+    assert len(undone.restored) == len(CHANGES)
+
+
+def test_a_damaged_original_is_told_when_writing_fails(root: Path) -> None:
+    def damage() -> None:
+        for kept in (root / ".realtime-upgrade/backup").glob("*/a.py"):
+            kept.unlink()
+            kept.write_bytes(b"damaged")
+        raise OSError(errno.EIO, "broken")
+
+    with pytest.raises(NotRestored, match=r"the original of a\.py was changed or is damaged"):
+        write(root, Failing("remove", 1, damage))
+    assert (root / "a.py").read_bytes() == b"new a\n"
+
+
+def test_only_new_files_are_written_and_undone(root: Path) -> None:
+    before = picture(root)
+    new: dict[str, bytes | None] = {"migrations/one.sql": b"x", "b.py": b"y"}
+    write_all(root, new, dict.fromkeys(new))
+    assert (root / "migrations/one.sql").read_bytes() == b"x"
+    undo(root)
+    assert picture(root) == before
+
+
+def test_long_names_go_back_too(root: Path) -> None:
+    name = "é" * 120 + ".py"
+    (root / name).write_text("old")
+    before = picture(root)
+    write_all(root, {name: b"new"}, {name: digest(b"old")})
+    undo(root)
+    assert picture(root) == before
+
+
+def undone_at(root: Path, nth: int) -> None:
+    calls = 0
+
+    def counted(call: Any) -> Any:
+        def instead(*args: Any, **more: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*args, **more)
+
+        return instead
+
+    for name in ("link", "unlink", "replace", "rename", "mkdir", "rmdir", "open"):
+        setattr(os, name, counted(getattr(os, name)))
+    undo(root)
+
+
+@pytest.mark.spec("UPGC-70")
+def test_an_undo_that_is_killed_is_told_and_can_be_done_again(root: Path) -> None:
+    before = picture(root)
+    process: Any = multiprocessing.get_context("fork")
+    told = 0
+    for nth in range(1, 100):
+        write(root)
+        child = process.Process(target=undone_at, args=(root, nth))
+        child.start()
+        child.join()
+        if child.exitcode == 0:
+            break
+        now = {name: value[0] for name, value in picture(root).items()}
+        if unfinished(root) is not None:
+            told += 1
+        else:
+            was = {name: value[0] for name, value in before.items()}
+            assert now == was or now["a.py"] == b"new a\n", nth
+        undo(root)
+        assert picture(root) == before, nth
+    assert told > 10
     assert picture(root) == before
 
 
