@@ -372,6 +372,11 @@ def _entry(section: str, name: str, raw: object, origin: str, *, is_text: bool) 
         name = bound_name(name)
     else:
         key = keys_of(SECTIONS[section]).get(name)
+    inner = f"{section}.{name}"
+    if key is None and inner in SECTIONS:
+        variable = f"{ENVIRONMENT_PREFIX}{inner}.{next(iter(keys_of(SECTIONS[inner])))}".replace(".", "__")
+        message = f"[{section}] {name} is a table: set its keys, such as {variable.upper()} ({origin})"
+        return SettingsError(message, key=inner, origin=origin, problem="value")
     if key is None:
         nearest = _nearest(name, _known_keys(section))
         message = f"unknown key {name!r} in [{section}]{_key_hint(section, name, nearest)} ({origin})"

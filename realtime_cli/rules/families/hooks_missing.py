@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from realtime_cli.rules.scopes import FunctionNode
     from realtime_cli.rules.source import Source
 
-__all__ = ["AnonymousConnections", "NearHook", "OpenTopics", "UnknownParameter"]
+__all__ = ["AnonymousConnections", "NearHook", "OpenTopics", "PassedAccess", "UnknownParameter"]
 
 
 def _place(project: Project) -> str:
@@ -41,6 +41,42 @@ class OpenTopics(Rule):
             return
         message = "no subscribe hook: any client may subscribe to any topic"
         yield self.on(_place(project), Span(), message)
+
+
+class PassedAccess(Rule):
+    """SEC034."""
+
+    id = "SEC034"
+    severity = Severity.ERROR
+    title = "access= of a stream that a plain subscribe passes by"
+    why = (
+        "access= is asked where a page loads the stream. Its topic is a topic like any other: without a subscribe hook "
+        "a client that names it in a plain subscribe hears every event of it."
+    )
+    how = "write async def subscribe(ws, topic) in hooks.py, which lets the same people in"
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Look for streams and channels with a predicate, in projects where no hook is asked for topics."""
+        if has_hook(project, "subscribe") or has_hook(project, "subscribe_batch") or _broken(project):
+            return
+        if not project.settings.get("websocket.enabled"):
+            return
+        for source, given, name in _predicates(project):
+            if not isinstance(given, ast.Constant):
+                message = f"{name} has access=, which nobody asks whoever subscribes to its topic by itself"
+                yield self.at(source, given, message)
+
+
+def _predicates(project: Project) -> Iterator[tuple[Source, ast.expr, str]]:
+    for handler in project.handlers:
+        given = handler.option("access")
+        if given is not None and handler.kind in {"stream", "derived"}:
+            yield handler.source, given, handler.node.name
+    for source in project.live:
+        for call in source.calls_of("runtime.live.channel", "runtime.live.room"):
+            for option in call.keywords:
+                if option.arg == "access":
+                    yield source, option.value, source.segment(call.func)
 
 
 class AnonymousConnections(Rule):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from realtime_cli.rules.fixing import fixed_texts
-from tests.cli.check.projects import marked, report_of
+from tests.cli.check.projects import LIVE, marked, report_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,3 +157,33 @@ def test_a_camel_case_hook_is_renamed_with_what_reads_it(tmp_path: Path) -> None
 def test_a_name_that_something_else_needs_is_left_to_a_person(files: dict[str, str], tmp_path: Path) -> None:
     report = report_of(tmp_path, files)
     assert [one.fixable for one in report.findings if one.rule == "CFG016"] == [False]
+
+
+STREAMS = """
+@live.stream("all")
+async def every(ctx) -> list[str]: ...
+
+@live.stream("orders", access=live.access.role({"staff": True}))
+async def orders(ctx) -> list[str]: ...
+
+@live.public
+@live.stream(lambda ctx, org: f"org:{org}", access=lambda ctx, org: org in ctx.user["orgs"])
+async def of_org(ctx, org: str) -> list[str]: ...
+
+typing = live.channel("typing", access=live.access.owner())
+open_to_all = live.channel("open", access=None)
+"""
+
+
+@pytest.mark.parametrize(
+    ("hooks", "wanted"),
+    [
+        ("async def upgrade(cookies): ...\n", ["orders", "of_org", "live.channel"]),
+        ("async def upgrade(cookies): ...\n\nasync def subscribe(ws, topic): ...\n", []),
+        ("async def upgrade(cookies): ...\n\nasync def subscribe_batch(ws, topics): ...\n", []),
+    ],
+)
+def test_access_that_a_plain_subscribe_passes_by(hooks: str, wanted: list[str], tmp_path: Path) -> None:
+    report = report_of(tmp_path, {"hooks.py": hooks, "live/todos.py": LIVE + STREAMS})
+    told = [one.message.partition(" ")[0] for one in report.findings if one.rule == "SEC034"]
+    assert told == wanted

@@ -153,6 +153,10 @@ def test_mistakes_in_a_section_inside_a_section_are_placed(load):
         " (realtime.toml:2)"
     )
     assert "did you mean 'upgrade_admission'?" in refusal(load, "[websocket]\nupgrade_admision = {}\n")
+    assert refusal(load, "", {"REALTIME_WEBSOCKET__PRESSURE": "1"}) == (
+        "[websocket] pressure is a table: set its keys, such as REALTIME_WEBSOCKET__PRESSURE__MEMORY_RATIO"
+        " (REALTIME_WEBSOCKET__PRESSURE)"
+    )
 
 
 def test_name_of_the_environment_follows_the_same_order(load):
