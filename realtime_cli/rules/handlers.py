@@ -144,10 +144,11 @@ def _decorators(source: Source, node: ast.expr, meaning: Meaning | None) -> Iter
         yield Decorator(plain, call, node)
     elif meaning is not None:
         found = meaning.function_of(source, node.func if isinstance(node, ast.Call) else node)
-        if found is None or not isinstance(found[1], FunctionNode):
+        if found is None:
             return
-        where, function = found[0], found[1]
-        for inner in where.own(function):
+        where, function = found
+        body = ast.walk(function.body) if isinstance(function, ast.Lambda) else where.own(function)
+        for inner in body:
             if isinstance(inner, ast.Call):
                 applied = (where.name(inner.func) or "").replace("()", "")
                 if applied == PREFIX or applied.startswith(PREFIX + "."):

@@ -166,6 +166,18 @@ def _scan(source: Source, expression: ast.AST) -> Scan:
                 inner = reaches & _READ
         elif isinstance(node, ast.Compare):
             inner = 0
+        elif isinstance(node, ast.IfExp):
+            stack += [(node.test, 0), (node.body, reaches), (node.orelse, reaches)]  # decides which, not what
+            continue
+        elif isinstance(node, ast.comprehension):
+            inner = 0  # its target has a name of its own, and only what is made of that reaches the value
+        elif isinstance(node, ast.Await) and isinstance(node.value, ast.Call):
+            if isinstance(node.value.func, ast.Attribute):  # of a store: what it found is its own
+                asks_caller = asks_caller or any(source.name(one) == "@ctx" for one in node.value.args)
+                stack.append((node.value.func, reaches))
+                given = [*node.value.args, *(one.value for one in node.value.keywords)]
+                stack.extend((one, reaches & _READ) for one in given)
+                continue
         elif isinstance(node, ast.Subscript):
             stack.append((node.slice, 0))  # the key decides which, not what
             stack.append((node.value, reaches))
@@ -280,6 +292,15 @@ _BINDING = (
 )
 
 
+def _of_enumerate(target: ast.expr, value: ast.expr) -> ast.expr:
+    """Return what of the target of a loop gets the items: of `enumerate` the second part, the first one counts."""
+    match target, value:
+        case ast.Tuple(elts=[_, items]), ast.Call(func=ast.Name(id="enumerate")):
+            return items
+        case _:
+            return target
+
+
 def _bindings(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
     match node:
         case ast.Assign(targets=targets, value=value):
@@ -290,9 +311,9 @@ def _bindings(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
         case ast.AugAssign(target=target, value=value) | ast.NamedExpr(target=target, value=value):
             yield target, value
         case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
-            yield target, value
+            yield _of_enumerate(target, value), value
         case ast.comprehension(target=target, iter=value):
-            yield target, value
+            yield _of_enumerate(target, value), value
         case ast.Match(subject=value, cases=cases):
             for case in cases:
                 yield case.pattern, value

@@ -72,7 +72,7 @@ class Unguarded(Rule):
             if handler.is_reachable and handler.kind != "action":
                 by_source.setdefault(handler.source, []).append(handler)
         for source, handlers in by_source.items():
-            open_to_all = [one for one in handlers if not one.is_public and not _has_own_check(one)]
+            open_to_all = [one for one in handlers if not one.is_public and not _has_own_check(project, one)]
             if open_to_all and not has_guard(source) and not allows_public(source):
                 names = ", ".join(one.node.name for one in open_to_all[:3])
                 more = f" and {len(open_to_all) - 3} more" if len(open_to_all) > 3 else ""
@@ -80,10 +80,22 @@ class Unguarded(Rule):
                 yield self.at(source, open_to_all[0].node, message)
 
 
-def _has_own_check(handler: Handler) -> bool:
-    """Return whether the function lets in by a rule of its own."""
-    checked = any(handler.decorator(name) is not None for name in ("scoped", "gate"))
-    return checked or handler.option("access") is not None
+def _has_own_check(project: Project, handler: Handler) -> bool:
+    """Return whether the function lets in by a rule of its own: of `live`, or by a decorator that looks at the user."""
+    if any(handler.decorator(name) is not None for name in ("scoped", "gate")):
+        return True
+    return handler.option("access") is not None or any(
+        _asks_who(project, handler.source, one) for one in handler.others
+    )
+
+
+def _asks_who(project: Project, source: Source, decorator: ast.expr) -> bool:
+    """Return whether a decorator of the project looks at the user, in what it puts around the function."""
+    function = decorator.func if isinstance(decorator, ast.Call) else decorator
+    found = project.function_of(source, function)
+    if found is None or not isinstance(found[1], FunctionNode):
+        return False
+    return _looks_at_user(project, found[0], found[1], MAX_DEPTH)
 
 
 class PublicWrite(Rule):
@@ -111,7 +123,7 @@ def changes_without_user(project: Project, handler: Handler) -> bool:
 
 
 def _unchecked_write(project: Project, handler: Handler) -> tuple[ast.Call, str] | None:
-    if not handler.is_public or handler.kind in {"cron", "effect"} or _has_own_check(handler):
+    if not handler.is_public or handler.kind in {"cron", "effect"} or _has_own_check(project, handler):
         return None
     if _looks_at_user(project, handler.source, handler.node, MAX_DEPTH):
         return None
@@ -216,7 +228,32 @@ def _is_local(source: Source, node: ast.expr) -> bool:
             (source.name(one) or "").startswith(LIVE) for one in holder.decorator_list
         )
     made = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.Constant, ast.JoinedStr)
-    return any(isinstance(one.value, made) for one in found[1])
+    return any(isinstance(one.value, made) or _makes_new(source, one.value) for one in found[1])
+
+
+#: Methods of texts and containers that give a list, dict or set which nobody else has.
+_NEW = frozenset(
+    {
+        "split",
+        "rsplit",
+        "splitlines",
+        "partition",
+        "rpartition",
+        "copy",
+        "union",
+        "intersection",
+        "difference",
+    }
+)
+
+
+def _makes_new(source: Source, value: ast.expr | None) -> bool:
+    """Return whether a value was made in this place: a builtin's, or by a method of a text or container."""
+    if not isinstance(value, ast.Call):
+        return False
+    if (source.name(value.func) or "").startswith(("builtins.", "collections.", "copy.")):
+        return True
+    return isinstance(value.func, ast.Attribute) and value.func.attr in _NEW
 
 
 class Undecorated(Rule):

@@ -254,9 +254,24 @@ class BuiltSql(Rule):
     def _is_built(self, project: Project, flow: Flow, text: ast.expr, steps: int) -> bool:
         if isinstance(text, ast.Name) and steps:
             return any(self._is_built(project, flow, value, steps - 1) for value in _assigned(flow, text.id))
-        if not flow.is_sent(text, harmful=True) or isinstance(text, ast.Constant):
+        if not flow.is_sent(text, harmful=True) or isinstance(text, ast.Constant) or _is_listed(flow, text):
             return False
         return bool(SQL.search(_fixed_text(project, flow, text, steps)))
+
+
+def _is_listed(flow: Flow, text: ast.expr) -> bool:
+    """Return whether each parameter in a text was looked for in a list of what may come, which it is left by if not."""
+    listed: set[str] = set()
+    for node in flow.source.own(flow.node):
+        if isinstance(node, ast.If) and node.lineno < getattr(text, "lineno", 0):
+            match node.test, node.body[-1]:
+                case (
+                    ast.Compare(left=ast.Name() as name, ops=[ast.NotIn()], comparators=[values]),
+                    ast.Raise() | ast.Return(),
+                ) if not flow.is_sent(values):
+                    listed |= flow.origins_of(name)
+    wanted = flow.origins_of(text)
+    return bool(wanted) and wanted <= listed
 
 
 def _assigned(flow: Flow, name: str) -> Iterator[ast.expr]:

@@ -38,6 +38,39 @@ OPEN = {
             except ImportError:
                 pass
         """,
+    "a lambda that registers": """
+        # whole
+        from runtime import live
+
+        api = lambda function: live.volatile(live(function))
+
+        @api
+        async def one(ctx) -> None: ...  #! LIV001
+        """,
+    "a decorator that asks who calls": """
+        # whole
+        import functools
+        from runtime import LiveError, live
+
+        def staff_only(function):
+            @functools.wraps(function)
+            async def inner(ctx, *args):
+                if ctx.user is None or not ctx.user["staff"]:
+                    raise LiveError("FORBIDDEN")
+                return await function(ctx, *args)
+            return inner
+
+        def timed(function):
+            return function
+
+        @live
+        @staff_only
+        async def one(ctx) -> None: ...
+
+        @live
+        @timed
+        async def two(ctx) -> None: ...  #! LIV001
+        """,
     "registered by a call": """
         # whole
         from runtime import live
@@ -226,6 +259,10 @@ WRITES = {
             digest = hashlib.sha256()
             digest.update(title.encode())
             text = title.strip().replace("a", "b")
+            words = text.split()
+            words.append("x")
+            counts = dict.fromkeys(words, 0)
+            counts.update(x=1)
             rows = await database.fetch("select * from todos")
             "delete".replace("x", "y")
             return text

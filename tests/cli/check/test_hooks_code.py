@@ -78,6 +78,7 @@ HEADERS = """
     from starlette.responses import RedirectResponse
     from runtime import UpgradeResponse
     from app.answer import answer
+    from app.store import users
 
     async def authenticate(request, cookies, url, headers):
         area = url.query
@@ -89,6 +90,11 @@ HEADERS = """
             for one in request.items:
                 response = RedirectResponse("/", headers={"x-area": one})  #! SEC026
                 response.headers["x-area"] = one  #! SEC026
+        user = await users.by_session(cookies["sid"])
+        response = RedirectResponse("/", headers={"x-user": user.id})
+        body = await request.body()
+        response.headers["x-body"] = body.decode()  #! SEC026
+        response.headers["x-kind"] = "a" if area else "b"
         extra = {"x-fixed": "1"}
         extra["x-area"] = area  #! SEC026
         await answer(area)

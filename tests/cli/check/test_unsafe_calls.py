@@ -264,6 +264,33 @@ SQL = {
             finally:
                 pass
         """,
+    "what only decides or counts": """
+        from app import database as db
+
+        KNOWN = {"a", "b"}
+
+        @live
+        async def find(ctx, ids: list[str], last: bool, name: str, other: str) -> None:
+            marks = ",".join(f"${index}" for index, _ in enumerate(ids, 1))
+            await db.fetch(f"select id from todos where id in ({marks})", *ids)
+            await db.fetch(f"select id from todos where id in ({','.join('?' for _ in ids)})", *ids)
+            order = "desc" if last else "asc"
+            await db.fetch(f"select id from todos order by id {order}")
+            row = await db.users.find(name)
+            await db.fetch(f"select id from todos where owner = {row.id}")
+            quoted = ",".join(f"'{one}'" for one in ids)
+            await db.fetch(f"select id from todos where id in ({quoted})")  #! SEC032
+            for index, one in enumerate(ids):
+                await db.fetch(f"select id from todos limit {index}")
+                await db.fetch(f"select id from todos where id = '{one}'")  #! SEC032
+            if other not in name:
+                return
+            await db.fetch(f"select id from todos order by {other}")  #! SEC032
+            if name not in KNOWN:
+                raise ValueError
+            await db.fetch(f"select id from todos order by {name}")
+            await db.fetch(f"select id from todos order by {name}, {other}")  #! SEC032
+        """,
     "names from a table": """
         from app import database as db
 
