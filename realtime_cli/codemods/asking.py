@@ -65,6 +65,23 @@ class Questions:
                 chosen += edits
         return chosen
 
+    def whole(self, codemod: Codemod, changes: Sequence[tuple[str, bytes | None, bytes | None]]) -> bool:
+        """Say whether a codemod may do what it does with the whole project: path, before and after of each file.
+
+        Raises:
+            Quit: nothing at all, in no file.
+        """
+        if codemod.id in self.none or codemod.id in self.every:
+            return codemod.id in self.every
+        say = self.console.say
+        say("")
+        say(f"{self.console.paint(codemod.id, 'bold')} {codemod.title}")
+        for path, before, after in changes:
+            say(f"{path}:{' a new file' if before is None else ' goes' if after is None else ''}")
+            if after is not None:
+                self._hunks(before or b"", after)
+        return self._ask(codemod, "") == "y"
+
     def _ask(self, codemod: Codemod, row: str) -> str:
         while True:
             self.console.say(CHOICES)
@@ -72,6 +89,8 @@ class Questions:
                 answer = self.read().strip().lower()[:1]
             except EOFError:
                 raise Quit from None
+            except UnicodeDecodeError:
+                continue
             if answer in ("y", "n"):
                 return answer
             if answer == "a":
@@ -101,15 +120,18 @@ class Questions:
             after = apply_splices(file.data, splices)
         except ValueError:  # two of them need one pass each
             after = apply_splices(file.data, edits[0].splices)
-        for line in hunks(file.data, after, context=1):
-            text = line.decode(errors="replace").rstrip("\n")
-            style = {"+": "green", "-": "red", "@": "cyan"}.get(text[:1])
-            say(paint(text, style) if style else text)
+        self._hunks(file.data, after)
         for one in edits:
             if one.todo:
                 is_whole = "TODO(realtime-upgrade" in one.todo  # that of a script is a whole line
                 mark = one.todo if is_whole else f"# TODO(realtime-upgrade {codemod.id}): {one.todo}"
                 say(paint(f"+ {mark}", "green"))
+
+    def _hunks(self, before: bytes, after: bytes) -> None:
+        for line in hunks(before, after, context=1):
+            text = line.decode(errors="replace").rstrip("\r\n")
+            style = {"+": "green", "-": "red", "@": "cyan"}.get(text[:1])
+            self.console.say(self.console.paint(text, style) if style else text)
 
     def _details(self, codemod: Codemod, row: str) -> None:
         known = all_rows().get(row)

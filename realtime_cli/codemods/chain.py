@@ -14,14 +14,26 @@ from realtime_cli.codemods.splices import Splice, apply_splices, is_free, moved_
 from realtime_cli.codemods.syntax import parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
+    from typing import Protocol
 
     from realtime_cli.codemods.codemod import Codemod
     from realtime_cli.codemods.project import Project
     from realtime_cli.codemods.scriptfile import ScriptFile
 
-    Chooser = Callable[[Codemod, PythonFile | ScriptFile, Sequence[Finding]], Sequence[Finding]]
-    """Gives back those of a codemod's edits in a file that shall be made."""
+    class Chooser(Protocol):
+        """Says which edits shall be made."""
+
+        def __call__(
+            self, codemod: Codemod, file: PythonFile | ScriptFile, wanted: Sequence[Finding], /
+        ) -> Sequence[Finding]:
+            """Give back those of a codemod's edits in a file that shall be made."""
+
+        def whole(
+            self, codemod: Codemod, changes: Sequence[tuple[str, bytes | None, bytes | None]], /
+        ) -> bool:
+            """Say whether a codemod may change these files, for the project as a whole."""
+
 
 __all__ = ["ENGINE", "MAX_PASSES", "FileOutcome", "left_alone", "syntax_problem", "upgrade_file"]
 

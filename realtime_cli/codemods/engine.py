@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
+from realtime_cli.codemods.asking import Quit
 from realtime_cli.codemods.behaviours import behaviours
 from realtime_cli.codemods.catalog import run_order
 from realtime_cli.codemods.chain import ENGINE, FileOutcome, left_alone, upgrade_file
@@ -106,7 +108,7 @@ def make_plan(
     project.forget()
     for codemod in order:
         if not codemod.layout:
-            plan.findings += codemod.project(project)
+            plan.findings += _of_the_whole(project, codemod, choose)[0]
     if selected is None or selected >= {one.id for one in run_order() if one.layout}:
         plan.findings += behaviours(project)
     plan.findings += [left_alone(path, why) for path, why in project.unread.items()]
@@ -116,9 +118,10 @@ def make_plan(
 
 def _lay_out(plan: Plan, project: Project, codemod: Codemod, choose: Chooser | None) -> None:
     """Run a layout codemod: first on the project, then on the files that mention its tokens, one after the other."""
-    plan.findings += codemod.project(project)
+    found, is_wanted = _of_the_whole(project, codemod, choose)
+    plan.findings += found
     project.forget()
-    if type(codemod).python is _base().python:
+    if type(codemod).python is _base().python or not is_wanted:
         return
     for path in project.mentions(*codemod.tokens):
         outcome = _safely(project, path, [codemod], choose)
@@ -127,6 +130,21 @@ def _lay_out(plan: Plan, project: Project, codemod: Codemod, choose: Chooser | N
         if outcome.new is not None:
             project.tree.write(path, outcome.new)
     project.forget()
+
+
+def _of_the_whole(project: Project, codemod: Codemod, choose: Chooser | None) -> tuple[list[Finding], bool]:
+    """Run what a codemod does with the project as a whole; the answer is False if a person does not want it."""
+    if choose is None:
+        return list(codemod.project(project)), True
+    earlier = project.tree.copy()
+    found = list(codemod.project(project))
+    changes = project.tree.since(earlier)
+    if not changes or choose.whole(codemod, changes):
+        return found, True
+    project.tree.go_back(earlier)
+    project.shared.pop(codemod.id, None)
+    made = (Status.EDITED, Status.TODO)
+    return [replace(one, status=Status.SKIPPED) if one.status in made else one for one in found], False
 
 
 def _base() -> type[Codemod]:
@@ -183,10 +201,18 @@ def _run(
         return
     ids = frozenset(one.id for one in codemods)
     bare = Project(project.tree, project.options, project.kind)
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(bare, ids)
-    ) as pool:
-        yield from pool.map(_work, paths, chunksize=8)
+    done = 0
+    try:
+        with ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(bare, ids)
+        ) as pool:
+            for outcome in pool.map(_work, paths, chunksize=8):
+                done += 1
+                yield outcome
+    except (BrokenProcessPool, OSError):
+        # A process was killed (for its memory, say), or none can be started here: this one does what is left.
+        for path in paths[done:]:
+            yield _safely(project, path, codemods, choose)
 
 
 def _safely(project: Project, path: str, codemods: Sequence[Codemod], choose: Chooser | None) -> FileOutcome:
@@ -196,7 +222,7 @@ def _safely(project: Project, path: str, codemods: Sequence[Codemod], choose: Ch
             return upgrade_script(project, path, codemods, choose=choose)
         per_file = [one for one in codemods if type(one).python is not _base().python]
         return upgrade_file(project, path, per_file, choose=choose)
-    except (KeyboardInterrupt, EOFError):
+    except Quit:
         raise
     except Exception as problem:  # a border: one file must not stop the others
         failed = Finding(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -47,7 +47,7 @@ class Tree:
     changed: dict[str, bytes | None] = field(default_factory=dict)
     moves: dict[str, str] = field(default_factory=dict)
     originals: dict[str, str | None] = field(default_factory=dict)
-    _known: set[str] = field(default_factory=set)
+    _known: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self._known = set(self.paths)
@@ -108,6 +108,30 @@ class Tree:
         if path not in self._known:
             self._known.add(path)
             self.paths = sorted([*self.paths, path])
+
+    def copy(self) -> Tree:
+        """Return what is planned now, apart from what is planned later."""
+        return replace(
+            self,
+            paths=list(self.paths),
+            changed=dict(self.changed),
+            moves=dict(self.moves),
+            originals=dict(self.originals),
+        )
+
+    def go_back(self, earlier: Tree) -> None:
+        """Plan what was planned when `earlier` was copied, and nothing else."""
+        self.paths, self._known = list(earlier.paths), set(earlier.paths)
+        self.changed, self.moves = dict(earlier.changed), dict(earlier.moves)
+        self.originals = dict(earlier.originals)
+
+    def since(self, earlier: Tree) -> list[tuple[str, bytes | None, bytes | None]]:
+        """Return path, content before and content now of what was planned since `earlier` was copied."""
+        paths = sorted(self.changed.keys() | earlier.changed.keys())
+        both = [
+            (path, *(one.read(path) if path in one else None for one in (earlier, self))) for path in paths
+        ]
+        return [one for one in both if one[1] != one[2]]
 
     def files(self, *suffixes: str) -> list[str]:
         """Return the paths of the files that will be there, sorted; with `suffixes` only those that end so."""

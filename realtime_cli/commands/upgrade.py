@@ -89,6 +89,8 @@ def upgrade(
         raise CommandFailed(
             "--dry-run, --diff and --check: one of them", hint="--diff shows most", code=USAGE
         )
+    if interactive and invocation.console.quiet:
+        raise CommandFailed("--interactive shows what it asks for", hint="leave --quiet out", code=USAGE)
     if interactive and not invocation.console.interactive:
         raise CommandFailed("--interactive needs a terminal", hint="leave it out, or use --only", code=USAGE)
     from realtime_cli.codemods.session import Session, root_of
@@ -122,6 +124,7 @@ def _look(session: Session, *, diff: bool, check: bool) -> None:
     try:
         planned = session.plan()
     except Quit:
+        session.console.say("Nothing was written.")
         return
     if planned is None:
         return
