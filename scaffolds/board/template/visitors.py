@@ -28,7 +28,7 @@ def user_from_cookie(cookie: str) -> User:
     try:
         visitor = json.loads(unquote(cookie))
         key, name = str(visitor["id"]), clean_name(str(visitor["name"]))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         key, name = "", ""
     if not _ID.fullmatch(key):
         key = str(uuid.uuid4())
