@@ -16,6 +16,7 @@ from runtime.core.bus import check_bus
 from runtime.core.currentplatform import get_platform, replace_platform
 from runtime.core.errors import PlatformNotReady
 from runtime.core.localplatform import install_bus
+from runtime.core.logpace import LogPace
 from runtime.core.metricsink import attach
 from runtime.live import collector
 from runtime.live.callables import is_pending
@@ -61,6 +62,7 @@ class Wiring:
         "_declared",
         "_error_handler",
         "_handling",
+        "_pace",
         "_platform",
         "aggregates",
         "leader",
@@ -71,6 +73,7 @@ class Wiring:
 
     def __init__(self, platform: Platform, pushes: Pushes) -> None:
         self._platform = platform
+        self._pace = LogPace(platform.parts.clock)
         self._declared: Mapping[str, Any] = {}
         self._error_handler: ErrorHandler | None = None
         #: How many runs of an async one have not ended.
@@ -112,15 +115,18 @@ class Wiring:
                 self._error_handler = value
 
     def report(self, path: str, error: BaseException) -> None:
-        """Tell the app of a failure that has no caller, or log it; `path` says where it happened."""
+        """Tell the app of a failure that has no caller, or log it; `path` says where it happened.
+
+        Of failures that come with every event the log gets `LINES_PER_SECOND`, and the number of the others.
+        """
         handler = self._error_handler
         if handler is None or self._handling >= MAX_HANDLING:
-            logger.error("%s failed", path, exc_info=error)
+            self._log("%s failed", path, error)
             return
         try:
             told = handler(path, error)
-        except (Exception, SystemExit):  # whoever handles a failure must not end the worker by it
-            logger.exception("the on_error handler failed for %s", path)
+        except (Exception, SystemExit) as failure:  # whoever handles a failure must not end the worker by it
+            self._log("the on_error handler failed for %s", path, failure)
             return
         if is_pending(told):
             if self.tasks.closed:
@@ -136,12 +142,16 @@ class Wiring:
     def _handled(self, _: object) -> None:
         self._handling -= 1
 
-    @staticmethod
-    async def _awaited(told: Awaitable[Any], path: str) -> None:
+    async def _awaited(self, told: Awaitable[Any], path: str) -> None:
         try:
             await told
-        except (Exception, SystemExit):
-            logger.exception("the on_error handler failed for %s", path)
+        except (Exception, SystemExit) as failure:
+            self._log("the on_error handler failed for %s", path, failure)
+
+    def _log(self, line: str, path: str, failure: BaseException) -> None:
+        note = self._pace.take()
+        if note is not None:
+            logger.error(f"{line}%s", path, note, exc_info=failure)
 
 
 def wiring_of(platform: Platform) -> Wiring:

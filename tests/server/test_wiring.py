@@ -21,8 +21,10 @@ from runtime import (
     set_bus,
     set_cron_platform,
 )
+from runtime.core.logpace import LINES_PER_SECOND
 from runtime.live import collector
 from runtime.live.wiring import MAX_HANDLING
+from runtime.testing import FakeClock
 from tests.server.conftest import AppFactory
 from tests.server.peers import App, turns
 
@@ -372,6 +374,21 @@ async def test_failures_without_a_caller_are_logged_or_go_to_the_handler(
 
     wiring.report("timer", ValueError("x"))
     assert "the on_error handler failed for timer" in caplog.text
+
+
+async def test_failures_of_every_event_do_not_fill_the_log(
+    make_app: AppFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+    app = await make_app({"live/m.py": LIVE}, clock=clock)
+    for _ in range(1000):
+        app.runtime.live.wiring.report("aggregate", ValueError("x"))
+    assert [record.getMessage() for record in caplog.records] == ["aggregate failed"] * LINES_PER_SECOND
+    await clock.advance(1)
+    app.runtime.live.wiring.report("aggregate", ValueError("x"))
+    assert caplog.records[-1].getMessage() == (
+        f"aggregate failed ({1000 - LINES_PER_SECOND} more failures before this one were left out of the log)"
+    )
 
 
 async def test_a_slow_handler_is_not_run_without_end(
