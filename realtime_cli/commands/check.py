@@ -93,18 +93,17 @@ def check(
 
     from realtime_cli.project import find_project
     from realtime_cli.rules.calculator import Load
-    from realtime_cli.rules.project import Project
 
     gc.disable()  # trees of a thousand files, all of them in use until the process ends
     root = find_project(path) if path is not None else invocation.project()
     selection = _selection(select or (CALCULATED if capacity else ""), ignore)
     known = _baseline(baseline)
     load = Load(connections, topics_per_connection, publish_rate, payload, fanout)
-    project = Project.read(root, env=env)
+    project = _read(root, env)
     project.load = load
     found = _run(project, selection, known, no_import=no_import, online=online)
     if fix and _fix(invocation, project, found):
-        project = Project.read(root, env=env)
+        project = _read(root, env)
         project.load = load
         found = _run(project, selection, known, no_import=no_import, online=online)
     if write_baseline is not None:
@@ -131,6 +130,16 @@ def check(
         raise typer.Exit(USAGE)
     if found.fails(strict=strict):
         raise typer.Exit(FAILED)
+
+
+def _read(root: Path, env: str) -> Project:
+    from realtime_cli.rules.project import Project
+    from runtime.core.settings import SettingsError
+
+    try:
+        return Project.read(root, env=env)
+    except SettingsError as problem:  # all others are findings
+        raise CommandFailed(f"--{problem}", hint="such as: --env production", code=USAGE) from None
 
 
 def _run(
@@ -173,7 +182,7 @@ def _baseline(path: Path | None) -> Baseline:
         return Baseline()
     try:
         return Baseline.read(path)
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise CommandFailed(
             f"--baseline: {path} cannot be read: {problem}",
             hint="write one with: realtime check --write-baseline FILE",

@@ -207,7 +207,7 @@ def _unused(
     rule = rules[UNUSED]
     idle = [one for one in comments.unused if one.rule != UNUSED and _counts(one.rule, ran, complete)]
     for one in idle:
-        what = "takes nothing back" if one.rule in rules else "is no rule"
+        what = "takes nothing back" if one.rule in rules else "names no rule"
         others = [other for other in comments.by_path[one.path] if other.listed == one.listed]
         kept = ", ".join(other.rule for other in others if other not in idle)
         edit = Edit(one.path, one.listed, kept) if kept else Edit(one.path, one.whole, "")

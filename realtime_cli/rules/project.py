@@ -71,7 +71,7 @@ class Project:
         environ = dict(os.environ if environ is None else environ)
         system = environ.get("REALTIME_CHECK_SYSTEM", sys.platform)
         said = environ.get("REALTIME_CHECK_CPUS", "")
-        cpus = int(said) if said.isdigit() and int(said) else usable_cpus()
+        cpus = int(said) if said.isascii() and said.isdigit() and int(said) else usable_cpus()
         return cls(root, environ, SettingsView.read(root, env=env, environ=environ), system, cpus)
 
     @property

@@ -43,7 +43,7 @@ def render_capacity(capacity: Capacity) -> Iterator[str]:
 
 
 def _line(cells: tuple[str, ...]) -> str:
-    padded = [cell.ljust(width) for cell, width in zip(cells, WIDTHS, strict=False)]
+    padded = [f"{cell:<{width - 1}} " for cell, width in zip(cells, WIDTHS, strict=False)]
     return ("".join(padded) + cells[-1]).rstrip()
 
 

@@ -168,6 +168,12 @@ def test_the_table_has_a_line_for_each_resource(tmp_path: Path) -> None:
     assert names == ["memory / worker", "file descriptors", "deliveries / s", "bandwidth out"]
 
 
+def test_numbers_of_any_size_stand_apart(tmp_path: Path) -> None:
+    most = Load(10**9, 10**9, 10**9, 10**9, 10**9)
+    deliveries = list(render_capacity(capacity_of(project(tmp_path), most)))[3]
+    assert "1 000 000 000 000 000 000 1 000 000 000 000 000 000 250 000 " in deliveries
+
+
 def test_connections_without_a_limit_are_told_with_the_number_that_fits(tmp_path: Path) -> None:
     report = report_of(tmp_path, {"realtime.toml": OPEN + '[check]\nmemory_limit = "2G"\n'})
     (found,) = report.findings

@@ -77,6 +77,8 @@ def test_the_exit_code_says_what_was_found(
     [
         (("--format", "xml"), "there is no format 'xml'"),
         (("--select", "NOPE"), "there is no rule 'NOPE'"),
+        (("--env", ""), "--env: expected a name"),
+        (("--env", "../x"), "not '../x'"),
         (("--ignore", "SEC0O1"), "did you mean SEC001?"),
         (("--baseline", "missing.json"), "missing.json cannot be read"),
         (("--output", "missing/report.txt"), "missing/report.txt cannot be written"),
@@ -89,6 +91,12 @@ def test_wrong_usage_ends_with_2_and_says_what_is_right(
     ended = check(project, *arguments)
     assert ended.code == 2
     assert said in ended.err
+
+
+def test_a_baseline_of_brackets_is_no_baseline(project: Path) -> None:
+    (project / "deep.json").write_text("[" * 100_000)
+    ended = check(project, "--baseline", "deep.json")
+    assert (ended.code, "Traceback" in ended.err) == (2, False)
 
 
 def test_without_a_project_it_ends_with_2(tmp_path: Path) -> None:
