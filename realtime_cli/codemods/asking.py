@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from realtime_cli.codemods.gitdiff import hunks
 from realtime_cli.codemods.rows import all_rows
+from realtime_cli.codemods.shown import printable
 from realtime_cli.codemods.splices import apply_splices
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Questions:
         say("")
         say(f"{self.console.paint(codemod.id, 'bold')} {codemod.title}")
         for path, before, after in changes:
-            say(f"{path}:{' a new file' if before is None else ' goes' if after is None else ''}")
+            say(f"{printable(path)}:{' a new file' if before is None else ' goes' if after is None else ''}")
             if after is not None:
                 self._hunks(before or b"", after)
         return self._ask(codemod, "") == "y"
@@ -114,7 +115,7 @@ class Questions:
     ) -> None:
         say, paint = self.console.say, self.console.paint
         say("")
-        say(f"{paint(f'{codemod.id} {row}', 'bold')} {file.path}: {message}")
+        say(f"{paint(f'{codemod.id} {row}', 'bold')} {printable(f'{file.path}: {message}')}")
         splices = list(dict.fromkeys(splice for one in edits for splice in one.splices))
         try:
             after = apply_splices(file.data, splices)

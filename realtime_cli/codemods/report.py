@@ -14,6 +14,7 @@ from realtime_cli.codemods.finding import Change, Finding, Severity, Status
 from realtime_cli.codemods.portreport import port_report
 from realtime_cli.codemods.project import Project, Tree, digest
 from realtime_cli.codemods.rows import all_rows, tier_of
+from realtime_cli.codemods.shown import as_code, as_prose, printable, utf8
 from realtime_cli.codemods.verify import Verified
 from runtime.core.sensitive import redact_text
 
@@ -148,7 +149,16 @@ def as_data(report: Report, *, timestamp: str = "") -> dict[str, Any]:
     }
     if timestamp:
         document["time"] = timestamp
-    return document
+    cleaned: dict[str, Any] = _utf8(document)
+    return cleaned
+
+
+def _utf8(value: Any) -> Any:
+    if isinstance(value, str):
+        return utf8(value)
+    if isinstance(value, list):
+        return [_utf8(one) for one in value]
+    return {key: _utf8(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def _finding(one: Finding) -> dict[str, Any]:
@@ -226,8 +236,8 @@ def as_markdown(report: Report) -> str:
     )
     lines += ["", "## Changed files", ""]
     for one in _changed(report.tree):
-        origin = f" (was `{one['renamed_from']}`)" if one["renamed_from"] else ""
-        lines.append(f"* `{one['path']}`: {one['status']}{origin}")
+        origin = f" (was {as_code(one['renamed_from'])})" if one["renamed_from"] else ""
+        lines.append(f"* {as_code(one['path'])}: {one['status']}{origin}")
     edits = report.by_status(Status.EDITED)
     if edits:
         lines += ["", *(_line(one) for one in edits)]
@@ -243,7 +253,7 @@ def as_markdown(report: Report) -> str:
     left = [*report.skipped, *((one.path, one.message) for one in report.by_status(Status.SKIPPED))]
     if left or report.notes:
         lines += ["", "## Skipped and why", ""]
-        lines += [f"* `{path}`: {_masked(why)}" for path, why in sorted({*left, *report.notes})]
+        lines += [f"* {as_code(path)}: {_prose(why)}" for path, why in sorted({*left, *report.notes})]
     return "\n".join(lines) + "\n"
 
 
@@ -255,8 +265,8 @@ def _section(title: str, findings: Iterable[Finding], about: str) -> list[str]:
 
 
 def _line(one: Finding) -> str:
-    where = f"`{one.path}:{one.line}:{one.col}`" if one.line else f"`{one.path}`"
-    head = f"* **{one.row or one.codemod}** {where} {_masked(one.message)}"
+    where = as_code(f"{one.path}:{one.line}:{one.col}" if one.line else one.path)
+    head = f"* **{one.row or one.codemod}** {where} {_prose(one.message)}"
     if one.row in all_rows():
         head += f" ({tier_of(one.row).lower()}, {one.codemod})"
     if "\n" in one.advice:
@@ -266,13 +276,20 @@ def _line(one: Finding) -> str:
 
 
 def _and(advice: str) -> str:
-    return f". {_masked(advice[:1].upper() + advice[1:])}." if advice and "\n" not in advice else ""
+    if not advice or "\n" in advice:
+        return ""
+    first = advice.partition(" ")[0]
+    return f". {_prose(advice[:1].upper() + advice[1:] if first.isalpha() else advice)}."
 
 
 def _verified(one: Verified) -> str:
-    where = f" `{one.path}:{one.line}`" if one.path else ""
-    return f"* {one.step}{where}: {'note: ' if one.ok else ''}{one.rule} {_masked(one.message)}".rstrip()
+    where = f" {as_code(f'{one.path}:{one.line}')}" if one.path else ""
+    return f"* {one.step}{where}: {'note: ' if one.ok else ''}{one.rule} {_prose(one.message)}".rstrip()
+
+
+def _prose(text: str) -> str:
+    return as_prose(_masked(text))
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return printable(text).replace("|", "\\|")

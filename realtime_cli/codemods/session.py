@@ -30,6 +30,7 @@ from realtime_cli.codemods.guard import uncommitted
 from realtime_cli.codemods.project import Options, Project, Tree
 from realtime_cli.codemods.report import Report, as_data, as_json, as_markdown, summary_rows, top_flags
 from realtime_cli.codemods.scan import scan
+from realtime_cli.codemods.shown import printable
 from realtime_cli.codemods.signals import Terminated
 from realtime_cli.codemods.verify import compiled, examined, interpreter_of
 from realtime_cli.console import Console
@@ -96,6 +97,7 @@ class Session:
         Raises:
             CommandFailed: no project, a run that was killed, or files on which everything depends do not parse.
         """
+        self._refuse_reports()
         self._refuse_unfinished()
         scanned = scan(self.root, include=self.include, exclude=self.exclude)
         tree = Tree(self.root, scanned.paths)
@@ -152,9 +154,8 @@ class Session:
                 code=NOT_CLEAN,
             )
         if names:
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             raise CommandFailed(
-                f"not committed: {', '.join(names[:SHOWN])}{more}",
+                f"not committed: {_some(names)}",
                 hint="commit or stash them, or go on with --allow-dirty",
                 code=NOT_CLEAN,
             )
@@ -237,12 +238,14 @@ class Session:
         for seen in report.verification:
             if not seen.ok:
                 where = f"{seen.path}:{seen.line} " if seen.path else ""
-                console.say(f"  {console.paint(seen.step, 'red')} {where}{seen.rule} {seen.message}")
+                console.say(
+                    f"  {console.paint(seen.step, 'red')} {printable(f'{where}{seen.rule} {seen.message}')}"
+                )
         left = report.left_alone
         if left:
             console.say()
             for path, why in left[:SHOWN]:
-                console.say(f"  {console.paint('left alone', 'yellow')} {path}: {why}")
+                console.say(f"  {console.paint('left alone', 'yellow')} {printable(f'{path}: {why}')}")
             if len(left) > SHOWN:
                 console.say(f"  and {len(left) - SHOWN} more were left alone; --report FILE.md lists them")
         changed = len(report.tree.changed)
@@ -295,6 +298,22 @@ class Session:
 
     # Inside.
 
+    def _refuse_reports(self) -> None:
+        """Raise, before anything is done, if a report could not be written or has a name that says no format."""
+        for path in self.reports:
+            if path.suffix not in (".json", ".md"):
+                raise CommandFailed(
+                    f"--report: {path} says no format",
+                    hint="name a file that ends with .md or .json",
+                    code=USAGE,
+                )
+            if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+                raise CommandFailed(
+                    f"--report: {path} cannot be written",
+                    hint="name a file in a folder that exists",
+                    code=USAGE,
+                )
+
     def _refuse_unfinished(self) -> None:
         try:
             state = unfinished(self.root)
@@ -313,9 +332,9 @@ class Session:
         if detected.open_todos or detected.script_todos:
             marks.append("TODOs of an earlier run")
         maybe = "maybe " if len(detected.python) == 1 and not detected.javascript else ""
-        self.console.say(f"{maybe}0.4 ({detected.kind}): {'; '.join(marks)}")
+        self.console.say(printable(f"{maybe}0.4 ({detected.kind}): {'; '.join(marks)}"))
         for one in detected.versions:
-            self.console.detail(f"declared in {one}")
+            self.console.detail(printable(f"declared in {one}"))
         self.console.say(f"scan: {files} files")
 
     def _refuse_broken(self, tree: Tree) -> None:
@@ -353,12 +372,12 @@ class Session:
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return (", ".join(names[:SHOWN]) or "none") + more
+    return (printable(", ".join(names[:SHOWN])) or "none") + more
 
 
 def _line(one: Finding) -> str:
     where = f"{one.path}:{one.line}:{one.col}" if one.line else one.path
-    return f"{where} {one.codemod} {one.row} {one.status}: {one.message}".replace("  ", " ")
+    return printable(f"{where} {one.codemod} {one.row} {one.status}: {one.message}".replace("  ", " "))
 
 
 def _coloured(line: bytes) -> bytes:

@@ -185,6 +185,7 @@ def _write(session: Session, *, allow_dirty: bool, verify: bool) -> None:
 def _undo(invocation: Invocation, root: Path, *, allow_dirty: bool) -> None:
     from realtime_cli.codemods.files import WriteFailed, undo
     from realtime_cli.codemods.guard import Busy, held_lock
+    from realtime_cli.codemods.shown import printable
 
     console = invocation.console
     try:
@@ -199,10 +200,10 @@ def _undo(invocation: Invocation, root: Path, *, allow_dirty: bool) -> None:
     if undone is None:
         raise CommandFailed("there is no run to undo", hint="git checkout gets back older states", code=USAGE)
     for name in undone.restored:
-        console.say(f"put back: {name}")
+        console.say(f"put back: {printable(name)}")
     if undone.left:
         raise CommandFailed(
-            f"edited since the run, and left: {', '.join(undone.left)}",
+            f"edited since the run, and left: {printable(', '.join(undone.left))}",
             hint="realtime upgrade --undo --allow-dirty puts them back, too, and keeps what you wrote",
             code=NOTHING_CHANGED,
         )
