@@ -8,6 +8,7 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from realtime_cli.codemods.importgraph import OURS
 from realtime_cli.codemods.requirements import admits, declared
 from realtime_cli.codemods.scriptproject import PACKAGES, TABLES, is_04
 from realtime_cli.codemods.scripts import SUFFIXES
@@ -21,7 +22,8 @@ PROJECT_FILES = ("pyproject.toml", "package.json", "hooks_ws.py", "realtime.toml
 """One of these is in the root of every project."""
 _OLD_NAMES = rb"on_cron_error|message|close|unsubscribe"
 _OLD_IMPORT = re.compile(
-    rb"^[ \t]*from[ \t]+runtime[ \t]+import[ \t]+(?:\(([^)]*)\)|([^\n(]*))", re.MULTILINE
+    rb"(?:^|[;:\r]|\xef\xbb\xbf)[ \t]*from[ \t]+runtime[ \t]+import[ \t]+(?:\(([^)]*)\)|([^\r\n(]*))",
+    re.MULTILINE,
 )
 
 
@@ -34,7 +36,8 @@ class Detected:
         javascript: marks of JavaScript projects of 0.4, one for each ``package.json``.
         open_todos: an earlier run left TODOs.
         script_todos: an earlier run left TODOs in scripts.
-        is_new: there is a ``realtime.toml``.
+        is_new: there is a ``realtime.toml``, or 0.5 of the toolkit is asked for.
+        uses_ours: a module imports the toolkit; without a mark of 0.4 that is 0.5.
         is_new_script: a ``package.json`` asks for 0.5 of our packages.
         versions: what is declared of the toolkit, as ``pyproject.toml: ~=0.4.20``.
     """
@@ -44,6 +47,7 @@ class Detected:
     open_todos: bool = False
     script_todos: bool = False
     is_new: bool = False
+    uses_ours: bool = False
     is_new_script: bool = False
     versions: list[str] = field(default_factory=list)
 
@@ -58,7 +62,7 @@ class Detected:
             return "both" if self.is_new else "javascript"
         if python:
             return "python"
-        return "done" if self.is_new or self.is_new_script else "none"
+        return "done" if self.is_new or self.is_new_script or self.uses_ours else "none"
 
 
 def detect(tree: Tree) -> Detected:
@@ -77,6 +81,7 @@ def detect(tree: Tree) -> Detected:
     for path in tree.files(".py"):
         raw = tree.read(path)
         found.open_todos |= b"TODO(realtime-upgrade " in raw
+        found.uses_ours = found.uses_ours or (b"runtime" in raw and OURS.search(raw) is not None)
         if b"runtime" in raw and not any("imports" in mark for mark in found.python):
             for one in _OLD_IMPORT.finditer(raw):
                 names = re.findall(rb"\b(?:" + _OLD_NAMES + rb")\b", one.group(1) or one.group(2) or b"")
@@ -110,7 +115,9 @@ def _requirements(tree: Tree, found: Detected) -> None:
             continue
         for one in declared(raw.decode(errors="replace")):
             found.versions.append(f"{path}: {one.versions or 'any'}")
-            if not marked and admits(one.versions, "0.4") and not admits(one.versions, "0.5"):
+            is_old, is_new = admits(one.versions, "0.4"), admits(one.versions, "0.5")
+            found.is_new |= is_new and not is_old
+            if not marked and is_old and not is_new:
                 marked = True
                 found.python.append(f"{path} asks for {one.versions}")
 

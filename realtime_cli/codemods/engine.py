@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -217,6 +218,15 @@ def _run(
 
 def _safely(project: Project, path: str, codemods: Sequence[Codemod], choose: Chooser | None) -> FileOutcome:
     """Upgrade one file; a codemod that fails on it costs this file, not the run."""
+    with warnings.catch_warnings():
+        # Of escapes that are none, say, in strings that are evaluated: about code of others, not of this command.
+        warnings.simplefilter("ignore")
+        return _upgraded(project, path, codemods, choose)
+
+
+def _upgraded(
+    project: Project, path: str, codemods: Sequence[Codemod], choose: Chooser | None
+) -> FileOutcome:
     try:
         if path.endswith(SUFFIXES):
             return upgrade_script(project, path, codemods, choose=choose)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
+    "JOURNAL",
     "STATE_FOLDER",
     "Disk",
     "Journal",
@@ -39,7 +40,8 @@ __all__ = [
 
 STATE_FOLDER = ".realtime-upgrade"
 """Folder below the project for the lock, the journal and the originals; git does not see it."""
-_JOURNAL = "journal.json"
+JOURNAL = "journal.json"
+"""In it: what the last run changes or has changed."""
 
 
 class WriteFailed(Exception):
@@ -131,7 +133,7 @@ class Journal:
         Raises:
             WriteFailed: it cannot be read.
         """
-        path = root / STATE_FOLDER / _JOURNAL
+        path = root / STATE_FOLDER / JOURNAL
         try:
             data: dict[str, Any] = json.loads(path.read_bytes())
             entries = [Entry(**one) for one in data["entries"]]
@@ -139,7 +141,7 @@ class Journal:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as problem:
-            raise WriteFailed(f"{STATE_FOLDER}/{_JOURNAL} cannot be read: {problem}") from None
+            raise WriteFailed(f"{STATE_FOLDER}/{JOURNAL} cannot be read: {problem}") from None
 
     def text(self) -> bytes:
         """Return what stands on disk."""
@@ -221,9 +223,9 @@ class _Run:
             ignore.write_text("*\n", encoding="ascii")
 
     def save_journal(self) -> None:
-        temporary = self.state / f"{_JOURNAL}.{secrets.token_hex(4)}"
+        temporary = self.state / f"{JOURNAL}.{secrets.token_hex(4)}"
         self.put(temporary, self.journal.text(), 0o600)
-        self.disk.replace(temporary, self.state / _JOURNAL)
+        self.disk.replace(temporary, self.state / JOURNAL)
         self.sync_folder(self.state)
 
     def put(self, path: Path, raw: bytes, mode: int) -> None:
@@ -366,16 +368,16 @@ class _Run:
 
     def forget(self, before: bytes | None = None) -> None:
         """Remove the journal and the originals of this run; the journal of the run `before` takes its place again."""
-        path = self.state / _JOURNAL
+        path = self.state / JOURNAL
         if before is None:
             path.unlink(missing_ok=True)
             shutil.rmtree(self.state / "backup", ignore_errors=True)
         elif path.read_bytes() != before:
-            temporary = self.state / f"{_JOURNAL}.{secrets.token_hex(4)}"
+            temporary = self.state / f"{JOURNAL}.{secrets.token_hex(4)}"
             temporary.write_bytes(before)
             temporary.replace(path)
         shutil.rmtree(self.backup, ignore_errors=True)
-        for stray in self.state.glob(f"{_JOURNAL}.*"):
+        for stray in self.state.glob(f"{JOURNAL}.*"):
             stray.unlink(missing_ok=True)
         tidy(self.root)
 
@@ -478,7 +480,7 @@ def write_all(
     journal.gone = _emptied(root, changes)
     run = _Run(root, journal, disk or Disk())
     run.moves = dict(moves or {})
-    earlier = root / STATE_FOLDER / _JOURNAL
+    earlier = root / STATE_FOLDER / JOURNAL
     before = earlier.read_bytes() if earlier.exists() else None
     try:
         run.write(changes)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OURS", "ImportGraph"]
 
-_START = rb"(?:^|[;:])[ \t]*"
+_START = rb"(?:^|[;:\r]|\xef\xbb\xbf)[ \t\f]*"
 OURS = re.compile(
     _START + rb"(?:from[ \t]+runtime(?:\.[\w.]+)?[ \t\\\r\n]+import\b"
     rb"|import[ \t]+(?:[\w.]+(?:[ \t]+as[ \t]+\w+)?[ \t]*,[ \t]*)*runtime\b)",

@@ -129,7 +129,8 @@ class Tree:
         """Return path, content before and content now of what was planned since `earlier` was copied."""
         paths = sorted(self.changed.keys() | earlier.changed.keys())
         both = [
-            (path, *(one.read(path) if path in one else None for one in (earlier, self))) for path in paths
+            (path, earlier.read(path) if path in earlier else None, self.read(path) if path in self else None)
+            for path in paths
         ]
         return [one for one in both if one[1] != one[2]]
 

@@ -153,7 +153,7 @@ def _values(node: ast.AST) -> Iterator[object]:
 
 def _comments(side: _Side) -> Iterator[str]:
     try:
-        for token in tokenize.tokenize(io.BytesIO(side.data).readline):
+        for token in tokenize.generate_tokens(io.StringIO(side.data.decode()).readline):
             if token.type != tokenize.COMMENT:
                 continue
             line = side.data[side.starts[token.start[0] - 1] :].split(b"\n", 1)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import tomllib
@@ -16,6 +17,7 @@ from realtime_cli.codemods.detect import PROJECT_FILES, Detected, detect
 from realtime_cli.codemods.encoded import Encoded, UnreadableSource
 from realtime_cli.codemods.engine import Plan, make_plan
 from realtime_cli.codemods.files import (
+    JOURNAL,
     STATE_FOLDER,
     NotRestored,
     WriteFailed,
@@ -37,7 +39,7 @@ from realtime_cli.console import Console
 from realtime_cli.exitcodes import BUSY, NOT_CLEAN, NOTHING_CHANGED, USAGE, CommandFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Session", "root_of"]
 
@@ -68,7 +70,8 @@ def root_of(given: Path | None) -> Path:
 
 
 def _is_project(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (*PROJECT_FILES, "src/hooks_ws.py"))
+    known = (*PROJECT_FILES, "src/hooks_ws.py", f"{STATE_FOLDER}/{JOURNAL}")
+    return any((folder / name).is_file() for name in known)
 
 
 @dataclass
@@ -160,23 +163,23 @@ class Session:
                 code=NOT_CLEAN,
             )
 
+    @contextlib.contextmanager
+    def put_back_if_interrupted(self) -> Iterator[None]:
+        """Undo what the block has written if Ctrl-C or SIGTERM ends it, even after the last file."""
+        before = last_run(self.root)
+        try:
+            yield
+        except (KeyboardInterrupt, Terminated):
+            if last_run(self.root) not in (None, before):
+                undo(self.root)
+            raise
+
     def write(self, *, verify: bool) -> None:
         """Write the plan and look at the result.
 
         Raises:
             WriteFailed: nothing has been changed.
-            KeyboardInterrupt: or `Terminated`, after everything has been put back.
         """
-        before = last_run(self.root)
-        try:
-            self._write(verify=verify)
-        except (KeyboardInterrupt, Terminated):
-            # What was interrupted may be the look at the result, after everything was written.
-            if last_run(self.root) not in (None, before):
-                undo(self.root)
-            raise
-
-    def _write(self, *, verify: bool) -> None:
         tree = self.report.tree
         if not tree.changed:
             return

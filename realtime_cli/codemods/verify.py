@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realtime_cli.codemods.encoded import Encoded, UnreadableSource
+from realtime_cli.codemods.syntax import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +52,7 @@ def compiled(root: Path, paths: Iterable[str]) -> list[Verified]:
         try:
             raw = (root / path).read_bytes()
             if path.endswith((".py", ".pyi")):
-                compile(Encoded.python(raw).data, path, "exec", dont_inherit=True)
+                compile(parsed(Encoded.python(raw).data, path), path, "exec", dont_inherit=True)
             elif path.endswith(".toml"):
                 tomllib.loads(raw.decode("utf-8-sig"))
         except (OSError, SyntaxError, ValueError, UnreadableSource) as problem:

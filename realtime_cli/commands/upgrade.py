@@ -152,7 +152,10 @@ def _write(session: Session, *, allow_dirty: bool, verify: bool) -> None:
             if planned is None:
                 return
             session.refuse_dirty(allow_dirty=allow_dirty, writes=planned.tree.changed)
-            session.write(verify=verify)
+            with session.put_back_if_interrupted():
+                session.write(verify=verify)
+                session.show_summary(written=True)
+                session.write_reports()
     except Busy as problem:
         raise CommandFailed(str(problem), hint="wait until it ends", code=BUSY) from None
     except Quit:
@@ -176,8 +179,6 @@ def _write(session: Session, *, allow_dirty: bool, verify: bool) -> None:
         raise CommandFailed(
             "interrupted; everything was put back", hint="run the command again", code=INTERRUPTED
         ) from None
-    session.show_summary(written=True)
-    session.write_reports()
     if session.report.needs_human:
         raise typer.Exit(FAILED)
 

@@ -28,10 +28,8 @@ NAMES = ("a`b|c", "`", "new\nline", "<b>", "x*y", "esc\x1b[31m", os.fsdecode(b"b
 def project(tmp_path: Path) -> Path:
     root = tmp_path / "app"
     files: dict[str, str | bytes] = {f"live/{name}.py": LIVE for name in NAMES}
-    write(
-        root,
-        {"pyproject.toml": '[project]\nname = "x"\ndependencies = ["realtime-toolkit~=0.4.20"]\n'} | files,
-    )
+    files["pyproject.toml"] = '[project]\nname = "x"\ndependencies = ["realtime-toolkit~=0.4.20"]\n'
+    write(root, files)
     (root / "live/`big\x1b.py").write_bytes(b"#" * (2 * 1024 * 1024 + 1))
     return root
 
