@@ -230,11 +230,24 @@ class SentFileName(Rule):
             seen: set[int] = set()
             for node in flow.source.own(flow.node):
                 part = _path_part(project, flow.source, node)
-                if part is not None and flow.is_sent(part, harmful=True) and part.lineno not in seen:
+                if part is None or not flow.is_sent(part, harmful=True) or part.lineno in seen:
+                    continue
+                if not _stays_inside(flow, part):
                     seen.add(part.lineno)
                     text = flow.source.segment(part)[:60]
                     message = f"{text} comes from the client and becomes part of a path"
                     yield self.at(flow.source, part, message)
+
+
+def _stays_inside(flow: Flow, part: ast.expr) -> bool:
+    """Return whether the function asks whether a path that is made of the same leads out of a folder."""
+    wanted = flow.origins_of(part)
+    return any(
+        isinstance(one.func, ast.Attribute)
+        and one.func.attr == "is_relative_to"
+        and wanted <= flow.origins_of(one.func.value)
+        for one in flow.calls_made
+    )
 
 
 OPENS = (

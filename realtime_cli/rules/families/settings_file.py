@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BrokenFile",
     "HalfTls",
+    "MissingFolder",
     "TwoPlaces",
     "UnknownKey",
     "UnknownVariable",
@@ -278,6 +279,24 @@ class TwoPlaces(Rule):
                         yield self.on(
                             path, Span(line), f"[{section}] {name} is not in force: {variable} wins"
                         )
+
+
+class MissingFolder(Rule):
+    """CFG021."""
+
+    id = "CFG021"
+    severity = Severity.WARNING
+    title = "a folder that the settings name is not there"
+    why = "The server starts without it: every function is NOT_FOUND, every page 404."
+    how = "correct the name, or make the folder"
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        """Look for the folders that somebody named."""
+        for key in ("server.live", "server.web"):
+            name = project.settings.text_of(key)
+            if project.settings.given(key) and not (project.root / name).is_dir():
+                shown = key.replace("server.", "[server] ")
+                yield self.in_settings(project, key, f"{shown} = {name!r}: there is no such folder")
 
 
 def _is_same(text: object, value: object) -> bool:

@@ -56,6 +56,19 @@ PATHS = {
             os.path.join("a", "b")
             return LIMIT / count
         """,
+    "a look at where it leads": """
+        from pathlib import Path
+
+        UP = Path("up").resolve()
+
+        @live(thread=True)
+        def put(ctx, name: str, other: str) -> bytes:
+            target = (UP / name).resolve()
+            if not target.is_relative_to(UP):
+                raise PermissionError
+            (UP / other).unlink()  #! LIV019
+            return target.read_bytes()
+        """,
     "a helper": """
         from pathlib import Path
 
