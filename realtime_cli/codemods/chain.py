@@ -28,11 +28,13 @@ if TYPE_CHECKING:
             self, codemod: Codemod, file: PythonFile | ScriptFile, wanted: Sequence[Finding], /
         ) -> Sequence[Finding]:
             """Give back those of a codemod's edits in a file that shall be made."""
+            ...
 
         def whole(
             self, codemod: Codemod, changes: Sequence[tuple[str, bytes | None, bytes | None]], /
         ) -> bool:
             """Say whether a codemod may change these files, for the project as a whole."""
+            ...
 
 
 __all__ = ["ENGINE", "MAX_PASSES", "FileOutcome", "left_alone", "syntax_problem", "upgrade_file"]

@@ -34,8 +34,8 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-def run(root: Path, *arguments: str | Path, **more: object) -> Ended:
-    return realtime("upgrade", *arguments, cwd=root, **more)  # type: ignore[arg-type]
+def run(root: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> Ended:
+    return realtime("upgrade", *arguments, cwd=root, env=env)
 
 
 def test_odd_names_and_code_break_neither_reports_nor_the_terminal(root: Path, tmp_path: Path) -> None:
