@@ -301,6 +301,16 @@ def _of_enumerate(target: ast.expr, value: ast.expr) -> ast.expr:
             return target
 
 
+def _is_choice(target: ast.expr, test: ast.expr) -> bool:
+    """Return whether a test of a comprehension leaves only what is written down: `name in ("id", "title")`."""
+    match target, test:
+        case ast.Name(id=name), ast.Compare(left=ast.Name(id=asked), ops=[ast.In()], comparators=[values]):
+            listed = isinstance(values, ast.Tuple | ast.List | ast.Set) and all(map(_is_fixed, values.elts))
+            return name == asked and listed
+        case _:
+            return False
+
+
 def _bindings(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
     match node:
         case ast.Assign(targets=targets, value=value):
@@ -312,8 +322,9 @@ def _bindings(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
             yield target, value
         case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
             yield _of_enumerate(target, value), value
-        case ast.comprehension(target=target, iter=value):
-            yield _of_enumerate(target, value), value
+        case ast.comprehension(target=target, iter=value, ifs=tests):
+            if not any(_is_choice(target, one) for one in tests):
+                yield _of_enumerate(target, value), value
         case ast.Match(subject=value, cases=cases):
             for case in cases:
                 yield case.pattern, value

@@ -58,6 +58,11 @@ BLOCKING = (
     "builtins.input",
 )
 #: What reads or writes a whole file, whatever opened it.
+OPENED = frozenset({"builtins.open()", "io.open()"})
+ON_FILES = frozenset(
+    {f"{module}.{name}" for module in ("json", "pickle", "marshal") for name in ("load", "dump")}
+    | {"tomllib.load", "yaml.safe_load", "yaml.load", "shutil.copyfileobj"}
+)
 FILE_METHODS = frozenset({"read_text", "read_bytes", "write_text", "write_bytes"})
 
 
@@ -103,10 +108,9 @@ def _blocks(source: Source, call: ast.Call) -> str | None:
     if not isinstance(call.func, ast.Attribute) or isinstance(source.parent(call), ast.Await):
         return None
     opened = source.name(call.func.value) or ""
-    if call.func.attr in {"read", "write", "readlines", "readline", "writelines"} and opened in {
-        "builtins.open()",
-        "io.open()",
-    }:
+    if call.func.attr in {"read", "write", "readlines", "readline", "writelines"} and opened in OPENED:
+        return source.segment(call.func)
+    if name in ON_FILES and any(source.name(one) in OPENED for one in call.args):
         return source.segment(call.func)
     if call.func.attr in FILE_METHODS:
         return source.segment(call.func)

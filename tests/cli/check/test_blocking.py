@@ -45,6 +45,19 @@ BLOCKING = {
                 requests.post("http://x")  #! LIV003
             await inner()
         """,
+    "what reads a file by itself": """
+        import json
+        import tomllib
+
+        @live
+        async def wait(ctx, text: str) -> None:
+            with open("x") as file:
+                json.load(file)  #! LIV003
+            with open("x", "rb") as file:
+                tomllib.load(file)  #! LIV003
+            json.loads(text)
+            json.load(ctx.memory)
+        """,
     "classes": """
         import smtplib
         import sqlite3

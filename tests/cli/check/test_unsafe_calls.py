@@ -283,6 +283,10 @@ SQL = {
             for index, one in enumerate(ids):
                 await db.fetch(f"select id from todos limit {index}")
                 await db.fetch(f"select id from todos where id = '{one}'")  #! SEC032
+            chosen = [column for column in ids if column in ("id", "title")]
+            await db.fetch(f"select {', '.join(chosen)} from todos")
+            longer = [word for word in ids if word in name]
+            await db.fetch(f"select {', '.join(longer)} from todos")  #! SEC032
             if other not in name:
                 return
             await db.fetch(f"select id from todos order by {other}")  #! SEC032
