@@ -206,10 +206,11 @@ def _first_of_cluster(url: str, address: Address) -> str:
     """Return an ordinary address of the first host of a cluster, or the address as it is."""
     if address.scheme != "redis+cluster" or not address.hosts:
         return url
-    account, at, _ = url.partition("://")[2].partition("/")[0].rpartition("@")
+    has_account = address.user or address.password
+    account = f"{quote(address.user, safe='')}:{quote(address.password, safe='')}@" if has_account else ""
     host, port = address.hosts[0]
     where = f"[{host}]" if ":" in host else host
-    return urlunsplit(("redis", f"{account}{at}{where}:{port or 6379}", address.path, address.query, ""))
+    return urlunsplit(("redis", f"{account}{where}:{port or 6379}", address.path, address.query, ""))
 
 
 @contextlib.asynccontextmanager

@@ -24,10 +24,15 @@ def _is_blank(file: PythonFile, start: int) -> bool:
     return not file.data[start : file.line_end(start)].strip()
 
 
+def _line_above(file: PythonFile, at: int) -> int:
+    """Return where the line begins that is above the one that begins at a place."""
+    return file.line_start(at - 1 - (file.data[at - 2 : at] == b"\r\n"))
+
+
 def _blanks_above(file: PythonFile, at: int) -> int:
     """Return where the blank lines directly above a line begin."""
     while at:
-        above = file.line_start(at - 1 - (file.data[at - 2 : at] == b"\r\n"))
+        above = _line_above(file, at)
         if not _is_blank(file, above):
             break
         at = above
@@ -85,7 +90,7 @@ def behind_head(file: PythonFile, function: cst.FunctionDef) -> int:
 
 def _comments_above(file: PythonFile, at: int) -> int:
     while at:
-        above = file.line_start(at - 1 - (file.data[at - 2 : at] == b"\r\n"))
+        above = _line_above(file, at)
         if not file.data[above:at].lstrip().startswith(b"#"):
             break
         at = above

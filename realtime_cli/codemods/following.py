@@ -6,6 +6,7 @@ Shared by the names of a file that is looked at (`names`) and by those that othe
 from __future__ import annotations
 
 import builtins
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from realtime_cli.codemods.publicnames import STAR_NAMES, canonical
@@ -40,7 +41,7 @@ def import_base(path: str, module: str, dots: int, named: str) -> str:
     return ".".join([*package, *([named] if named else [])])
 
 
-class Follower:
+class Follower(ABC):
     """A module of the project, from which paths are followed into others.
 
     Args:
@@ -53,9 +54,9 @@ class Follower:
         self.path = path
         self._busy: set[object] = set()
 
+    @abstractmethod
     def exported(self, name: str, hops: int = 0) -> frozenset[str]:
         """Return what another file gets that imports `name` from this one."""
-        raise NotImplementedError
 
     def attribute(self, bases: Iterable[str], name: str, hops: int) -> frozenset[str]:
         """Return what an attribute of these meanings means."""

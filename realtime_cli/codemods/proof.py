@@ -10,12 +10,12 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from realtime_cli.codemods.splices import moved_offset
+from realtime_cli.codemods.syntax import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from realtime_cli.codemods.splices import Splice
-from realtime_cli.codemods.syntax import parsed
 
 __all__ = ["UnprovedEdit", "prove"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from realtime_cli.console import shorten, terminal_width
-from realtime_cli.devserver.plaintext import plain_line
 from realtime_cli.devserver.terminal import TITLE_WIDTH
+from realtime_cli.plaintext import plain_line
 from runtime.core.errors import LiveError
 from runtime.core.events import CallFinished, ConnectionClosedEvent, ConnectionOpened
 from runtime.core.sensitive import is_sensitive_name, redact_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from realtime_cli.devserver.plaintext import plain_lines
+from realtime_cli.plaintext import plain_lines
 from runtime.live.problems import user_traceback
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from realtime_cli.devserver.plaintext import plain_line, plain_lines
+from realtime_cli.plaintext import plain_line, plain_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

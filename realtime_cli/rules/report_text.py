@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from realtime_cli.plaintext import plain_line
 from realtime_cli.rules.finding import Finding, Severity
 from runtime.server.settings_file import SETTINGS_FILE, public_line
 
@@ -21,8 +22,6 @@ _STYLES: Mapping[Severity, Style] = {
     Severity.INFO: "blue",
 }
 Paint = "Callable[[str, Style], str]"
-#: What moves the cursor of a terminal, or ends a line: names of files and texts of exceptions may hold it.
-_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "?")
 
 
 def render_text(
@@ -41,7 +40,7 @@ def render_text(
     if report.findings and excerpts:
         yield ""
     for path, reason in report.skipped.items():
-        yield f"{_plain(path)}: not looked at: {reason}"
+        yield f"{plain_line(path)}: not looked at: {reason}"
     yield summary(report)
 
 
@@ -61,15 +60,15 @@ def _finding(
     finding: Finding, texts: Mapping[str, str], paint: Callable[[str, Style], str], *, excerpts: bool
 ) -> Iterator[str]:
     span = finding.span
-    place = paint(f"{_plain(finding.path)}:{span.line}:{span.col}", "bold")
+    place = paint(f"{plain_line(finding.path)}:{span.line}:{span.col}", "bold")
     severity = paint(str(finding.severity), _STYLES[finding.severity])
-    yield f"{place}: {severity} {finding.rule} {_plain(finding.message)}"
+    yield f"{place}: {severity} {finding.rule} {plain_line(finding.message)}"
     lines = texts.get(finding.path, "").split("\n") if excerpts else []
     if span.line <= len(lines) and lines[span.line - 1].strip():
         number = str(span.line)
         written = lines[span.line - 1].rstrip()
         is_settings = finding.path.rpartition("/")[2] == SETTINGS_FILE
-        line = _plain((public_line(written) if is_settings else written).replace("\t", " "))
+        line = plain_line((public_line(written) if is_settings else written).replace("\t", " "))
         end = span.end_col if span.end_line == span.line else len(line) + 1
         marked = max(1, min(end, len(line) + 1) - span.col)
         yield paint(f"  {number} | ", "dim") + line
@@ -77,8 +76,4 @@ def _finding(
             gap = " " * (len(number) + 2 + 3 + span.col - 1)
             yield gap + paint("^" * marked, _STYLES[finding.severity])
     fixed = " (realtime check --fix)" if finding.fixable else ""
-    yield f"  {paint('fix:', 'green')} {_plain(finding.fix)}{fixed}"
-
-
-def _plain(text: str) -> str:
-    return text.translate(_CONTROLS)
+    yield f"  {paint('fix:', 'green')} {plain_line(finding.fix)}{fixed}"

@@ -304,8 +304,6 @@ class LiveApp:
         for generation in (*self._old, self.generation):
             await generation.tasks.close()
         self.wiring.apply({"metrics": None})
-        if self._loader is not None:
-            self._loader.close()
         return ended
 
     def _swap(self, registry: Registry) -> None:

@@ -219,7 +219,6 @@ class Lifecycle:
         await self._step("tasks", runtime.tasks.close)
         await self._step("calls of other threads", runtime.threads.close)
         await self._step("threads", lambda: runtime.executor.shutdown(wait=False, cancel_futures=True))
-        await self._step("hooks", runtime.hooks.forget)
         self._tell_of_ended(ended)
         self.abandon()
 
@@ -230,6 +229,7 @@ class Lifecycle:
         forget_platform(runtime.platform)
         if runtime.live.loader is not None:
             runtime.live.loader.close()
+        runtime.hooks.forget()
         runtime.log_redaction.remove()
 
     def _tell_of_ended(self, ended: list[tuple[int, str]]) -> None:
