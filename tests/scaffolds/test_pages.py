@@ -107,6 +107,20 @@ def test_a_name_is_changed_and_kept(make: Callable[[str], Path], visitors: Visit
     assert visitors.complaints == []
 
 
+def test_a_click_counts_though_somebody_comes_while_the_button_is_down(
+    make: Callable[[str], Path], visitors: Visitors
+) -> None:
+    with serving(make("board")) as (_, url):
+        page = visitors.open(url)
+        expect(page.locator(".card")).to_have_count(4)
+        page.locator("#me span").first.hover()
+        page.mouse.down()
+        visitors.open(url)
+        expect(page.locator("#people li")).to_have_count(1)
+        page.mouse.up()
+        expect(page.get_by_role("textbox", name="Your name")).to_be_visible()
+
+
 def test_a_restart_loses_nothing(make: Callable[[str], Path], visitors: Visitors) -> None:
     project = make("board")
     with serving(project) as (_, url):

@@ -123,6 +123,10 @@ counts.subscribe((now) => {
 
 const SHOWN = 5;
 
+// Made once: a click is lost if what it began on goes before it ends.
+const badge = document.createElement('span'), called = document.createElement('span');
+byId('me').append(badge, called);
+
 here.subscribe(drawPeople);
 looking.subscribe(drawPeople);
 
@@ -141,11 +145,10 @@ function drawPeople() {
     shown.push({ id: 'more', letters: `+${others.length - SHOWN}`, label });
   }
   drawList(byId('people'), shown, (person) => person.id, (person, old) => face(old ?? document.createElement('li'), person));
-  const badge = face(document.createElement('span'), { ...mine, letters: initials(mine?.name ?? me.name) });
-  const label = document.createElement('span');
-  label.textContent = mine?.name ?? me.name;
-  byId('me').replaceChildren(badge, label);
-  byId('me').ariaLabel = `You are ${label.textContent}. Change your name`;
+  const name = mine?.name ?? me.name;
+  face(badge, { ...mine, letters: initials(name) });
+  called.textContent = name;
+  byId('me').ariaLabel = `You are ${name}. Change your name`;
 }
 
 function face(element, person) {
